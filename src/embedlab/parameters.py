@@ -1,0 +1,34 @@
+"""The base of every typed parameter group."""
+
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from embedlab.errors import InputError
+
+
+class Parameters(BaseModel):
+    """Frozen parameters: a mistyped key or a value out of range fails before anything runs."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @classmethod
+    def model_validate(cls, obj: Any, **options: Any) -> Self:
+        """Validate `obj`, with one line for all that is wrong with it.
+
+        Raises:
+            InputError: naming each faulty key and the reason.
+        """
+        try:
+            return super().model_validate(obj, **options)
+        except ValidationError as error:
+            raise InputError("; ".join(map(_one_line, error.errors()))) from None
+
+
+def _one_line(error: Any) -> str:
+    """Say `key: reason` for one Pydantic error."""
+    key = ".".join(map(str, error["loc"])) or "value"
+    if error["type"] == "extra_forbidden":
+        return f"{key}: no such parameter"
+    reason = error["msg"].removeprefix("Value error, ")
+    return f"{key}: {reason} (got {error['input']!r:.80})"

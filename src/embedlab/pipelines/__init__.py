@@ -1,0 +1,1 @@
+"""The pipelines: pure nodes and their wiring."""

@@ -1,0 +1,1 @@
+"""Figures made from plain arrays and tables."""

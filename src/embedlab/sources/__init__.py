@@ -1,0 +1,1 @@
+"""Where raw data comes from: installed libraries, Hugging Face datasets, BEIR sets, local files."""
