@@ -7,10 +7,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from embedlab.errors import InputError
 
 
-class Parameters(BaseModel):
-    """Frozen parameters: a mistyped key or a value out of range fails before anything runs."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class OneLineErrors(BaseModel):
+    """A model whose validation errors are one line."""
 
     @classmethod
     def model_validate(cls, obj: Any, **options: Any) -> Self:
@@ -23,6 +21,12 @@ class Parameters(BaseModel):
             return super().model_validate(obj, **options)
         except ValidationError as error:
             raise InputError("; ".join(map(_one_line, error.errors()))) from None
+
+
+class Parameters(OneLineErrors):
+    """Frozen parameters: a mistyped key or a value out of range fails before anything runs."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def _one_line(error: Any) -> str:

@@ -1,0 +1,66 @@
+"""What the catalog checks whenever an artifact is loaded or saved."""
+
+import numpy as np
+import pandas as pd
+
+from embedlab.errors import InputError
+
+ROWS_PER_CHECK = 65536
+
+
+def check_embeddings(embeddings: np.ndarray) -> None:
+    """Embeddings are finite float32 (n, d), rows contiguous.
+
+    Raises:
+        InputError: naming the file, the row and the reason.
+    """
+    name = getattr(embeddings, "filename", None) or "embeddings"
+    if embeddings.ndim != 2 or embeddings.dtype != np.float32:
+        raise InputError(
+            f"{name}: expected float32 (n, d), found {embeddings.dtype} {embeddings.shape}"
+        )
+    if not embeddings.flags.c_contiguous:
+        raise InputError(f"{name}: the array is not C-contiguous; save numpy.ascontiguousarray of it")
+    for start in range(0, len(embeddings), ROWS_PER_CHECK):
+        finite = np.isfinite(embeddings[start : start + ROWS_PER_CHECK]).all(axis=1)
+        if not finite.all():
+            row = start + int(np.argmin(finite))
+            raise InputError(f"{name}: row {row} is not finite; run embedding_cache again")
+
+
+def check_ids(ids: list[str]) -> None:
+    """Identifiers are distinct strings.
+
+    Raises:
+        InputError: naming the first faulty position.
+    """
+    if not isinstance(ids, list):
+        raise InputError(f"ids: expected a JSON list, found {type(ids).__name__}")
+    faulty = next((i for i, item in enumerate(ids) if not isinstance(item, str)), None)
+    if faulty is not None:
+        raise InputError(f"ids: position {faulty} is {ids[faulty]!r}, not a string")
+    if len(set(ids)) < len(ids):
+        first = pd.Series(ids).duplicated().to_numpy().argmax()
+        raise InputError(f"ids: {ids[first]!r} at position {first} stands there twice")
+
+
+class Columns:
+    """A table has these columns, without missing values."""
+
+    def __init__(self, names: list[str]):
+        self.names = names
+
+    def validate(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Return the table if it is as it should be.
+
+        Raises:
+            InputError: naming the column, and the first row, that is at fault.
+        """
+        if absent := [name for name in self.names if name not in table]:
+            raise InputError(f"column(s) {', '.join(absent)} missing; run data_ingestion again")
+        missing = table[self.names].isna()
+        if missing.to_numpy().any():
+            column = missing.any().idxmax()
+            row = int(missing[column].to_numpy().argmax())
+            raise InputError(f"row {row}: {column} is missing; run data_ingestion again")
+        return table

@@ -1,0 +1,131 @@
+"""Texts to vectors through the store: each distinct text is encoded once, ever."""
+
+import logging
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch.multiprocessing import ProcessRaisedException
+from tqdm import tqdm
+
+from embedlab.encoders.hashing import HashingEncoder
+from embedlab.encoders.parameters import (
+    CausalLMParameters,
+    ExecutionParameters,
+    HashingParameters,
+)
+from embedlab.encoders.recipe import Recipe
+from embedlab.encoders.store import Vectors, VectorCache, VectorStore, text_keys
+from embedlab.encoders.transformer import CausalLMEncoder, SentenceTransformerEncoder
+from embedlab.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+
+class Encoder(Protocol):
+    """What turns texts into vectors, batch by batch."""
+
+    def encode(self, texts: Sequence[str]) -> Iterator[Vectors]:
+        """Yield positions (b,) in `texts` and their vectors, float32 (b, d)."""
+
+
+@dataclass(frozen=True)
+class EncodingReport:
+    """What a call of `embed` did.
+
+    Attributes:
+        hits: distinct texts whose vectors the store had.
+        misses: distinct texts that were encoded.
+        seconds: the time that encoding took, model loading included.
+    """
+
+    hits: int
+    misses: int
+    seconds: float
+
+
+def load_encoder(recipe: Recipe, device: str, tokens_per_batch: int | None = None) -> Encoder:
+    """Load the encoder that a recipe describes.
+
+    Raises:
+        InputError: if its files do not hold a loadable model.
+    """
+    if isinstance(recipe.parameters, HashingParameters):
+        return HashingEncoder(recipe.parameters)
+    if isinstance(recipe.parameters, CausalLMParameters):
+        return CausalLMEncoder(recipe, device, tokens_per_batch)
+    return SentenceTransformerEncoder(recipe, device, tokens_per_batch)
+
+
+def embed(
+    texts: Sequence[str], recipe: Recipe, store: VectorStore, execution: ExecutionParameters
+) -> tuple[np.ndarray, EncodingReport]:
+    """The vectors of texts, encoding those that the store has not seen.
+
+    Returns:
+        Vectors, float32 (n, d), and what it took.
+
+    Raises:
+        InputError: if the model cannot be loaded or a shard is damaged.
+    """
+    cache = store.open(recipe.fingerprint, recipe.description)
+    keys = text_keys(texts)
+    distinct, first = np.unique(keys, return_index=True)
+    # In the order of first appearance, so that a run can be followed.
+    missing = np.sort(first[~cache.contains(distinct)])
+    start = time.perf_counter()
+    if len(missing):
+        _encode_missing([texts[i] for i in missing], recipe, cache, execution)
+        cache.refresh()
+    seconds = time.perf_counter() - start
+    report = EncodingReport(len(distinct) - len(missing), len(missing), seconds)
+    return cache.read(keys), report
+
+
+def _encode_missing(
+    texts: list[str], recipe: Recipe, cache: VectorCache, execution: ExecutionParameters
+) -> None:
+    """Encode texts into the store, in one process or several."""
+    gpus = torch.cuda.device_count()
+    processes = min(execution.processes or max(1, gpus), len(texts))
+    logger.info(
+        "Encoding %d texts: %s, %d process(es), %s",
+        *(len(texts), recipe.parameters.kind, processes, recipe.precision),
+    )
+    if processes == 1:
+        _encode_share(0, 1, texts, recipe, cache, execution)
+        return
+    # Each process writes its own shards: the store takes several writers.
+    try:
+        torch.multiprocessing.spawn(
+            _encode_share, (processes, texts, recipe, cache, execution), nprocs=processes
+        )
+    except ProcessRaisedException as error:
+        # Its text is the other process's traceback, which ends with the reason.
+        reason = str(error).strip().splitlines()[-1]
+        raise InputError(reason.removeprefix("embedlab.errors.InputError: ")) from error
+
+
+def _encode_share(
+    process: int,
+    processes: int,
+    texts: list[str],
+    recipe: Recipe,
+    cache: VectorCache,
+    execution: ExecutionParameters,
+) -> None:
+    """Encode every `processes`-th text on this process's device."""
+    share = texts[process::processes]
+    gpus = torch.cuda.device_count()
+    device = f"cuda:{process % gpus}" if gpus else "cpu"
+    if processes > 1:
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes))
+    encoder = load_encoder(recipe, device, execution.tokens_per_batch)
+    batches = encoder.encode(share)
+    with tqdm(total=len(share), desc="encode", unit="text", position=process) as bar:
+        for count in cache.write(text_keys(share), batches, execution.shard_size):
+            bar.update(count)

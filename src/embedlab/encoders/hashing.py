@@ -1,0 +1,25 @@
+"""A tiny deterministic encoder: no weights, no download, the same vectors everywhere."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from sklearn.feature_extraction.text import HashingVectorizer
+
+from embedlab.encoders.parameters import HashingParameters
+
+ROWS_PER_BATCH = 256
+
+
+class HashingEncoder:
+    """Signed feature hashing (Weinberger et al. 2009) of character n-grams, L2-normalised."""
+
+    def __init__(self, parameters: HashingParameters):
+        self.vectorizer = HashingVectorizer(
+            n_features=parameters.dimension, analyzer="char_wb", ngram_range=(2, 4), dtype=np.float32
+        )
+
+    def encode(self, texts: Sequence[str]) -> Iterator[tuple[list[int], np.ndarray]]:
+        """Encode texts batch by batch: positions (b,) and vectors, float32 (b, d)."""
+        for start in range(0, len(texts), ROWS_PER_BATCH):
+            rows = self.vectorizer.transform(texts[start : start + ROWS_PER_BATCH])
+            yield list(range(start, start + rows.shape[0])), rows.toarray().astype(np.float32)

@@ -1,0 +1,115 @@
+"""Finding a model's files, and what identifies them."""
+
+import hashlib
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
+
+from embedlab.encoders.parameters import CausalLMParameters, ModelParameters
+from embedlab.errors import InputError
+
+# What changes a vector: weights, configuration, tokenizer and code; not the model card.
+RELEVANT = ("*.json", "*.safetensors", "*.bin", "*.txt", "*.model", "*.py", "*.gguf")
+# Other frameworks' copies of the same weights are not fetched.
+FETCHED = tuple(pattern for pattern in RELEVANT if pattern != "*.gguf")
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """A model's folder on this disk, and the version of what is in it.
+
+    Attributes:
+        folder: where the files are.
+        gguf_file: the name of the one file to load, for a GGUF model.
+        version: the commit for a Hugging Face id, else a hash of the files' content.
+    """
+
+    folder: Path
+    gguf_file: str | None
+    version: str
+
+
+def find_model(parameters: ModelParameters) -> ModelFiles:
+    """Find the files of a package, a folder, a file or a Hugging Face id.
+
+    Raises:
+        InputError: if there is no such model, or its weights are not those asked for.
+    """
+    gguf = parameters.gguf_file if isinstance(parameters, CausalLMParameters) else None
+    path = _package_folder(parameters.model) or Path(parameters.model).expanduser()
+    if path.suffix == ".gguf" and path.is_file():
+        path, gguf = path.parent, path.name
+    if path.is_dir():
+        _check_folder(path, gguf)
+        files = ModelFiles(path, gguf, _content_hash(path, gguf))
+    else:
+        folder = _fetch(parameters, gguf)
+        files = ModelFiles(folder, gguf, folder.name)
+    _check_weights(files, parameters.sha256)
+    return files
+
+
+def _package_folder(model: str) -> Path | None:
+    """Resolve `package:NAME/SUBFOLDER` without importing the package."""
+    if not model.startswith("package:"):
+        return None
+    name, _, subfolder = model.removeprefix("package:").partition("/")
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.origin is None:
+        raise InputError(f"encoder model {model}: no package {name} is installed; pip install it")
+    return Path(spec.origin).parent / subfolder
+
+
+def _check_folder(folder: Path, gguf: str | None) -> None:
+    """Refuse a folder that holds no model."""
+    wanted = gguf or "config.json"
+    if not (folder / wanted).is_file() and not (folder / "modules.json").is_file():
+        raise InputError(f"encoder model {folder}: the folder has no {wanted}; give a model's folder")
+
+
+def _fetch(parameters: ModelParameters, gguf: str | None) -> Path:
+    """Download a Hugging Face id, or find it in the local cache."""
+    patterns = [*FETCHED, gguf] if gguf else list(FETCHED)
+    if not parameters.trust_remote_code:
+        patterns.remove("*.py")
+    try:
+        return Path(
+            snapshot_download(
+                parameters.model, revision=parameters.revision, allow_patterns=patterns
+            )
+        )
+    except HFValidationError:
+        reason = "no such folder, and not a Hugging Face id"
+    except (GatedRepoError, RepositoryNotFoundError):
+        reason = "the hub has no such model, or wants a token for it: set HF_TOKEN"
+    except OSError:
+        reason = "no such folder, and the model hub cannot be reached: go online once or give a folder"
+    raise InputError(f"encoder model {parameters.model}: {reason}")
+
+
+def _content_hash(folder: Path, gguf: str | None) -> str:
+    """SHA-256 over the names and the contents of the relevant files."""
+    patterns = (gguf,) if gguf else RELEVANT
+    paths = sorted({path for pattern in patterns for path in folder.rglob(pattern)})
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(f"{path.relative_to(folder).as_posix()} {_file_hash(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def _check_weights(files: ModelFiles, expected: str | None) -> None:
+    """Refuse weights that are not the ones asked for."""
+    if expected is None:
+        return
+    weights = files.folder / (files.gguf_file or "model.safetensors")
+    found = _file_hash(weights) if weights.is_file() else "absent"
+    if found != expected:
+        raise InputError(f"{weights}: SHA-256 is {found}, expected {expected}; reinstall the model")
+
+
+def _file_hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

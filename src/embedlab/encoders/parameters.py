@@ -1,0 +1,75 @@
+"""What can be said of an encoder, and of how it runs, in parameters."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, RootModel
+
+from embedlab.parameters import OneLineErrors, Parameters
+
+Role = Literal["query", "document"]
+
+
+class ModelParameters(Parameters):
+    """What every encoder that is a transformer needs.
+
+    Attributes:
+        model: a folder, a `.gguf` file, `package:NAME/SUBFOLDER`, or a Hugging Face id.
+        revision: the commit or tag of a Hugging Face id.
+        sha256: if given, what the weights file must hash to.
+        max_length: tokens kept of each text; the model's own limit when absent.
+        prompts: text put before each text, by role.
+        normalize: divide each vector by its L2 norm.
+        trust_remote_code: let the model's folder bring Python code that runs here.
+    """
+
+    model: str
+    revision: str | None = None
+    sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
+    max_length: int | None = Field(None, ge=2)
+    prompts: dict[Role, str] = {}
+    normalize: bool = True
+    trust_remote_code: bool = False
+
+
+class SentenceTransformerParameters(ModelParameters):
+    """Any model that `SentenceTransformer(model)` loads."""
+
+    kind: Literal["sentence_transformer"]
+
+
+class CausalLMParameters(ModelParameters):
+    """The mean of a causal language model's last hidden states over the text's tokens."""
+
+    kind: Literal["causal_lm"]
+    gguf_file: str | None = None
+    max_length: int = Field(512, ge=2)
+
+
+class HashingParameters(Parameters):
+    """Hashed character n-grams: deterministic, instant and untrained, for tests."""
+
+    kind: Literal["hashing"]
+    dimension: int = Field(64, ge=2)
+
+
+AnyEncoder = SentenceTransformerParameters | CausalLMParameters | HashingParameters
+
+
+class EncoderParameters(RootModel[Annotated[AnyEncoder, Field(discriminator="kind")]], OneLineErrors):
+    """One encoder, of the kind that `kind` names."""
+
+
+class ExecutionParameters(Parameters):
+    """How encoding runs; none of it but the precision can change a vector.
+
+    Attributes:
+        precision: `auto` is bfloat16 where the processor computes it natively, else float32.
+        tokens_per_batch: tokens in one forward pass, padding included; chosen by device if absent.
+        processes: encoding processes; one for each GPU, or a single one, if absent.
+        shard_size: vectors in one file of the store, the most that a crash can lose.
+    """
+
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    tokens_per_batch: int | None = Field(None, ge=16)
+    processes: int | None = Field(None, ge=1)
+    shard_size: int = Field(512, ge=1)

@@ -1,0 +1,38 @@
+"""Parameters of the embedding_cache pipeline."""
+
+from typing import Literal
+
+from embedlab.encoders.parameters import ExecutionParameters
+from embedlab.parameters import Parameters
+
+Collection = Literal["problem_solutions", "prefixes"]
+
+
+class OnDemandParameters(Parameters):
+    """The quick path: one file of items to one file of vectors.
+
+    Attributes:
+        path: JSON lines of `id` and either `prefix` (messages) or `prompt`; absent, nothing is run.
+        encoder: which of the encoders to use.
+    """
+
+    path: str | None = None
+    encoder: str = "minilm"
+
+
+class EmbeddingCacheParameters(Parameters):
+    """Which encoders embed which collections, and how.
+
+    Attributes:
+        encoders: names of entries of `encoders`.
+        collections: tables to embed, beside the queries and documents of every retrieval set.
+        concat_problem_answer: whether problem and solution are one text, or two vectors end to end.
+        execution: how encoding runs.
+        on_demand: the quick path.
+    """
+
+    encoders: tuple[str, ...]
+    collections: tuple[Collection, ...]
+    concat_problem_answer: bool = False
+    execution: ExecutionParameters = ExecutionParameters()
+    on_demand: OnDemandParameters = OnDemandParameters()

@@ -1,0 +1,84 @@
+"""Wiring of the embedding_cache pipeline."""
+
+from collections.abc import Sequence
+
+from kedro.pipeline import Node, Pipeline
+
+from embedlab.encoders.collection import (
+    document_texts,
+    prefix_texts,
+    problem_solution_texts,
+    query_texts,
+)
+from embedlab.pipelines.embedding_cache.nodes import embed_collection, embed_on_demand
+from embedlab.pipelines.embedding_cache.parameters import EmbeddingCacheParameters
+
+VIEWS = {
+    "problem_solutions": (
+        problem_solution_texts,
+        ["problem_solutions", "params:embedding_cache.concat_problem_answer"],
+    ),
+    "prefixes": (prefix_texts, ["prefixes"]),
+}
+
+
+def create_pipeline(
+    parameters: EmbeddingCacheParameters, retrieval_sets: Sequence[str]
+) -> Pipeline:
+    """One view a collection, then one template a pair of encoder and collection.
+
+    ```
+    problem_solutions ─┐
+    prefixes ──────────┼─ view ─ {collection}.texts ─ embed ─ {encoder}.{collection}.embeddings
+    beir.{set} ────────┘                               │    ─ {encoder}.{collection}.ids
+                                embedding_store ───────┘    ─ {encoder}.{collection}.embeddings_metadata
+    ```
+    """
+    views = [_view(name, *VIEWS[name]) for name in parameters.collections]
+    for name in retrieval_sets:
+        views.append(_view(f"{name}_queries", query_texts, [f"beir.{name}"]))
+        views.append(_view(f"{name}_corpus", document_texts, [f"beir.{name}"]))
+    collections = [node.outputs[0].removesuffix(".texts") for node in views]
+    pipeline = Pipeline(views)
+    for encoder in parameters.encoders:
+        for collection in collections:
+            pipeline += _embedding(encoder, collection)
+    return pipeline + _on_demand(parameters)
+
+
+def _view(collection, function, inputs) -> Node:  # type: ignore[no-untyped-def]
+    return Node(function, inputs, f"{collection}.texts", name=f"texts_of_{collection}")
+
+
+def _embedding(encoder: str, collection: str) -> Pipeline:
+    """The template that turns one collection into one encoder's vectors."""
+    template = Node(
+        embed_collection,
+        ["texts", "params:encoder", "params:embedding_cache.execution", "embedding_store"],
+        ["embeddings", "ids", "embeddings_metadata"],
+        name="embed",
+    )
+    return Pipeline(
+        [template],
+        namespace=f"{encoder}.{collection}",
+        inputs={"texts": f"{collection}.texts", "embedding_store": "embedding_store"},
+        parameters={
+            "params:encoder": f"params:encoders.{encoder}",
+            "params:embedding_cache.execution": "params:embedding_cache.execution",
+        },
+    )
+
+
+def _on_demand(parameters: EmbeddingCacheParameters) -> Pipeline:
+    """The quick path, present when a file is named."""
+    if parameters.on_demand.path is None:
+        return Pipeline([])
+    inputs = [
+        "params:embedding_cache.on_demand",
+        f"params:encoders.{parameters.on_demand.encoder}",
+        "params:embedding_cache.execution",
+        "embedding_store",
+    ]
+    return Pipeline(
+        [Node(embed_on_demand, inputs, "on_demand_embeddings", name="embed_on_demand", tags="on_demand")]
+    )

@@ -1,0 +1,66 @@
+"""All parameters of the running environment, which decide what the pipelines consist of."""
+
+import os
+from pathlib import Path
+from typing import Any, Self
+
+from kedro.framework.project import settings
+from pydantic import model_validator
+
+from embedlab.encoders.parameters import EncoderParameters
+from embedlab.errors import InputError
+from embedlab.parameters import Parameters
+from embedlab.pipelines.data_ingestion.parameters import DataIngestionParameters
+from embedlab.pipelines.embedding_cache.parameters import EmbeddingCacheParameters
+from embedlab.pipelines.evaluation.parameters import EvaluationParameters
+from embedlab.sources.beir import available_sets, expand_groups
+
+
+class ProjectParameters(Parameters):
+    """Every parameter group; an unknown one is an error too."""
+
+    encoders: dict[str, EncoderParameters]
+    data_ingestion: DataIngestionParameters
+    embedding_cache: EmbeddingCacheParameters
+    evaluation: EvaluationParameters
+
+    @model_validator(mode="after")
+    def _encoders_are_defined(self) -> Self:
+        used = {*self.embedding_cache.encoders, self.embedding_cache.on_demand.encoder}
+        if unknown := sorted(used - set(self.encoders)):
+            known = ", ".join(self.encoders)
+            raise ValueError(f"encoder {', '.join(unknown)} is not defined; there are {known}")
+        return self
+
+    @property
+    def retrieval_sets(self) -> tuple[str, ...]:
+        """The retrieval sets to test on, groups expanded."""
+        ingestion = self.data_ingestion
+        return available_sets(ingestion.retrieval_sets, Path(ingestion.beir.root))[0]
+
+
+_current: ProjectParameters | None = None
+
+
+def use(raw: dict[str, Any]) -> None:
+    """Validate the parameters of the session that has started, and build the pipelines for them.
+
+    Raises:
+        InputError: naming each faulty key and the reason.
+    """
+    global _current
+    _current = ProjectParameters.model_validate(raw)
+
+
+def current() -> ProjectParameters:
+    """The parameters of the session, or those of the configuration folder where none has started."""
+    if _current is None:
+        loader = settings.CONFIG_LOADER_CLASS(
+            str(Path.cwd() / settings.CONF_SOURCE),
+            env=os.environ.get("KEDRO_ENV"),
+            **settings.CONFIG_LOADER_ARGS,
+        )
+        use(loader["parameters"])
+    if _current is None:
+        raise InputError("no parameters found; run from the project's folder")
+    return _current

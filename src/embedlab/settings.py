@@ -1,0 +1,12 @@
+"""Project settings: https://docs.kedro.org/en/stable/configure/."""
+
+from embedlab.hooks import ParametersHook, ReportHook
+
+HOOKS = (ParametersHook(), ReportHook())
+
+CONFIG_LOADER_ARGS = {
+    "base_env": "base",
+    "default_run_env": "local",
+    # `--params a.b=1` changes one value of a group and keeps the others.
+    "merge_strategy": {"parameters": "soft"},
+}

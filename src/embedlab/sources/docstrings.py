@@ -1,0 +1,124 @@
+"""Docstrings of installed libraries, read from their source files; nothing is imported."""
+
+import gc
+import importlib.util
+import logging
+import multiprocessing
+import os
+import sysconfig
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+from tqdm import tqdm
+
+from embedlab.sources.docstring_parser import ObjectDoc, documented_objects
+
+logger = logging.getLogger(__name__)
+
+# The name under which the standard library is listed; its modules carry no such prefix.
+STANDARD_LIBRARY = "stdlib"
+# Tests, and copies of other projects: neither is the library's own documentation.
+SKIPPED_FOLDERS = frozenset({"test", "tests", "vendor", "vendored", "extern", "externals"})
+# A summary on more objects than this is generated or copied boilerplate.
+MAXIMUM_REPEATS = 3
+# Fewer files than this are parsed sooner than worker processes start.
+FILES_WORTH_A_POOL = 200
+# Files a worker takes at a time: few enough to share the large files out, many enough to save IPC.
+CHUNK = 16
+
+COLUMNS = ["library", "name", "kind", "summary", "body"]
+
+
+class ModuleFile(NamedTuple):
+    """A public module of a library and the file it is written in."""
+
+    library: str
+    module: str
+    path: Path
+
+
+def extract_docs(libraries: Iterable[str]) -> pd.DataFrame:
+    """Read the usable docstrings of the public classes and functions of installed libraries.
+
+    A library that is not installed is skipped and logged; a file that cannot be read or parsed is
+    skipped and counted.
+
+    Args:
+        libraries: top-level import names; `stdlib` stands for the standard library.
+
+    Returns:
+        Columns library, name (dotted), kind (class or function), summary, body; one row a distinct
+        pair of summary and body, sorted by library and name, names unique. Its `attrs` hold
+        `files_read` and `files_unparsable`.
+    """
+    files = [file for library in dict.fromkeys(libraries) for file in public_modules(library)]
+    parsed = _parse_all(files)
+    rows = [(file.library, *doc) for file, docs in zip(files, parsed, strict=True) for doc in docs or ()]
+    docs = _distinct(pd.DataFrame(rows, columns=COLUMNS))
+    docs.attrs = {"files_read": len(files), "files_unparsable": parsed.count(None)}
+    logger.info("%d usable docstrings in %d source files", len(docs), len(files))
+    return docs
+
+
+def public_modules(library: str) -> Iterator[ModuleFile]:
+    """Yield the public modules of a library: no part of their dotted names begins with `_`."""
+    root = _library_root(library)
+    if root is None:
+        logger.warning("Library %s has no Python source installed: skipped", library)
+    elif root.is_file():
+        yield ModuleFile(library, library, root)
+    else:
+        prefix = () if library == STANDARD_LIBRARY else (library,)
+        for path in _public_files(root):
+            parts = (*prefix, *path.relative_to(root).with_suffix("").parts)
+            yield ModuleFile(library, ".".join(parts).removesuffix(".__init__"), path)
+
+
+def _library_root(library: str) -> Path | None:
+    """The folder of a package or the file of a module; None where there is no source."""
+    if library == STANDARD_LIBRARY:
+        return Path(sysconfig.get_paths()["stdlib"])
+    # Looking up a dotted name would import its parents.
+    spec = importlib.util.find_spec(library) if library.isidentifier() else None
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+        return None
+    origin = Path(spec.origin)
+    return origin.parent if origin.name == "__init__.py" else origin
+
+
+def _public_files(root: Path) -> Iterator[Path]:
+    for folder, subfolders, names in os.walk(root):
+        subfolders[:] = sorted(name for name in subfolders if _is_public(name))
+        for name in sorted(names):
+            stem, suffix = os.path.splitext(name)
+            if suffix == ".py" and (stem == "__init__" or _is_public(stem)):
+                yield Path(folder, name)
+
+
+def _is_public(name: str) -> bool:
+    """Whether a file's stem or a folder is an importable public module (site-packages is not)."""
+    return name.isidentifier() and not name.startswith(("_", "test_")) and name not in SKIPPED_FOLDERS
+
+
+def _parse_all(files: list[ModuleFile]) -> list[list[ObjectDoc] | None]:
+    """Parse every file, in worker processes where there are many; results in the files' order."""
+    _, modules, paths = zip(*files, strict=True) if files else ((), (), ())
+    bar = {"total": len(files), "desc": "Reading docstrings", "unit": "file"}
+    if len(files) < FILES_WORTH_A_POOL:
+        return list(tqdm(map(documented_objects, modules, paths), **bar))
+    # A forked child of a process with threads (torch's) may hang. Syntax trees have no reference
+    # cycles, and the collector would take a quarter of the time looking for them.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(mp_context=context, initializer=gc.disable) as pool:
+        return list(tqdm(pool.map(documented_objects, modules, paths, chunksize=CHUNK), **bar))
+
+
+def _distinct(docs: pd.DataFrame) -> pd.DataFrame:
+    """Drop re-exports, aliases and boilerplate, in an order that no file system decides."""
+    docs = docs.sort_values(["library", "name"], kind="stable").drop_duplicates("name")
+    docs = docs.drop_duplicates(["summary", "body"])
+    repeats = docs.groupby("summary")["summary"].transform("size")
+    return docs[repeats <= MAXIMUM_REPEATS].reset_index(drop=True)

@@ -1,0 +1,99 @@
+"""Rows of a Hugging Face dataset, or of local files with the same columns."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import model_validator
+
+from embedlab.errors import InputError
+from embedlab.parameters import Parameters
+from embedlab.sources.bad_rows import BadRows
+from embedlab.sources.records import Record, read_records
+
+HUB_TIMEOUT_SECONDS = 10.0
+
+
+class HuggingFaceSource(Parameters):
+    """Where rows come from: `files` when given, else the dataset `path`.
+
+    Attributes:
+        path: a dataset on the hub ("openai/gsm8k") or a local dataset folder; beside `files` it
+            only names the data.
+        name: the dataset's configuration ("main").
+        data_dir: a folder inside the dataset ("helpful-base").
+        split: the split to load; with `files`, the split that they are.
+        revision: a branch, tag or commit of the dataset.
+        files: local .json, .jsonl, .csv, .parquet or .txt files with the dataset's columns.
+        streaming: read rows over the network as they are needed, storing nothing.
+    """
+
+    path: str | None = None
+    name: str | None = None
+    data_dir: str | None = None
+    split: str = "train"
+    revision: str | None = None
+    files: tuple[str, ...] = ()
+    streaming: bool = False
+
+    @model_validator(mode="after")
+    def _has_rows(self) -> Self:
+        if not self.path and not self.files:
+            raise ValueError("give path (a Hugging Face dataset) or files (local files)")
+        return self
+
+    @property
+    def label(self) -> str:
+        """The short name of the data: "gsm8k" for "openai/gsm8k", else the first file's stem."""
+        return Path(self.path or self.files[0]).stem
+
+
+def open_rows(source: HuggingFaceSource, bad_rows: BadRows) -> Iterator[Record]:
+    """Every row of the source in order, with its file and line or its dataset and number.
+
+    Raises:
+        InputError: for a file as `read_records` does; for a dataset that cannot be loaded, be it
+            unknown, gated or out of reach.
+    """
+    for file in source.files:
+        yield from read_records(Path(file), bad_rows)
+    if not source.files:
+        yield from _dataset_records(source)
+
+
+def _dataset_records(source: HuggingFaceSource) -> Iterator[Record]:
+    where = f"{source.path}[{source.split}]"
+    try:
+        for number, row in enumerate(_load(source), start=1):
+            yield Record(f"{where}:{number}", row)
+    # The hub's client raises its HTTP library's own errors, and which library varies by version.
+    except Exception as error:
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise InputError(
+            f"{where}: cannot be loaded from the Hugging Face Hub or its cache ({reason:.200}); "
+            "give local copies in files, or go online"
+        ) from None
+
+
+def _load(source: HuggingFaceSource) -> Any:
+    """The dataset; scripts inside it are never run (the library refuses them since version 4)."""
+    import datasets  # heavy, and local files do without it
+
+    assert source.path is not None
+    if not datasets.config.HF_HUB_OFFLINE and not Path(source.path).exists():
+        _reach(source)
+    return datasets.load_dataset(
+        source.path,
+        source.name,
+        data_dir=source.data_dir,
+        split=source.split,
+        revision=source.revision,
+        streaming=source.streaming,
+    )
+
+
+def _reach(source: HuggingFaceSource) -> None:
+    """Ask the hub for the dataset once: `load_dataset` alone retries for half a minute offline."""
+    from huggingface_hub import HfApi
+
+    HfApi().dataset_info(source.path, revision=source.revision, timeout=HUB_TIMEOUT_SECONDS)
