@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
-from kedro.framework.cli.project import project_group
 from kedro.framework.cli.project import run as kedro_run
 from kedro.io import DatasetError
 from kedro.validation.exceptions import ParameterValidationError
@@ -53,5 +52,5 @@ def cli() -> None:
 
 
 run = copy.copy(kedro_run)
-run.callback = with_one_line_errors(kedro_run.callback)
+run.callback = with_one_line_errors(kedro_run.callback)  # type: ignore[arg-type]
 cli.add_command(run)

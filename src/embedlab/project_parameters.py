@@ -13,7 +13,7 @@ from embedlab.parameters import Parameters
 from embedlab.pipelines.data_ingestion.parameters import DataIngestionParameters
 from embedlab.pipelines.embedding_cache.parameters import EmbeddingCacheParameters
 from embedlab.pipelines.evaluation.parameters import EvaluationParameters
-from embedlab.sources.beir import available_sets, expand_groups
+from embedlab.sources.beir import available_sets
 
 
 class ProjectParameters(Parameters):
@@ -53,7 +53,7 @@ def use(raw: dict[str, Any]) -> None:
 
 
 def current() -> ProjectParameters:
-    """The parameters of the session, or those of the configuration folder where none has started."""
+    """The parameters of the session, or of the configuration folder where none has started."""
     if _current is None:
         loader = settings.CONFIG_LOADER_CLASS(
             str(Path.cwd() / settings.CONF_SOURCE),

@@ -6,8 +6,8 @@ from typing import Any
 from kedro.io import AbstractDataset
 
 from embedlab.files import replacing_folder
+from embedlab.sources.bad_rows import BadRows
 from embedlab.sources.beir import read_beir_folder
-from embedlab.sources.records import BadRows
 from embedlab.sources.retrieval_set import RetrievalSet
 
 SPLIT = "test"

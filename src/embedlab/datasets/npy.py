@@ -26,7 +26,9 @@ class NpyDataset(AbstractDataset[np.ndarray, np.ndarray]):
         try:
             array: np.ndarray = np.load(self._filepath, mmap_mode="r", allow_pickle=False)
         except (ValueError, EOFError) as error:
-            raise InputError(f"{self._filepath}: damaged ({error}); run its pipeline again") from error
+            raise InputError(
+                f"{self._filepath}: damaged ({error}); run its pipeline again"
+            ) from error
         return array
 
     def save(self, data: np.ndarray) -> None:

@@ -18,9 +18,7 @@ class TorchDataset(AbstractDataset[dict[str, Any], dict[str, Any]]):
 
     def load(self) -> dict[str, Any]:
         """Load onto the CPU, executing nothing from the file."""
-        content: dict[str, Any] = torch.load(
-            self._filepath, map_location="cpu", weights_only=True
-        )
+        content: dict[str, Any] = torch.load(self._filepath, map_location="cpu", weights_only=True)
         return content
 
     def save(self, data: dict[str, Any]) -> None:

@@ -20,7 +20,9 @@ def check_embeddings(embeddings: np.ndarray) -> None:
             f"{name}: expected float32 (n, d), found {embeddings.dtype} {embeddings.shape}"
         )
     if not embeddings.flags.c_contiguous:
-        raise InputError(f"{name}: the array is not C-contiguous; save numpy.ascontiguousarray of it")
+        raise InputError(
+            f"{name}: the array is not C-contiguous; save numpy.ascontiguousarray of it"
+        )
     for start in range(0, len(embeddings), ROWS_PER_CHECK):
         finite = np.isfinite(embeddings[start : start + ROWS_PER_CHECK]).all(axis=1)
         if not finite.all():

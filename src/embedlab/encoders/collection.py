@@ -7,7 +7,7 @@ import pandas as pd
 
 from embedlab.encoders.parameters import Role
 from embedlab.errors import InputError
-from embedlab.sources.prefixes import PREFIX_ID_HASH, PREFIX_ID_LENGTH, prefix_text
+from embedlab.sources.prefixes import PREFIX_ID_SCHEME, prefix_text
 from embedlab.sources.retrieval_set import RetrievalSet
 
 SEPARATOR = " [SEP] "
@@ -54,8 +54,7 @@ def problem_solution_texts(problem_solutions: pd.DataFrame, concat: bool) -> Tex
 def prefix_texts(prefixes: pd.DataFrame) -> TextCollection:
     """Conversation prefixes, all their messages joined."""
     texts = prefixes["prefix"].map(prefix_text).tolist()
-    scheme = f"first {PREFIX_ID_LENGTH} hexadecimal digits of {PREFIX_ID_HASH} of the first user message"
-    return TextCollection(prefixes["id"].tolist(), [texts], id_scheme=scheme)
+    return TextCollection(prefixes["id"].tolist(), [texts], id_scheme=PREFIX_ID_SCHEME)
 
 
 def query_texts(retrieval_set: RetrievalSet) -> TextCollection:

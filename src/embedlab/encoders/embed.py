@@ -19,7 +19,7 @@ from embedlab.encoders.parameters import (
     HashingParameters,
 )
 from embedlab.encoders.recipe import Recipe
-from embedlab.encoders.store import Vectors, VectorCache, VectorStore, text_keys
+from embedlab.encoders.store import VectorCache, Vectors, VectorStore, text_keys
 from embedlab.encoders.transformer import CausalLMEncoder, SentenceTransformerEncoder
 from embedlab.errors import InputError
 

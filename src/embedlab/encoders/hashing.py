@@ -15,7 +15,10 @@ class HashingEncoder:
 
     def __init__(self, parameters: HashingParameters):
         self.vectorizer = HashingVectorizer(
-            n_features=parameters.dimension, analyzer="char_wb", ngram_range=(2, 4), dtype=np.float32
+            n_features=parameters.dimension,
+            analyzer="char_wb",
+            ngram_range=(2, 4),
+            dtype=np.float32,
         )
 
     def encode(self, texts: Sequence[str]) -> Iterator[tuple[list[int], np.ndarray]]:

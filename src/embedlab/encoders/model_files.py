@@ -67,7 +67,9 @@ def _check_folder(folder: Path, gguf: str | None) -> None:
     """Refuse a folder that holds no model."""
     wanted = gguf or "config.json"
     if not (folder / wanted).is_file() and not (folder / "modules.json").is_file():
-        raise InputError(f"encoder model {folder}: the folder has no {wanted}; give a model's folder")
+        raise InputError(
+            f"encoder model {folder}: the folder has no {wanted}; give a model's folder"
+        )
 
 
 def _fetch(parameters: ModelParameters, gguf: str | None) -> Path:
@@ -86,7 +88,9 @@ def _fetch(parameters: ModelParameters, gguf: str | None) -> Path:
     except (GatedRepoError, RepositoryNotFoundError):
         reason = "the hub has no such model, or wants a token for it: set HF_TOKEN"
     except OSError:
-        reason = "no such folder, and the model hub cannot be reached: go online once or give a folder"
+        reason = (
+            "no such folder, and the model hub cannot be reached: go online once or give a folder"
+        )
     raise InputError(f"encoder model {parameters.model}: {reason}")
 
 

@@ -26,7 +26,7 @@ class ModelParameters(Parameters):
     revision: str | None = None
     sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
     max_length: int | None = Field(None, ge=2)
-    prompts: dict[Role, str] = {}
+    prompts: dict[Role, str] = Field({})
     normalize: bool = True
     trust_remote_code: bool = False
 
@@ -55,7 +55,9 @@ class HashingParameters(Parameters):
 AnyEncoder = SentenceTransformerParameters | CausalLMParameters | HashingParameters
 
 
-class EncoderParameters(RootModel[Annotated[AnyEncoder, Field(discriminator="kind")]], OneLineErrors):
+class EncoderParameters(
+    RootModel[Annotated[AnyEncoder, Field(discriminator="kind")]], OneLineErrors
+):
     """One encoder, of the kind that `kind` names."""
 
 

@@ -80,9 +80,7 @@ class VectorCache:
             vectors[wanted] = _read(self.shards[shard], "vectors")[rows[wanted]]
         return vectors
 
-    def write(
-        self, keys: np.ndarray, batches: Iterable[Vectors], shard_size: int
-    ) -> Iterator[int]:
+    def write(self, keys: np.ndarray, batches: Iterable[Vectors], shard_size: int) -> Iterator[int]:
         """Store batches of (positions in `keys`, vectors (b, d)) as they come, shard by shard.
 
         Yields:

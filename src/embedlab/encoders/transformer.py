@@ -41,7 +41,9 @@ class TransformerEncoder(ABC):
             self.model, self.tokenizer, self.max_length = self.load(str(recipe.files.folder))
         except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
             reason = " ".join(str(error).split())
-            raise InputError(f"encoder model {recipe.files.folder}: cannot load: {reason}") from error
+            raise InputError(
+                f"encoder model {recipe.files.folder}: cannot load: {reason}"
+            ) from error
         self.model.eval().to(self.device, getattr(torch, recipe.precision))
 
     @abstractmethod

@@ -70,7 +70,7 @@ def split_docstring(docstring: str) -> tuple[str, str]:
     # A docstring may spell lone surrogates as escapes; no file could hold them.
     text = docstring.encode(errors="ignore").decode()
     summary, *rest = _END_OF_SUMMARY.split(text, maxsplit=1)
-    body = "".join(rest).strip("\n")
+    body = "".join(rest).strip()
     return " ".join(summary.split()), body[:MAXIMUM_BODY_CHARACTERS].rstrip()
 
 

@@ -56,7 +56,9 @@ def extract_docs(libraries: Iterable[str]) -> pd.DataFrame:
     """
     files = [file for library in dict.fromkeys(libraries) for file in public_modules(library)]
     parsed = _parse_all(files)
-    rows = [(file.library, *doc) for file, docs in zip(files, parsed, strict=True) for doc in docs or ()]
+    rows = [
+        (file.library, *doc) for file, docs in zip(files, parsed, strict=True) for doc in docs or ()
+    ]
     docs = _distinct(pd.DataFrame(rows, columns=COLUMNS))
     docs.attrs = {"files_read": len(files), "files_unparsable": parsed.count(None)}
     logger.info("%d usable docstrings in %d source files", len(docs), len(files))
@@ -100,7 +102,9 @@ def _public_files(root: Path) -> Iterator[Path]:
 
 def _is_public(name: str) -> bool:
     """Whether a file's stem or a folder is an importable public module (site-packages is not)."""
-    return name.isidentifier() and not name.startswith(("_", "test_")) and name not in SKIPPED_FOLDERS
+    return (
+        name.isidentifier() and not name.startswith(("_", "test_")) and name not in SKIPPED_FOLDERS
+    )
 
 
 def _parse_all(files: list[ModuleFile]) -> list[list[ObjectDoc] | None]:
@@ -109,8 +113,8 @@ def _parse_all(files: list[ModuleFile]) -> list[list[ObjectDoc] | None]:
     bar = {"total": len(files), "desc": "Reading docstrings", "unit": "file"}
     if len(files) < FILES_WORTH_A_POOL:
         return list(tqdm(map(documented_objects, modules, paths), **bar))
-    # A forked child of a process with threads (torch's) may hang. Syntax trees have no reference
-    # cycles, and the collector would take a quarter of the time looking for them.
+    # A forked child of a process with threads (torch's) may hang. Syntax trees hold no reference
+    # cycles, and the collector would spend a third of the time looking for them.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(mp_context=context, initializer=gc.disable) as pool:
         return list(tqdm(pool.map(documented_objects, modules, paths, chunksize=CHUNK), **bar))

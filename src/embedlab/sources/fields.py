@@ -6,23 +6,23 @@ from embedlab.sources.bad_rows import BadRowError
 from embedlab.sources.records import Record
 
 
-def checked_text(value: Any, name: str) -> str:
-    """`value` when it is a text that is neither blank nor broken Unicode."""
-    text = _unicode(value, name)
+def checked_text(value: Any, what: str) -> str:
+    """`value` when it is a text that is neither blank nor broken Unicode; `what` names it."""
+    text = _unicode(value, what)
     if not text or text.isspace():
-        raise BadRowError(f"field '{name}' is empty")
+        raise BadRowError(f"{what} is empty")
     return text
 
 
 def required_text(record: Record, field: str) -> str:
     """The text in `field`, unchanged."""
-    return checked_text(_present(record, field), field)
+    return checked_text(_present(record, field), f"field '{field}'")
 
 
 def optional_text(record: Record, field: str) -> str:
     """The text in `field`, or the empty string when it is absent or null."""
     value = record.fields.get(field)
-    return "" if value is None else _unicode(value, field)
+    return "" if value is None else _unicode(value, f"field '{field}'")
 
 
 def required_id(record: Record, field: str) -> str:
@@ -30,7 +30,7 @@ def required_id(record: Record, field: str) -> str:
     value = _present(record, field)
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    return checked_text(value, field)
+    return checked_text(value, f"field '{field}'")
 
 
 class UniqueIds:
@@ -54,12 +54,12 @@ def _present(record: Record, field: str) -> Any:
     return value
 
 
-def _unicode(value: Any, name: str) -> str:
+def _unicode(value: Any, what: str) -> str:
     """`value` when it is a text that UTF-8 can hold: JSON lets lone surrogates through."""
     if not isinstance(value, str):
-        raise BadRowError(f"field '{name}' is not text", value)
+        raise BadRowError(f"{what} is not text", value)
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise BadRowError(f"field '{name}' is not valid Unicode") from None
+        raise BadRowError(f"{what} is not valid Unicode") from None
     return value

@@ -45,7 +45,7 @@ class HuggingFaceSource(Parameters):
     @property
     def label(self) -> str:
         """The short name of the data: "gsm8k" for "openai/gsm8k", else the first file's stem."""
-        return Path(self.path or self.files[0]).stem
+        return Path(self.path).name if self.path else Path(self.files[0]).stem
 
 
 def open_rows(source: HuggingFaceSource, bad_rows: BadRows) -> Iterator[Record]:
@@ -57,33 +57,32 @@ def open_rows(source: HuggingFaceSource, bad_rows: BadRows) -> Iterator[Record]:
     """
     for file in source.files:
         yield from read_records(Path(file), bad_rows)
-    if not source.files:
-        yield from _dataset_records(source)
+    if source.path and not source.files:
+        yield from _dataset_records(source.path, source)
 
 
-def _dataset_records(source: HuggingFaceSource) -> Iterator[Record]:
-    where = f"{source.path}[{source.split}]"
+def _dataset_records(path: str, source: HuggingFaceSource) -> Iterator[Record]:
+    where = f"{path}[{source.split}]"
     try:
-        for number, row in enumerate(_load(source), start=1):
+        for number, row in enumerate(_load(path, source), start=1):
             yield Record(f"{where}:{number}", row)
     # The hub's client raises its HTTP library's own errors, and which library varies by version.
     except Exception as error:
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise InputError(
-            f"{where}: cannot be loaded from the Hugging Face Hub or its cache ({reason:.200}); "
-            "give local copies in files, or go online"
+            f"{where}: cannot be loaded ({reason:.200}); give local copies in files, "
+            "or go online (HF_HUB_OFFLINE=1 uses a cached copy)"
         ) from None
 
 
-def _load(source: HuggingFaceSource) -> Any:
+def _load(path: str, source: HuggingFaceSource) -> Any:
     """The dataset; scripts inside it are never run (the library refuses them since version 4)."""
     import datasets  # heavy, and local files do without it
 
-    assert source.path is not None
-    if not datasets.config.HF_HUB_OFFLINE and not Path(source.path).exists():
-        _reach(source)
+    if not datasets.config.HF_HUB_OFFLINE and not Path(path).exists():
+        _reach(path, source.revision)
     return datasets.load_dataset(
-        source.path,
+        path,
         source.name,
         data_dir=source.data_dir,
         split=source.split,
@@ -92,8 +91,8 @@ def _load(source: HuggingFaceSource) -> Any:
     )
 
 
-def _reach(source: HuggingFaceSource) -> None:
+def _reach(path: str, revision: str | None) -> None:
     """Ask the hub for the dataset once: `load_dataset` alone retries for half a minute offline."""
     from huggingface_hub import HfApi
 
-    HfApi().dataset_info(source.path, revision=source.revision, timeout=HUB_TIMEOUT_SECONDS)
+    HfApi().dataset_info(path, revision=revision, timeout=HUB_TIMEOUT_SECONDS)

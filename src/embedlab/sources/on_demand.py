@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from embedlab.sources.bad_rows import BadRowError, BadRows
+from embedlab.sources.fields import UniqueIds, checked_text, required_id, required_text
 from embedlab.sources.prefixes import prefix_text
-from embedlab.sources.records import BadRows, Record, read_records, required_text
+from embedlab.sources.records import Record, read_records, usable_rows
 
 
 def read_items(path: str) -> tuple[list[str], list[str]]:
@@ -15,4 +17,22 @@ def read_items(path: str) -> tuple[list[str], list[str]]:
     Raises:
         InputError: naming the first rows that are not as they should be.
     """
-    raise NotImplementedError
+    bad_rows, seen = BadRows("fail"), UniqueIds()
+
+    def parse(record: Record) -> tuple[str, str]:
+        return seen.check(required_id(record, "id")), _text(record)
+
+    items = list(usable_rows(read_records(Path(path), bad_rows), parse, bad_rows))
+    bad_rows.settle()
+    return [identifier for identifier, _ in items], [text for _, text in items]
+
+
+def _text(record: Record) -> str:
+    """The text of a prefix, else of a prompt."""
+    prefix = record.fields.get("prefix")
+    if prefix is None:
+        return required_text(record, "prompt")
+    try:
+        return checked_text(prefix_text(prefix), "the text of 'prefix'")
+    except (KeyError, TypeError):
+        raise BadRowError("field 'prefix' is not {messages: [{role, content}]}") from None

@@ -6,8 +6,8 @@ from typing import Any, TypedDict
 
 import pandas as pd
 
-PREFIX_ID_HASH = "sha256"
 PREFIX_ID_LENGTH = 16
+PREFIX_ID_SCHEME = f"first {PREFIX_ID_LENGTH} hex digits of SHA-256 of the first user message"
 
 
 class Message(TypedDict):
@@ -24,7 +24,7 @@ def first_user_message(messages: Sequence[Message]) -> str:
 
 def prefix_id(messages: Sequence[Message]) -> str:
     """A stable identifier: the first 16 hexadecimal digits of SHA-256 of the first user message."""
-    digest = hashlib.new(PREFIX_ID_HASH, first_user_message(messages).encode())
+    digest = hashlib.sha256(first_user_message(messages).encode())
     return digest.hexdigest()[:PREFIX_ID_LENGTH]
 
 

@@ -17,9 +17,7 @@ LIBRARY_DOCS = "params:data_ingestion.library_docs"
 RETRIEVAL_PAIRS = ["retrieval_pairs_train", "retrieval_pairs_val"]
 
 
-def create_pipeline(
-    parameters: DataIngestionParameters, retrieval_sets: Sequence[str]
-) -> Pipeline:
+def create_pipeline(parameters: DataIngestionParameters, retrieval_sets: Sequence[str]) -> Pipeline:
     """The nodes of the sources that the parameters choose.
 
     ```

@@ -34,7 +34,8 @@ def embed_collection(
     vectors, report = embed(flat, recipe, store, execution)
     embeddings = texts.join(vectors)
     logger.info(
-        "%d items: %d texts encoded, %d found in the store", *(len(texts.ids), report.misses, report.hits)
+        "%d items: %d texts encoded, %d found in the store",
+        *(len(texts.ids), report.misses, report.hits),
     )
     return embeddings, texts.ids, describe_embeddings(embeddings, texts, recipe, report)
 

@@ -30,8 +30,7 @@ def create_pipeline(
     ```
     problem_solutions ─┐
     prefixes ──────────┼─ view ─ {collection}.texts ─ embed ─ {encoder}.{collection}.embeddings
-    beir.{set} ────────┘                               │    ─ {encoder}.{collection}.ids
-                                embedding_store ───────┘    ─ {encoder}.{collection}.embeddings_metadata
+    beir.{set} ────────┘         embedding_store ───┘          .ids, .embeddings_metadata
     ```
     """
     views = [_view(name, *VIEWS[name]) for name in parameters.collections]
@@ -80,5 +79,13 @@ def _on_demand(parameters: EmbeddingCacheParameters) -> Pipeline:
         "embedding_store",
     ]
     return Pipeline(
-        [Node(embed_on_demand, inputs, "on_demand_embeddings", name="embed_on_demand", tags="on_demand")]
+        [
+            Node(
+                embed_on_demand,
+                inputs,
+                "on_demand_embeddings",
+                name="embed_on_demand",
+                tags="on_demand",
+            )
+        ]
     )

@@ -1,0 +1,267 @@
+"""Tables for every pipeline from the documentation of the installed libraries.
+
+A summary is the question, the body of the same docstring its answer: real text, thousands of pairs,
+no download.
+"""
+
+import logging
+from typing import Annotated, Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import Field, StringConstraints, model_validator
+
+from embedlab.errors import InputError
+from embedlab.parameters import Parameters
+from embedlab.sources.near_neighbours import near_neighbours
+from embedlab.sources.prefixes import prefix_id
+from embedlab.sources.retrieval_set import RetrievalSet
+
+logger = logging.getLogger(__name__)
+
+# The held-out libraries' part of the sample.
+TEST_SHARE = 0.25
+# Either part needs some texts to choose negatives from.
+MINIMUM_DOCS = 10
+
+# A dotted name could only be looked up by importing its parents.
+LibraryName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*$")]
+
+
+class LibraryDocsParameters(Parameters):
+    """Which libraries are read, and how their docstrings are sampled.
+
+    Attributes:
+        libraries: top-level import names, `stdlib` for the standard library; those that are not
+            installed are skipped.
+        test_libraries: those of `libraries` that training never sees.
+        sample_size: documents in all, a quarter of them from `test_libraries`.
+        validation_fraction: share of the other libraries' documents that is kept for validation.
+        pairs_per_prefix: preference pairs for each prefix.
+        seed: of every random choice.
+    """
+
+    libraries: tuple[LibraryName, ...] = (
+        "datasets",
+        "fsspec",
+        "huggingface_hub",
+        "kedro",
+        "matplotlib",
+        "networkx",
+        "numpy",
+        "pandas",
+        "pyarrow",
+        "pydantic",
+        "scipy",
+        "sentence_transformers",
+        "sklearn",
+        "stdlib",
+        "sympy",
+        "torch",
+        "transformers",
+    )
+    test_libraries: tuple[LibraryName, ...] = ("kedro", "matplotlib", "sklearn")
+    sample_size: int = Field(2400, ge=50, le=4000)
+    validation_fraction: float = Field(0.1, gt=0, le=0.5)
+    pairs_per_prefix: int = Field(3, ge=1, le=10)
+    seed: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _test_libraries_are_held_out(self) -> Self:
+        unknown = sorted(set(self.test_libraries) - set(self.libraries))
+        if unknown:
+            raise ValueError(f"test_libraries {', '.join(unknown)} must be listed in libraries")
+        if not self.test_libraries or set(self.test_libraries) == set(self.libraries):
+            raise ValueError("test_libraries must be some of libraries and leave some for training")
+        return self
+
+
+def sample_docs(
+    docs: pd.DataFrame, parameters: LibraryDocsParameters
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Draw a quarter of the sample from the held-out libraries, the rest from the others.
+
+    Documents of one summary are all in training or all in validation.
+
+    Args:
+        docs: the output of `extract_docs`.
+        parameters: sizes, held-out libraries and seed.
+
+    Returns:
+        Columns id (the dotted name), library, name, kind, summary, body, split (train, validation
+        or test), sorted by library and name; and a report of what was found, sampled and skipped.
+
+    Raises:
+        InputError: if either part has fewer than `MINIMUM_DOCS` documents.
+    """
+    rng = np.random.default_rng(parameters.seed)
+    held_out = docs["library"].isin(parameters.test_libraries)
+    test_size = round(parameters.sample_size * TEST_SHARE)
+    train_size = parameters.sample_size - test_size
+    test = _draw(docs[held_out], test_size, "test_libraries", rng).assign(split="test")
+    train = _draw(docs[~held_out], train_size, "libraries for training", rng)
+    in_validation = _is_validation(train["summary"], parameters.validation_fraction, rng)
+    train = train.assign(split=np.where(in_validation, "validation", "train"))
+    sample = pd.concat([train, test]).sort_values(["library", "name"], ignore_index=True)
+    sample.insert(0, "id", sample["name"])
+    report = _report(docs, sample, parameters)
+    logger.info("Sampled %d of %d docstrings: %s", len(sample), len(docs), report["splits"])
+    return sample, report
+
+
+def problem_solutions(docs: pd.DataFrame) -> pd.DataFrame:
+    """Summaries as problems, bodies as their solutions.
+
+    Args:
+        docs: the sample of `sample_docs`.
+
+    Returns:
+        Columns id, problem, solution, source, split; one row a document.
+    """
+    renamed = docs.rename(columns={"summary": "problem", "body": "solution"})
+    renamed = renamed.assign(source=_source(docs))
+    return renamed[["id", "problem", "solution", "source", "split"]]
+
+
+def retrieval_pairs(docs: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Training and validation pairs, each with a body near its summary by BM25 as a negative.
+
+    Negatives come from the training documents, for validation from its own documents as well; no
+    held-out library takes part.
+
+    Args:
+        docs: the sample of `sample_docs`.
+
+    Returns:
+        Two tables of the columns query, positive, negative, source.
+    """
+    train, validation = (docs[docs["split"] == split] for split in ("train", "validation"))
+    return _with_negatives(train, train), _with_negatives(
+        validation, pd.concat([train, validation])
+    )
+
+
+def retrieval_set(docs: pd.DataFrame) -> RetrievalSet:
+    """A test set whose queries are the summaries of libraries that training never sees.
+
+    The corpus has each distinct body of the whole sample once, so that training documents are
+    distractors. Every body of an identical summary is relevant, whatever its library. Titles are
+    empty, since an object's name would give the answer away. A query's id differs from every
+    document's, because beir drops hits whose id is the query's.
+
+    Args:
+        docs: the sample of `sample_docs`.
+    """
+    documents = docs.drop_duplicates("body")
+    corpus = pd.DataFrame({"id": documents["id"], "title": "", "text": documents["body"]})
+    tested = docs[docs["split"] == "test"].drop_duplicates("summary")
+    queries = pd.DataFrame({"id": "query:" + tested["id"], "text": tested["summary"]})
+    qrels = (
+        docs.merge(queries, left_on="summary", right_on="text", suffixes=("_object", ""))
+        .rename(columns={"id": "query_id"})[["query_id", "body"]]
+        .merge(corpus, left_on="body", right_on="text")
+        .rename(columns={"id": "corpus_id"})[["query_id", "corpus_id"]]
+        .drop_duplicates()
+        .assign(score=1)
+    )
+    tables = (corpus, queries, qrels)
+    return RetrievalSet(*(table.reset_index(drop=True) for table in tables))
+
+
+def preference_pairs(docs: pd.DataFrame, parameters: LibraryDocsParameters) -> pd.DataFrame:
+    """Ask what each object does: its own summary is chosen over those of near neighbours.
+
+    Args:
+        docs: the sample of `sample_docs`.
+        parameters: `pairs_per_prefix` is the number of neighbours, by BM25 among the summaries.
+
+    Returns:
+        Columns prefix, chosen, rejected, src, prefix_id; `pairs_per_prefix` rows a document, whose
+        rejected texts differ from each other and from the chosen one in more than case and spaces.
+
+    Raises:
+        InputError: if the sample has too few different summaries.
+    """
+    codes, folded = pd.factorize(docs["summary"].str.casefold().str.replace(r"\s+", "", regex=True))
+    summaries = docs["summary"].to_numpy()[pd.Series(codes).drop_duplicates().index]
+    keys = np.arange(len(folded))[:, None]
+    near = near_neighbours(summaries, keys, summaries, keys, parameters.pairs_per_prefix)
+    prefixes = [
+        _question(kind, name) for kind, name in zip(docs["kind"], docs["name"], strict=True)
+    ]
+    pairs = pd.DataFrame(
+        {
+            "prefix": prefixes,
+            "chosen": docs["summary"].to_numpy(),
+            "rejected": list(summaries[near[codes]]),
+            "src": _source(docs).to_numpy(),
+            "prefix_id": [prefix_id(prefix["messages"]) for prefix in prefixes],
+        }
+    )
+    return pairs.explode("rejected", ignore_index=True)
+
+
+def _source(docs: pd.DataFrame) -> pd.Series:
+    return "library_docs/" + docs["library"]
+
+
+def _draw(docs: pd.DataFrame, size: int, part: str, rng: np.random.Generator) -> pd.DataFrame:
+    """Draw `size` documents uniformly, or take all where there are fewer."""
+    if len(docs) < MINIMUM_DOCS:
+        raise InputError(
+            f"library_docs: {len(docs)} usable docstrings in the {part}, at least {MINIMUM_DOCS}"
+            " are needed: install or list more libraries"
+        )
+    return docs.iloc[rng.permutation(len(docs))[:size]]
+
+
+def _is_validation(
+    summaries: pd.Series, fraction: float, rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    """Mark a random share of the distinct summaries, at least one."""
+    codes, distinct = pd.factorize(summaries)
+    size = max(1, round(fraction * len(distinct)))
+    return np.isin(codes, rng.permutation(len(distinct))[:size])
+
+
+def _report(
+    docs: pd.DataFrame, sample: pd.DataFrame, parameters: LibraryDocsParameters
+) -> dict[str, Any]:
+    """What was found and sampled by library, and what was skipped."""
+    found, sampled = docs["library"].value_counts(), sample["library"].value_counts()
+    return {
+        "libraries": {
+            library: {"found": int(found[library]), "sampled": int(sampled.get(library, 0))}
+            for library in sorted(found.index)
+        },
+        "libraries_absent": sorted(set(parameters.libraries) - set(found.index)),
+        "files_read": docs.attrs.get("files_read"),
+        "files_unparsable": docs.attrs.get("files_unparsable"),
+        "splits": sample["split"].value_counts().sort_index().to_dict(),
+    }
+
+
+def _with_negatives(docs: pd.DataFrame, pool: pd.DataFrame) -> pd.DataFrame:
+    """One pair a document; its negative is a body of `pool`, of another summary and another body."""
+    keys = ["summary", "body"]
+    near = near_neighbours(
+        docs["summary"].tolist(),
+        docs[keys].to_numpy(),
+        pool["body"].tolist(),
+        pool[keys].to_numpy(),
+        1,
+    )
+    return pd.DataFrame(
+        {
+            "query": docs["summary"].to_numpy(),
+            "positive": docs["body"].to_numpy(),
+            "negative": pool["body"].to_numpy()[near[:, 0]],
+            "source": _source(docs).to_numpy(),
+        }
+    )
+
+
+def _question(kind: str, name: str) -> dict[str, Any]:
+    """The prefix that asks what an object does."""
+    return {"messages": [{"role": "user", "content": f"What does the {kind} `{name}` do?"}]}

@@ -1,0 +1,86 @@
+"""Problems with their solutions, from sets of GSM8K's or MATH's shape."""
+
+from collections.abc import Iterator
+from itertools import count
+from typing import Any, Literal, Self
+
+import pandas as pd
+from pydantic import Field, model_validator
+
+from embedlab.parameters import Parameters
+from embedlab.sources.bad_rows import BadRowError, BadRows, OnError
+from embedlab.sources.fields import UniqueIds, required_id, required_text
+from embedlab.sources.huggingface import HuggingFaceSource, open_rows
+from embedlab.sources.records import Record, usable_rows
+
+# GSM8K (Cobbe et al. 2021, arXiv 2110.14168), then MATH (Hendrycks et al. 2021, arXiv 2103.03874).
+KNOWN_COLUMNS = (("question", "answer"), ("problem", "solution"))
+COLUMNS = ["id", "problem", "solution", "source", "split"]
+
+
+class ProblemSolutionParameters(Parameters):
+    """Which problem/solution sets to read, one after the other.
+
+    Attributes:
+        data: the sets; each entry is one split of one dataset.
+        problem_column: the problem's column; None finds "question" or "problem".
+        solution_column: the solution's column; None finds "answer" or "solution".
+        id_column: the identifiers' column; None numbers the rows "<source>-<split>-<n>".
+        on_error: what to do about bad rows.
+    """
+
+    source: Literal["problem_solution"] = "problem_solution"
+    data: tuple[HuggingFaceSource, ...] = Field(min_length=1)
+    problem_column: str | None = None
+    solution_column: str | None = None
+    id_column: str | None = None
+    on_error: OnError = "fail"
+
+    @model_validator(mode="after")
+    def _both_columns_or_none(self) -> Self:
+        if (self.problem_column is None) != (self.solution_column is None):
+            raise ValueError("give both problem_column and solution_column, or neither")
+        return self
+
+
+def read_problem_solutions(p: ProblemSolutionParameters) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Read all the sets into one table.
+
+    Returns:
+        Columns id, problem, solution, source, split, in the order read; and the reading's report.
+
+    Raises:
+        InputError: for bad rows under `on_error: fail`, for files or datasets that cannot be read.
+    """
+    bad_rows, ids = BadRows(p.on_error), UniqueIds()
+    rows = [row for source in p.data for row in _rows(source, p, ids, bad_rows)]
+    bad_rows.settle()
+    return pd.DataFrame(rows, columns=COLUMNS), bad_rows.report()
+
+
+def _rows(
+    source: HuggingFaceSource, p: ProblemSolutionParameters, ids: UniqueIds, bad_rows: BadRows
+) -> Iterator[tuple[str, ...]]:
+    numbers = count()
+
+    def parse(record: Record) -> tuple[str, ...]:
+        number = next(numbers)
+        problem_column, solution_column = _columns(record, p)
+        problem = required_text(record, problem_column)
+        solution = required_text(record, solution_column)
+        default = f"{source.label}-{source.split}-{number}"
+        identifier = required_id(record, p.id_column) if p.id_column else default
+        return ids.check(identifier), problem, solution, source.label, source.split
+
+    return usable_rows(open_rows(source, bad_rows), parse, bad_rows)
+
+
+def _columns(record: Record, p: ProblemSolutionParameters) -> tuple[str, str]:
+    """The two columns of this row: those in the parameters, else the known pair it has most of."""
+    if p.problem_column and p.solution_column:
+        return p.problem_column, p.solution_column
+    columns = max(KNOWN_COLUMNS, key=lambda pair: len(record.fields.keys() & set(pair)))
+    if record.fields.keys().isdisjoint(columns):
+        reason = "no question/answer or problem/solution; set problem_column and solution_column"
+        raise BadRowError(reason, sorted(record.fields))
+    return columns

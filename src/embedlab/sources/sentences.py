@@ -1,0 +1,109 @@
+"""Where a text's first sentence ends."""
+
+import re
+
+CLOSERS = "\"'”’»)]」』"
+OPENERS = "\"'“‘«([「『"
+STOPS = ".!?…。！？"
+# A full-width stop ends a sentence without a space after it.
+FULL_WIDTH_END = re.compile(r"([。！？][」』”’）]*)(?=\S)")
+ABBREVIATIONS = frozenset(
+    [
+        "adm",
+        "al",
+        "approx",
+        "apr",
+        "aug",
+        "ave",
+        "blvd",
+        "ca",
+        "capt",
+        "cf",
+        "cfr",
+        "ch",
+        "co",
+        "col",
+        "corp",
+        "dec",
+        "dept",
+        "dr",
+        "ed",
+        "eds",
+        "esp",
+        "est",
+        "feb",
+        "fig",
+        "figs",
+        "fr",
+        "ft",
+        "gen",
+        "gov",
+        "hon",
+        "inc",
+        "jan",
+        "jr",
+        "jul",
+        "jun",
+        "lit",
+        "lt",
+        "ltd",
+        "maj",
+        "mar",
+        "mr",
+        "mrs",
+        "ms",
+        "mt",
+        "no",
+        "nos",
+        "nov",
+        "oct",
+        "op",
+        "pp",
+        "ph.d",
+        "prof",
+        "pt",
+        "rep",
+        "rev",
+        "sen",
+        "sep",
+        "sept",
+        "sgt",
+        "sr",
+        "st",
+        "ste",
+        "vol",
+        "vols",
+        "viz",
+        "vs",
+    ]
+)
+
+
+def first_sentence(text: str) -> tuple[str, str]:
+    """Split a text into its first sentence and the rest, white space made single spaces.
+
+    A sentence ends at a word that ends in a stop (closing quotes and brackets aside) and is
+    followed by a word that does not start in lower case. Full stops after initials ("J. S. Bach",
+    "e.g.") and after common English abbreviations ("Dr.", "vs.") do not count.
+
+    Returns:
+        The sentence and the rest; the rest is empty when there is one sentence only.
+    """
+    words = FULL_WIDTH_END.sub(r"\1 ", text).split()
+    for index in range(1, len(words)):
+        if _ends_sentence(words[index - 1], words[index]):
+            return " ".join(words[:index]), " ".join(words[index:])
+    return " ".join(words), ""
+
+
+def _ends_sentence(word: str, following: str) -> bool:
+    bare = word.rstrip(CLOSERS)
+    if not bare.endswith(tuple(STOPS)) or following.lstrip(OPENERS)[:1].islower():
+        return False
+    return not bare.endswith(".") or not _is_abbreviation(bare)
+
+
+def _is_abbreviation(word: str) -> bool:
+    """Whether the word's full stop belongs to it: initials, or a word of the list."""
+    stem = word.strip(STOPS + OPENERS).lower()
+    return stem in ABBREVIATIONS or all(len(part) <= 1 for part in stem.split("."))

