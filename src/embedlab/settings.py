@@ -1,9 +1,10 @@
 """Project settings: https://docs.kedro.org/en/stable/configure/."""
 
-from embedlab.hooks import ParametersHook, ReportHook
+from embedlab.context import ProjectContext
+from embedlab.hooks import ReportHook
 
-HOOKS = (ParametersHook(), ReportHook())
-
+HOOKS = (ReportHook(),)
+CONTEXT_CLASS = ProjectContext
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
     "default_run_env": "local",

@@ -20,7 +20,6 @@ from embedlab.encoders.parameters import (
 )
 from embedlab.encoders.recipe import Recipe
 from embedlab.encoders.store import VectorCache, Vectors, VectorStore, text_keys
-from embedlab.encoders.transformer import CausalLMEncoder, SentenceTransformerEncoder
 from embedlab.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -56,6 +55,9 @@ def load_encoder(recipe: Recipe, device: str, tokens_per_batch: int | None = Non
     """
     if isinstance(recipe.parameters, HashingParameters):
         return HashingEncoder(recipe.parameters)
+    # Imported late: a run whose vectors are all in the store need not load the libraries.
+    from embedlab.encoders.transformer import CausalLMEncoder, SentenceTransformerEncoder
+
     if isinstance(recipe.parameters, CausalLMParameters):
         return CausalLMEncoder(recipe, device, tokens_per_batch)
     return SentenceTransformerEncoder(recipe, device, tokens_per_batch)

@@ -94,10 +94,9 @@ def _library_root(library: str) -> Path | None:
 def _public_files(root: Path) -> Iterator[Path]:
     for folder, subfolders, names in os.walk(root):
         subfolders[:] = sorted(name for name in subfolders if _is_public(name))
-        for name in sorted(names):
-            stem, suffix = os.path.splitext(name)
-            if suffix == ".py" and (stem == "__init__" or _is_public(stem)):
-                yield Path(folder, name)
+        for path in (Path(folder, name) for name in sorted(names)):
+            if path.suffix == ".py" and (path.stem == "__init__" or _is_public(path.stem)):
+                yield path
 
 
 def _is_public(name: str) -> bool:

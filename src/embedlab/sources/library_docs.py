@@ -186,7 +186,8 @@ def preference_pairs(docs: pd.DataFrame, parameters: LibraryDocsParameters) -> p
     codes, folded = pd.factorize(docs["summary"].str.casefold().str.replace(r"\s+", "", regex=True))
     summaries = docs["summary"].to_numpy()[pd.Series(codes).drop_duplicates().index]
     keys = np.arange(len(folded))[:, None]
-    near = near_neighbours(summaries, keys, summaries, keys, parameters.pairs_per_prefix)
+    texts = summaries.tolist()
+    near = near_neighbours(texts, keys, texts, keys, parameters.pairs_per_prefix)
     prefixes = [
         _question(kind, name) for kind, name in zip(docs["kind"], docs["name"], strict=True)
     ]
@@ -243,7 +244,7 @@ def _report(
 
 
 def _with_negatives(docs: pd.DataFrame, pool: pd.DataFrame) -> pd.DataFrame:
-    """One pair a document; its negative is a body of `pool`, of another summary and another body."""
+    """One pair a document; the negative is a body of `pool` from another summary, not the same."""
     keys = ["summary", "body"]
     near = near_neighbours(
         docs["summary"].tolist(),

@@ -1,0 +1,137 @@
+import json
+
+import matplotlib.figure
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from kedro.io import DataCatalog, DatasetError
+
+from embedlab.datasets.atomic import FigureDataset, JSONDataset, JsonLinesDataset, ParquetDataset
+from embedlab.datasets.beir_folder import BeirFolderDataset
+from embedlab.datasets.npy import NpyDataset
+from embedlab.datasets.torch_file import TorchDataset
+from embedlab.errors import InputError
+from embedlab.files import replacing, replacing_folder
+from embedlab.sources.retrieval_set import RetrievalSet
+
+TABLE = pd.DataFrame(
+    {
+        "id": ["001", "2024-01-01", "1e5"],
+        "text": ["naïve ☕", 'quote " and \\', "line\nbreak"],
+        "prefix": [{"messages": [{"role": "user", "content": "hi"}]}] * 3,
+    }
+)
+
+
+def test_json_lines_keep_text_as_text(tmp_path):
+    dataset = JsonLinesDataset(filepath=str(tmp_path / "table.jsonl"))
+    dataset.save(TABLE)
+    pd.testing.assert_frame_equal(dataset.load(), TABLE, check_dtype=False)
+    assert (tmp_path / "table.jsonl").read_text(encoding="utf-8").startswith('{"id":"001"')
+
+
+@pytest.mark.parametrize(
+    ("dataset", "good", "bad"),
+    [
+        (JSONDataset, {"a": 1}, {"a": object()}),
+        (JsonLinesDataset, TABLE, "no table"),
+        (ParquetDataset, pd.DataFrame({"a": [1.5]}), "no table"),
+        (FigureDataset, matplotlib.figure.Figure(), "no figure"),
+        (NpyDataset, np.ones(3), np.array([object()])),
+        (TorchDataset, {"a": torch.ones(2)}, {"a": (i for i in range(3))}),
+    ],
+)
+def test_a_failed_save_leaves_the_old_file(tmp_path, dataset, good, bad):
+    path = tmp_path / "artifact.x"
+    instance = dataset(filepath=str(path))
+    instance.save(good)
+    before = path.read_bytes()
+    with pytest.raises(DatasetError):
+        instance.save(bad)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_npy_is_a_read_only_memory_map(tmp_path):
+    dataset = NpyDataset(filepath=str(tmp_path / "a" / "array.npy"))
+    assert not dataset.exists()
+    dataset.save(np.arange(6, dtype=np.float32).reshape(3, 2))
+    array = dataset.load()
+    assert isinstance(array, np.memmap)
+    assert not array.flags.writeable
+    assert array[2, 1] == 5
+
+
+@pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"no array at all, but some text"])
+def test_a_damaged_npy_is_named(tmp_path, content):
+    (tmp_path / "array.npy").write_bytes(content)
+    with pytest.raises(DatasetError, match=r"array\.npy: damaged"):
+        NpyDataset(filepath=str(tmp_path / "array.npy")).load()
+
+
+def test_an_npy_of_objects_is_not_unpickled(tmp_path):
+    np.save(tmp_path / "array.npy", np.array([{"a": 1}]), allow_pickle=True)
+    with pytest.raises(DatasetError, match="damaged"):
+        NpyDataset(filepath=str(tmp_path / "array.npy")).load()
+
+
+def test_a_retrieval_set_comes_back_from_its_folder(tmp_path):
+    retrieval_set = RetrievalSet(
+        pd.DataFrame({"id": ["7", "d2"], "title": ["", "T"], "text": ["a ☕", "b"]}),
+        pd.DataFrame({"id": ["001"], "text": ["what?"]}),
+        pd.DataFrame({"query_id": ["001"], "corpus_id": ["7"], "score": [2]}),
+    )
+    dataset = BeirFolderDataset(filepath=str(tmp_path / "set"))
+    for _ in range(2):  # the second time over the first
+        dataset.save(retrieval_set)
+    loaded = dataset.load()
+    for name in ("corpus", "queries", "qrels"):
+        pd.testing.assert_frame_equal(
+            getattr(loaded, name), getattr(retrieval_set, name), check_dtype=False
+        )
+    assert list(tmp_path.iterdir()) == [tmp_path / "set"]
+
+
+def test_replacing_a_folder_is_all_or_nothing(tmp_path):
+    target = tmp_path / "folder"
+    with replacing_folder(target) as folder:
+        (folder / "file").write_text("old")
+    with pytest.raises(FileNotFoundError), replacing_folder(target) as folder:
+        (folder / "file").write_text((folder / "absent").read_text())
+    assert (target / "file").read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_replacing_needs_no_existing_folder(tmp_path):
+    with replacing(tmp_path / "a" / "b.json") as path:
+        path.write_text(json.dumps({}))
+    assert (tmp_path / "a" / "b.json").read_text() == "{}"
+
+
+@pytest.mark.parametrize(
+    ("array", "reason"),
+    [
+        (np.array([[1.0, 2.0], [np.nan, 1.0]], dtype=np.float32), "row 1 is not finite"),
+        (np.array([[np.inf]], dtype=np.float32), "row 0 is not finite"),
+        (np.ones((2, 2)), r"expected float32 \(n, d\), found float64 \(2, 2\)"),
+        (np.ones(3, dtype=np.float32), r"found float32 \(3,\)"),
+        (np.ones((3, 2), dtype=np.float32).T, "not C-contiguous"),
+    ],
+)
+def test_the_catalog_refuses_bad_embeddings(tmp_path, array, reason):
+    path = tmp_path / "embeddings.npy"
+    np.save(path, array)
+    catalog = DataCatalog.from_config(
+        {
+            "embeddings": {
+                "type": "embedlab.datasets.npy.NpyDataset",
+                "filepath": str(path),
+                "validator": "embedlab.datasets.validators.check_embeddings",
+            }
+        }
+    )
+    with pytest.raises(DatasetError, match=f"(?s)embeddings.*{reason}") as caught:
+        catalog.load("embeddings")
+    assert isinstance(caught.value.__cause__, InputError)
+    assert str(path) in str(caught.value)
