@@ -18,10 +18,9 @@ def shared_data() -> Path:
 
 
 def make_project(folder: Path) -> Path:
-    """A project folder of its own: this checkout's code and configuration, empty data."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in ("src", "notebooks"):
-        (folder / name).symlink_to(ROOT / name)
+    """A project folder of its own: the installed code, this configuration, empty data."""
+    # Kedro wants the source folder to be there, even if the package is found elsewhere.
+    (folder / "src").mkdir(parents=True)
     shutil.copytree(ROOT / "conf", folder / "conf")
     for name in ("pyproject.toml", ".telemetry"):
         shutil.copy(ROOT / name, folder / name)

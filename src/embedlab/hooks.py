@@ -5,15 +5,20 @@ from typing import Any
 
 from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
-from kedro.pipeline import Pipeline
+from kedro.pipeline import Node, Pipeline
 
 logger = logging.getLogger(__name__)
 
 REPORTING = "08_reporting"
 
 
-class ReportHook:
-    """Says where the results are."""
+class RunLogHook:
+    """Says which node runs, and where the results are."""
+
+    @hook_impl
+    def before_node_run(self, node: Node) -> None:
+        """Log the node's name."""
+        logger.info("Node %s", node.name)
 
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:

@@ -1,9 +1,16 @@
 """Project settings: https://docs.kedro.org/en/stable/configure/."""
 
-from embedlab.context import ProjectContext
-from embedlab.hooks import ReportHook
+import warnings
 
-HOOKS = (ReportHook(),)
+from embedlab.context import ProjectContext
+from embedlab.hooks import RunLogHook
+
+# Names such as minilm.prefixes.embeddings are namespaces, also where no node carries them.
+warnings.filterwarnings("ignore", "One or more dataset names contain '.'")
+# Kedro's configuration loader is one release behind OmegaConf.
+warnings.filterwarnings("ignore", "register_new_resolver")
+
+HOOKS = (RunLogHook(),)
 CONTEXT_CLASS = ProjectContext
 CONFIG_LOADER_ARGS = {
     "base_env": "base",

@@ -61,7 +61,7 @@ def bm25_search(
     parameters: Bm25Parameters,
     top_k: int,
 ) -> pd.DataFrame:
-    r"""The documents with the greatest BM25 scores; those without any term of the query are left out.
+    r"""The documents of the greatest BM25 scores; those without a term of the query are left out.
 
     In Lucene's form, with $f$ the count of term $t$ in document $D$ and $n_t$ the number of
     documents, of $N$, that have it:

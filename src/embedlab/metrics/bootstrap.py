@@ -28,10 +28,11 @@ def mean_interval(
     """
     rng = np.random.default_rng(seed)
     n_items = len(values)
+    chances = np.full(n_items, 1 / n_items)
     step = max(1, BLOCK_SIZE // n_items)
     means = [
-        rng.multinomial(n_items, np.full(n_items, 1 / n_items), size) @ values / n_items
-        for size in _sizes(n_resamples, step)
+        rng.multinomial(n_items, chances, min(step, n_resamples - start)) @ values / n_items
+        for start in range(0, n_resamples, step)
     ]
     tail = (1 - confidence) / 2
     low, high = np.quantile(np.concatenate(means), [tail, 1 - tail], axis=0)

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytrec_eval
 
@@ -65,7 +64,7 @@ def score_run(run: pd.DataFrame, qrels: pd.DataFrame, cutoffs: Sequence[int]) ->
     evaluator = pytrec_eval.RelevanceEvaluator(judged, measures)
     scores = evaluator.evaluate({query: results.get(query, {}) for query in judged})
     table = pd.DataFrame([scores[query] for query in judged])
-    columns = {"query_id": list(judged)}
+    columns: dict[str, Any] = {"query_id": list(judged)}
     for name, measure in MEASURES.items():
         columns |= {f"{name}@{k}": table[f"{measure}_{k}"] for k in cutoffs}
     rank = table["recip_rank"]
@@ -116,6 +115,6 @@ def _nested(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
     documents, scores = table["corpus_id"].to_numpy(object), table["score"].to_numpy()
     groups = table.groupby("query_id", sort=False).indices
     return {
-        query: dict(zip(documents[rows], scores[rows].tolist(), strict=True))
+        str(query): dict(zip(documents[rows], scores[rows].tolist(), strict=True))
         for query, rows in groups.items()
     }

@@ -55,7 +55,8 @@ def extract_docs(libraries: Iterable[str]) -> pd.DataFrame:
         `files_read` and `files_unparsable`.
     """
     files = [file for library in dict.fromkeys(libraries) for file in public_modules(library)]
-    parsed = _parse_all(files)
+    progress = tqdm(_parsed(files), total=len(files), desc="Reading docstrings", unit="file")
+    parsed = list(progress)
     rows = [
         (file.library, *doc) for file, docs in zip(files, parsed, strict=True) for doc in docs or ()
     ]
@@ -106,17 +107,17 @@ def _is_public(name: str) -> bool:
     )
 
 
-def _parse_all(files: list[ModuleFile]) -> list[list[ObjectDoc] | None]:
+def _parsed(files: list[ModuleFile]) -> Iterator[list[ObjectDoc] | None]:
     """Parse every file, in worker processes where there are many; results in the files' order."""
-    _, modules, paths = zip(*files, strict=True) if files else ((), (), ())
-    bar = {"total": len(files), "desc": "Reading docstrings", "unit": "file"}
+    modules, paths = [file.module for file in files], [file.path for file in files]
     if len(files) < FILES_WORTH_A_POOL:
-        return list(tqdm(map(documented_objects, modules, paths), **bar))
+        yield from map(documented_objects, modules, paths)
+        return
     # A forked child of a process with threads (torch's) may hang. Syntax trees hold no reference
     # cycles, and the collector would spend a third of the time looking for them.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(mp_context=context, initializer=gc.disable) as pool:
-        return list(tqdm(pool.map(documented_objects, modules, paths, chunksize=CHUNK), **bar))
+        yield from pool.map(documented_objects, modules, paths, chunksize=CHUNK)
 
 
 def _distinct(docs: pd.DataFrame) -> pd.DataFrame:

@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, model_validator
 
+from embedlab.errors import InputError
 from embedlab.parameters import Parameters
 from embedlab.sources.bad_rows import BadRows, OnError
 from embedlab.sources.huggingface import HuggingFaceSource, open_rows
+from embedlab.sources.negatives import bm25_negatives, random_negatives
 from embedlab.sources.passages import PassageReader, column_reader
 from embedlab.sources.records import Record, usable_rows
 from embedlab.sources.retrieval_set import RetrievalSet

@@ -19,6 +19,11 @@ def required_text(record: Record, field: str) -> str:
     return checked_text(_present(record, field), f"field '{field}'")
 
 
+def required_string(record: Record, field: str) -> str:
+    """The text in `field`, which may be blank."""
+    return _unicode(_present(record, field), f"field '{field}'")
+
+
 def optional_text(record: Record, field: str) -> str:
     """The text in `field`, or the empty string when it is absent or null."""
     value = record.fields.get(field)

@@ -52,7 +52,7 @@ def read_preference_pairs(p: HhRlhfParameters) -> tuple[pd.DataFrame, dict[str, 
 
 
 def split_dialogue(dialogue: str) -> list[Message]:
-    """Split "\\n\\nHuman: ...\\n\\nAssistant: ..." into messages of the roles user and assistant."""
+    """Split turns that start with "Human:" or "Assistant:" after a blank line into messages."""
     before, *turns = TURN.split(dialogue.strip())
     if before or not turns:
         raise BadRowError("not a Human:/Assistant: dialogue", dialogue)

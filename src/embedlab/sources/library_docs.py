@@ -136,10 +136,11 @@ def retrieval_pairs(docs: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     Returns:
         Two tables of the columns query, positive, negative, source.
     """
+    # A body under two summaries might answer the query that it is to be a negative of.
+    single = docs[~docs["body"].duplicated(keep=False)]
+    pool, training_pool = single[single["split"] != "test"], single[single["split"] == "train"]
     train, validation = (docs[docs["split"] == split] for split in ("train", "validation"))
-    return _with_negatives(train, train), _with_negatives(
-        validation, pd.concat([train, validation])
-    )
+    return _with_negatives(train, training_pool), _with_negatives(validation, pool)
 
 
 def retrieval_set(docs: pd.DataFrame) -> RetrievalSet:
@@ -162,7 +163,6 @@ def retrieval_set(docs: pd.DataFrame) -> RetrievalSet:
         .rename(columns={"id": "query_id"})[["query_id", "body"]]
         .merge(corpus, left_on="body", right_on="text")
         .rename(columns={"id": "corpus_id"})[["query_id", "corpus_id"]]
-        .drop_duplicates()
         .assign(score=1)
     )
     tables = (corpus, queries, qrels)
@@ -183,9 +183,9 @@ def preference_pairs(docs: pd.DataFrame, parameters: LibraryDocsParameters) -> p
     Raises:
         InputError: if the sample has too few different summaries.
     """
-    codes, folded = pd.factorize(docs["summary"].str.casefold().str.replace(r"\s+", "", regex=True))
-    summaries = docs["summary"].to_numpy()[pd.Series(codes).drop_duplicates().index]
-    keys = np.arange(len(folded))[:, None]
+    folded = _folded(docs["summary"])
+    codes, keys = pd.factorize(folded)
+    summaries = docs["summary"].to_numpy()[~pd.Series(folded).duplicated()]
     texts = summaries.tolist()
     near = near_neighbours(texts, keys, texts, keys, parameters.pairs_per_prefix)
     prefixes = [
@@ -243,21 +243,22 @@ def _report(
     }
 
 
+def _folded(texts: pd.Series) -> NDArray[Any]:
+    """Texts without case and spaces, by which two of them count as the same."""
+    return texts.str.casefold().str.replace(r"\s+", "", regex=True).to_numpy(object)
+
+
 def _with_negatives(docs: pd.DataFrame, pool: pd.DataFrame) -> pd.DataFrame:
-    """One pair a document; the negative is a body of `pool` from another summary, not the same."""
-    keys = ["summary", "body"]
+    """One pair a document, whose negative is the body in `pool` nearest to its summary."""
+    queries, bodies = docs["summary"], pool["body"]
     near = near_neighbours(
-        docs["summary"].tolist(),
-        docs[keys].to_numpy(),
-        pool["body"].tolist(),
-        pool[keys].to_numpy(),
-        1,
+        queries.tolist(), _folded(queries), bodies.tolist(), _folded(pool["summary"]), count=1
     )
     return pd.DataFrame(
         {
-            "query": docs["summary"].to_numpy(),
+            "query": queries.to_numpy(),
             "positive": docs["body"].to_numpy(),
-            "negative": pool["body"].to_numpy()[near[:, 0]],
+            "negative": bodies.to_numpy()[near[:, 0]],
             "source": _source(docs).to_numpy(),
         }
     )

@@ -17,16 +17,16 @@ Keys = NDArray[Any]
 def near_neighbours(
     queries: Sequence[str], query_keys: Keys, texts: Sequence[str], text_keys: Keys, count: int
 ) -> Indices:
-    """Find the texts that score highest for each query by BM25 and share none of its keys.
+    """Find the texts that score highest for each query by BM25 and have another key than it.
 
     The score is BM25 in Lucene's form (Robertson et al. 1994; Kamphuis et al. 2020) with k1 = 1.5
     and b = 0.75, over lower-cased words without English stop words.
 
     Args:
         queries: the n texts to search with.
-        query_keys: shape (n, g); what makes a text too alike, such as its identity or its title.
+        query_keys: shape (n,); what makes a text too alike, such as its identity or its title.
         texts: the m texts to search in.
-        text_keys: shape (m, g); a text that equals the query in any column is never its neighbour.
+        text_keys: shape (m,); a text with the query's key is never its neighbour.
         count: neighbours of each query.
 
     Returns:
@@ -35,22 +35,16 @@ def near_neighbours(
     Raises:
         InputError: if a query has fewer than `count` texts that are unlike it.
     """
-    # Each column forbids at most its largest group, so that `count` allowed texts remain.
-    depth = min(len(texts), count + sum(map(_largest_group, text_keys.T)))
-    candidates = _ranked(queries, texts, depth)
-    forbidden = (text_keys[candidates] == query_keys[:, None, :]).any(axis=2)
-    if ((~forbidden).sum(axis=1) < count).any():
+    alike = pd.Series(text_keys).value_counts().reindex(query_keys, fill_value=0).max()
+    if len(texts) - alike < count:
         raise InputError(
             f"near neighbours: a text among {len(texts)} has fewer than {count} others that differ"
             " from it: sample more texts, or ask for fewer neighbours"
         )
+    candidates = _ranked(queries, texts, count + int(alike))
+    forbidden = text_keys[candidates] == query_keys[:, None]
     allowed_first = np.argsort(forbidden, axis=1, kind="stable")[:, :count]
     return np.take_along_axis(candidates, allowed_first, axis=1)
-
-
-def _largest_group(keys: Keys) -> int:
-    """How many texts share the commonest of the keys, shape (m,)."""
-    return int(pd.Series(keys).value_counts().max())
 
 
 def _ranked(queries: Sequence[str], texts: Sequence[str], depth: int) -> Indices:

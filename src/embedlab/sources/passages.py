@@ -22,7 +22,7 @@ PassageReader = Callable[[Record], Passage | None]
 
 def column_reader(
     label: str, text_column: str, title_column: str, id_column: str | None
-) -> PassageReader:
+) -> Callable[[Record], Passage]:
     """A reader of one source's rows; without an `id_column` they are numbered "<label>-<n>"."""
     numbers, ids = count(), UniqueIds()
 

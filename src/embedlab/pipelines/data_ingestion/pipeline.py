@@ -1,6 +1,7 @@
 """Wiring of the data_ingestion pipeline."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from kedro.pipeline import Node, Pipeline
 
@@ -30,45 +31,49 @@ def create_pipeline(parameters: DataIngestionParameters, retrieval_sets: Sequenc
     nodes = [
         _problem_solutions(parameters.problem_solutions.source),
         _preference_pairs(parameters.preference_pairs.source),
-        Node(unique_prefixes, "preference_pairs", "prefixes", name="unique_prefixes"),
+        _named(unique_prefixes, "preference_pairs", "prefixes"),
         _retrieval_pairs(parameters.retrieval_pairs.source),
         *[_retrieval_set(name) for name in retrieval_sets if name != "documents"],
     ]
     if any("library_docs" in node.inputs for node in nodes):
         outputs = ["library_docs", "library_docs.ingestion_report"]
-        nodes.append(Node(ingest_library_docs, LIBRARY_DOCS, outputs, name="ingest_library_docs"))
+        nodes.append(_named(ingest_library_docs, LIBRARY_DOCS, outputs))
     return Pipeline(nodes)
+
+
+def _named(function: Callable[..., Any], inputs: str | list[str], outputs: str | list[str]) -> Node:
+    return Node(function, inputs, outputs, name=function.__name__)
 
 
 def _problem_solutions(source: str) -> Node:
     if source == "library_docs":
-        return Node(library_docs.problem_solutions, "library_docs", "problem_solutions")
+        return _named(library_docs.problem_solutions, "library_docs", "problem_solutions")
     outputs = ["problem_solutions", "problem_solutions.ingestion_report"]
-    return Node(read_problem_solutions, "params:data_ingestion.problem_solutions", outputs)
+    return _named(read_problem_solutions, "params:data_ingestion.problem_solutions", outputs)
 
 
 def _preference_pairs(source: str) -> Node:
     if source == "library_docs":
         inputs = ["library_docs", LIBRARY_DOCS]
-        return Node(library_docs.preference_pairs, inputs, "preference_pairs")
+        return _named(library_docs.preference_pairs, inputs, "preference_pairs")
     outputs = ["preference_pairs", "preference_pairs.ingestion_report"]
-    return Node(read_preference_pairs, "params:data_ingestion.preference_pairs", outputs)
+    return _named(read_preference_pairs, "params:data_ingestion.preference_pairs", outputs)
 
 
 def _retrieval_pairs(source: str) -> Node:
     if source == "library_docs":
-        return Node(library_docs.retrieval_pairs, "library_docs", RETRIEVAL_PAIRS)
+        return _named(library_docs.retrieval_pairs, "library_docs", RETRIEVAL_PAIRS)
     report = "retrieval_pairs.ingestion_report"
     if source == "msmarco":
         outputs = [*RETRIEVAL_PAIRS, report]
-        return Node(read_msmarco, "params:data_ingestion.retrieval_pairs", outputs)
+        return _named(read_msmarco, "params:data_ingestion.retrieval_pairs", outputs)
     outputs = [*RETRIEVAL_PAIRS, "beir.documents", report]
-    return Node(read_document_pairs, "params:data_ingestion.retrieval_pairs", outputs)
+    return _named(read_document_pairs, "params:data_ingestion.retrieval_pairs", outputs)
 
 
 def _retrieval_set(name: str) -> Node:
     if name == "library_docs":
-        return Node(library_docs.retrieval_set, "library_docs", "beir.library_docs")
+        return _named(library_docs.retrieval_set, "library_docs", "beir.library_docs")
     outputs = [f"beir.{name}", f"beir.{name}.ingestion_report"]
     return Node(
         beir_set_loader(name), "params:data_ingestion.beir", outputs, name=f"load_beir_{name}"

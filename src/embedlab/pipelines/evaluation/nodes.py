@@ -1,0 +1,130 @@
+"""Nodes of the evaluation pipeline."""
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from embedlab.errors import InputError
+from embedlab.metrics.bm25 import bm25_search
+from embedlab.metrics.retrieval import (
+    drop_identical_ids,
+    format_summaries,
+    score_run,
+    summarise_queries,
+)
+from embedlab.metrics.search import exact_search
+from embedlab.metrics.trec import format_trec_run
+from embedlab.pipelines.evaluation.parameters import EvaluationParameters
+from embedlab.plots.retrieval import plot_metric_bars
+from embedlab.sources.retrieval_set import RetrievalSet
+
+logger = logging.getLogger(__name__)
+
+
+def search_bm25(retrieval_set: RetrievalSet, parameters: EvaluationParameters) -> pd.DataFrame:
+    """The run of BM25."""
+    run = bm25_search(
+        retrieval_set.document_texts(),
+        retrieval_set.corpus["id"].tolist(),
+        retrieval_set.queries["text"].tolist(),
+        retrieval_set.queries["id"].tolist(),
+        parameters.bm25,
+        _search_depth(parameters),
+    )
+    return _finish(run, parameters)
+
+
+def embedding_search(encoder: str, name: str) -> Callable[..., pd.DataFrame]:
+    """The node function that searches the set of this name with this encoder's vectors."""
+
+    def search_embeddings(
+        retrieval_set: RetrievalSet,
+        query_embeddings: np.ndarray,
+        query_ids: list[str],
+        corpus_embeddings: np.ndarray,
+        corpus_ids: list[str],
+        parameters: EvaluationParameters,
+    ) -> pd.DataFrame:
+        _check_ids(f"{encoder}.{name}_queries.ids", query_ids, retrieval_set.queries["id"])
+        _check_ids(f"{encoder}.{name}_corpus.ids", corpus_ids, retrieval_set.corpus["id"])
+        run = exact_search(
+            query_embeddings,
+            corpus_embeddings,
+            query_ids,
+            corpus_ids,
+            _search_depth(parameters),
+            parameters.similarity.get(encoder, "cosine"),
+        )
+        return _finish(run, parameters)
+
+    return search_embeddings
+
+
+def score_queries(
+    run: pd.DataFrame, retrieval_set: RetrievalSet, parameters: EvaluationParameters
+) -> pd.DataFrame:
+    """Every metric of every judged query."""
+    return score_run(run, retrieval_set.qrels, parameters.cutoffs)
+
+
+def trec_run_writer(model: str) -> Callable[[pd.DataFrame], str]:
+    """The node function that puts this model's run into TREC's format."""
+
+    def write_trec_run(run: pd.DataFrame) -> str:
+        return format_trec_run(run, model)
+
+    return write_trec_run
+
+
+def evaluation_summary(
+    pairs: Sequence[tuple[str, str]],
+) -> Callable[..., tuple[dict[str, Any], Figure]]:
+    """The node function that sums up one table of query metrics for each pair of set and model."""
+
+    def summarise(
+        parameters: EvaluationParameters, *query_metrics: pd.DataFrame
+    ) -> tuple[dict[str, Any], Figure]:
+        summaries: dict[str, Any] = {}
+        for (name, model), table in zip(pairs, query_metrics, strict=True):
+            summary = summarise_queries(table, parameters.n_resamples, parameters.seed)
+            summaries.setdefault(name, {})[model] = summary
+        logger.info(
+            "Retrieval, in points, [95 %% bootstrap interval]:\n%s",
+            format_summaries(summaries, parameters.reported),
+        )
+        return summaries, _plot(summaries, parameters.reported[0])
+
+    return summarise
+
+
+def _plot(summaries: dict[str, Any], metric: str) -> Figure:
+    """The bar plot of one metric."""
+    sets, models = list(summaries), list(next(iter(summaries.values())))
+    cells = [[summaries[name][model][metric] for model in models] for name in sets]
+    ends = [[[cell[end] for end in ("mean", "low", "high")] for cell in row] for row in cells]
+    return plot_metric_bars(np.array(ends), sets, models, metric)
+
+
+def _search_depth(parameters: EvaluationParameters) -> int:
+    """One document more than is kept, where one may have to be dropped."""
+    return parameters.top_k + parameters.drop_identical_ids
+
+
+def _finish(run: pd.DataFrame, parameters: EvaluationParameters) -> pd.DataFrame:
+    """The run that is scored: without identical ids if so asked, `top_k` documents a query."""
+    if parameters.drop_identical_ids:
+        run = drop_identical_ids(run)
+    return run.groupby("query_id", sort=False).head(parameters.top_k).reset_index(drop=True)
+
+
+def _check_ids(entry: str, ids: list[str], expected: pd.Series) -> None:
+    """Raise InputError if embeddings are not those of the set's present texts."""
+    if differing := set(ids) ^ set(expected):
+        raise InputError(
+            f"{entry}: {len(differing)} ids are not those of the retrieval set, such as "
+            f"{min(differing)!r}; run `kedro run --pipelines=embedding_cache` again"
+        )

@@ -1,0 +1,37 @@
+"""Figures about retrieval quality."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+
+def plot_metric_bars(
+    values: np.ndarray, retrieval_sets: Sequence[str], models: Sequence[str], label: str
+) -> Figure:
+    """One bar a model, grouped by retrieval set, with the interval of each.
+
+    Args:
+        values: mean, lower and upper end, `(s, m, 3)`.
+        retrieval_sets: the s names of the groups.
+        models: the m names of the bars.
+        label: the metric's name.
+    """
+    n_sets, n_models = len(retrieval_sets), len(models)
+    figure = Figure(figsize=(max(4.0, 1.2 + 0.4 * n_sets * (n_models + 1)), 3.6), dpi=150)
+    axes = figure.subplots()
+    width = 0.8 / n_models
+    centres = np.arange(n_sets)
+    for i, model in enumerate(models):
+        mean, low, high = values[:, i].T
+        offset = (i - (n_models - 1) / 2) * width
+        # An interval of few queries may lie beside its mean; an error bar cannot be negative.
+        reach = np.maximum([mean - low, high - mean], 0)
+        axes.bar(centres + offset, mean, 0.9 * width, yerr=reach, capsize=3, label=model)
+    axes.set_xticks(centres, retrieval_sets)
+    axes.set_ylim(0, 1)
+    axes.set_ylabel(f"{label} (95 % interval)")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside upper center", ncols=n_models, frameon=False)
+    figure.set_layout_engine("constrained")
+    return figure

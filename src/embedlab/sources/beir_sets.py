@@ -1,0 +1,73 @@
+"""The names of BEIR's sets, their groups, and which of them can be had."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+# Thakur et al. 2021 (arXiv 2104.08663), table 1; MS MARCO is theirs to train on, not to test on.
+QUICK = ("scifact", "nfcorpus")
+STANDARD = (*QUICK, "arguana", "fiqa", "trec-covid")
+NOT_DOWNLOADABLE = ("bioasq", "signal1m", "trec-news", "robust04")
+FULL = (
+    *STANDARD,
+    *("nq", "hotpotqa", "webis-touche2020", "cqadupstack", "quora", "dbpedia-entity"),
+    *("scidocs", "fever", "climate-fever"),
+    *NOT_DOWNLOADABLE,
+)
+BEIR_GROUPS = {"quick": QUICK, "standard": STANDARD, "full": FULL}
+
+CQADUPSTACK = "cqadupstack"
+FORUMS = (
+    *("android", "english", "gaming", "gis", "mathematica", "physics"),
+    *("programmers", "stats", "tex", "unix", "webmasters", "wordpress"),
+)
+
+
+def expand_groups(names: Iterable[str]) -> tuple[str, ...]:
+    """Put the sets of a group in its name's place; each set once, in the order of first mention.
+
+    Other names stand for themselves: any BEIR-format folder has one.
+    """
+    return tuple(dict.fromkeys(one for name in names for one in BEIR_GROUPS.get(name, (name,))))
+
+
+def available_sets(names: Iterable[str], root: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Expand groups, and CQADupStack into its forums, less the sets that nobody can download.
+
+    Args:
+        names: sets and groups.
+        root: the folder of local sets.
+
+    Returns:
+        The sets, and a note on each one left out: those of the group `full` that cannot be
+        downloaded, are not in `root` and are not named by themselves.
+    """
+    asked = tuple(names)
+    missing = [
+        name
+        for name in expand_groups(asked)
+        if name in NOT_DOWNLOADABLE and name not in asked and not has_set(root / name)
+    ]
+    sets = [name for name in expand_groups(asked) if name not in missing]
+    notes = [f"{name} skipped: not free to download, and not in {root / name}" for name in missing]
+    return tuple(one for name in sets for one in _forums(name, root)), tuple(notes)
+
+
+def has_set(folder: Path) -> bool:
+    """Whether the folder looks like a BEIR set."""
+    return (folder / "corpus.jsonl").is_file()
+
+
+def archive_of(name: str) -> str | None:
+    """The download that holds the set: its own, or CQADupStack's for a forum; None without one."""
+    parent, _, forum = name.partition("/")
+    if parent == CQADUPSTACK:
+        return parent if forum in FORUMS else None
+    return name if name in FULL or name == "msmarco" else None
+
+
+def _forums(name: str, root: Path) -> tuple[str, ...]:
+    """CQADupStack's forums, each a set of its own unless they lie merged into one; else `name`."""
+    if name != CQADUPSTACK or has_set(root / name):
+        return (name,)
+    local = sorted(corpus.parent.name for corpus in (root / name).glob("*/corpus.jsonl"))
+    return tuple(f"{name}/{forum}" for forum in local or FORUMS)

@@ -1,0 +1,103 @@
+"""The catalog and the registry, in every environment and for the sources that parameters offer."""
+
+import re
+
+import pytest
+from conftest import ROOT
+from kedro.framework.project import pipelines
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+
+PIPELINES = {
+    "data_ingestion",
+    "embedding_cache",
+    "density",
+    "rnd",
+    "encoder_pretrain",
+    "weight_export",
+    "isotropic_retrieval",
+    "evaluation",
+}
+# Parameters under which every kind of node takes part.
+VARIANTS = {
+    "default": {},
+    "files": {
+        "data_ingestion": {
+            "problem_solutions": {"source": "problem_solution", "data": [{"files": ["a.jsonl"]}]},
+            "preference_pairs": {"source": "hh_rlhf", "data": [{"files": ["b.jsonl"]}]},
+            "retrieval_pairs": {"source": "documents", "files": ["c.txt"]},
+            "retrieval_sets": ["library_docs", "quick", "documents"],
+        },
+        "embedding_cache": {"encoders": ["minilm", "gte"], "on_demand": {"path": "d.jsonl"}},
+        "evaluation": {"trec_runs": True},
+    },
+}
+NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
+
+
+@pytest.fixture(params=["base/default", "base/files", "test/default"])
+def context(request):
+    env, variant = request.param.split("/")
+    bootstrap_project(ROOT)
+    with KedroSession.create(
+        ROOT, env=None if env == "base" else env, runtime_params=VARIANTS[variant]
+    ) as session:
+        yield session.load_context()
+
+
+def datasets_of(context):
+    """Every data set of every pipeline, parameters apart, with its catalog configuration."""
+    names = {name for pipeline in pipelines.values() for name in pipeline.datasets()}
+    return sorted(name for name in names if not name.startswith("params:"))
+
+
+def configuration_of(context, name):
+    catalog = context.catalog
+    pattern = name if name in catalog.config_resolver.config else None
+    pattern = pattern or catalog.config_resolver.match_dataset_pattern(name)
+    return pattern, catalog.config_resolver.resolve_pattern(name)
+
+
+def test_only_the_eight_pipelines_are_registered(context):
+    assert set(pipelines) - {"__default__"} <= PIPELINES
+    assert set(pipelines["__default__"].nodes) == {
+        node for name in set(pipelines) - {"__default__"} for node in pipelines[name].nodes
+    }
+
+
+def test_every_dataset_is_in_the_catalog(context):
+    for name in datasets_of(context):
+        pattern, _ = configuration_of(context, name)
+        assert pattern is not None, f"{name} would be an accidental MemoryDataset"
+
+
+def test_names_follow_the_convention(context):
+    for name in datasets_of(context):
+        assert NAME.fullmatch(name), name
+
+
+def test_every_artifact_has_a_layer_that_its_folder_agrees_with(context):
+    for name in datasets_of(context):
+        _, config = configuration_of(context, name)
+        layer = config["metadata"]["kedro-viz"]["layer"]
+        if "filepath" in config:
+            assert re.search(rf"data/0\d_{layer}/", config["filepath"]), name
+
+
+def test_metrics_and_plots_have_previews(context):
+    for name in datasets_of(context):
+        if "08_reporting" in configuration_of(context, name)[1].get("filepath", ""):
+            assert hasattr(context.catalog[name], "preview"), name
+
+
+def test_every_catalog_entry_is_used():
+    used, entries = set(), set()
+    bootstrap_project(ROOT)
+    for variant in VARIANTS.values():
+        with KedroSession.create(ROOT, runtime_params=variant) as session:
+            context = session.load_context()
+            used |= {configuration_of(context, name)[0] for name in datasets_of(context)}
+            resolver = context.catalog.config_resolver
+            entries |= {*resolver.config, *resolver.list_patterns()}
+    unused = {entry for entry in entries - used if not entry.startswith(("params:", "parameters"))}
+    assert not unused

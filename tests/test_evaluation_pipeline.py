@@ -1,0 +1,162 @@
+import logging
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import pytrec_eval
+from kedro.io import DataCatalog, MemoryDataset
+from kedro.runner import SequentialRunner
+from matplotlib.figure import Figure
+
+from embedlab.errors import InputError
+from embedlab.pipelines.evaluation import create_pipeline
+from embedlab.pipelines.evaluation.parameters import EvaluationParameters
+from embedlab.sources.retrieval_set import RetrievalSet
+
+COLOURS = ["red", "green", "blue", "white", "black", "brown"]
+
+
+def colour_set(prefix: str, n_queries: int) -> RetrievalSet:
+    """Query i asks for colour i, which document i alone has."""
+    ids = [f"{prefix}{i}" for i in range(len(COLOURS))]
+    corpus = pd.DataFrame({"id": ids, "title": COLOURS, "text": "a thing of this colour"})
+    queries = pd.DataFrame({"id": ids[:n_queries], "text": COLOURS[:n_queries]})
+    qrels = pd.DataFrame({"query_id": ids[:n_queries], "corpus_id": ids[:n_queries], "score": 1})
+    return RetrievalSet(corpus, queries, qrels)
+
+
+SETS = {"squad-dev": colour_set("s", 6), "library_docs": colour_set("l", 4)}
+
+
+def embed(retrieval_set: RetrievalSet, shift: int) -> dict[str, Any]:
+    """Vectors by which each query finds the document `shift` places on."""
+    eye = np.eye(len(COLOURS), dtype=np.float32)
+    parts = {
+        "queries": (retrieval_set.queries, eye),
+        "corpus": (retrieval_set.corpus, np.roll(eye, shift, axis=0)),
+    }
+    entries: dict[str, Any] = {}
+    for part, (table, vectors) in parts.items():
+        entries[f"{part}.embeddings"] = vectors[: len(table)]
+        entries[f"{part}.ids"] = table["id"].tolist()
+    return entries
+
+
+def catalog(parameters: EvaluationParameters, **changes: Any) -> DataCatalog:
+    entries: dict[str, Any] = {"params:evaluation": parameters}
+    for name, retrieval_set in SETS.items():
+        entries[f"beir.{name}"] = retrieval_set
+        for encoder, shift in {"perfect": 0, "useless": 1}.items():
+            for key, value in embed(retrieval_set, shift).items():
+                entries[f"{encoder}.{name}_{key}"] = value
+    return DataCatalog(
+        {k: MemoryDataset(v, copy_mode="assign") for k, v in (entries | changes).items()}
+    )
+
+
+def run(
+    parameters: EvaluationParameters, trec_runs: bool = False, **changes: Any
+) -> dict[str, Any]:
+    pipeline = create_pipeline(["perfect", "useless"], list(SETS), trec_runs)
+    outputs = SequentialRunner().run(pipeline, catalog(parameters, **changes))
+    return {name: dataset.load() for name, dataset in outputs.items()}
+
+
+# In the toy sets, a query's answer has the query's own id.
+KEEP = EvaluationParameters(
+    top_k=5, cutoffs=(1, 5), reported=("nDCG@5", "MRR@1"), drop_identical_ids=False
+)
+
+
+def test_every_model_is_scored_on_every_set(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "embedlab"):
+        outputs = run(KEEP)
+    metrics = outputs["evaluation_metrics"]
+    assert {name: list(models) for name, models in metrics.items()} == {
+        name: ["bm25", "perfect", "useless"] for name in SETS
+    }
+    for name, n_queries in {"squad-dev": 6, "library_docs": 4}.items():
+        assert metrics[name]["perfect"]["n_queries"] == n_queries
+        assert metrics[name]["perfect"]["nDCG@5"] == {"mean": 1.0, "low": 1.0, "high": 1.0}
+        assert metrics[name]["bm25"]["nDCG@5"]["mean"] == 1.0
+        assert metrics[name]["useless"]["P@1"]["mean"] == 0.0
+    assert "squad-dev" in caplog.text
+    assert "100.0 [100.0, 100.0]" in caplog.text
+
+
+def test_plot_has_a_group_for_each_set_and_a_bar_for_each_model() -> None:
+    figure = run(KEEP)["evaluation_plot"]
+    assert isinstance(figure, Figure)
+    (axes,) = figure.axes
+    assert [label.get_text() for label in axes.get_xticklabels()] == list(SETS)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+        "bm25",
+        "perfect",
+        "useless",
+    ]
+    assert len(axes.patches) == 2 * 3
+    assert "nDCG@5" in axes.get_ylabel()
+
+
+def test_identical_ids_are_dropped_and_the_run_is_as_deep_as_without() -> None:
+    parameters = KEEP.model_copy(update={"drop_identical_ids": True})
+    outputs = run(parameters, trec_runs=True)
+    assert outputs["evaluation_metrics"]["squad-dev"]["perfect"]["nDCG@5"]["mean"] == 0.0
+    parsed = pytrec_eval.parse_run(outputs["perfect.squad-dev.trec_run"].splitlines())
+    assert {len(results) for results in parsed.values()} == {5}
+    assert all(query not in results for query, results in parsed.items())
+
+
+def test_trec_runs_score_as_reported_and_are_absent_unless_asked_for() -> None:
+    assert not [name for name in run(KEEP) if name.endswith("trec_run")]
+    outputs = run(KEEP, trec_runs=True)
+    qrels = {row.query_id: {row.corpus_id: 1} for row in SETS["library_docs"].qrels.itertuples()}
+    evaluator = pytrec_eval.RelevanceEvaluator(qrels, {"ndcg_cut.5"})
+    for model in ("bm25", "perfect", "useless"):
+        parsed = pytrec_eval.parse_run(outputs[f"{model}.library_docs.trec_run"].splitlines())
+        scores = [values["ndcg_cut_5"] for values in evaluator.evaluate(parsed).values()]
+        expected = outputs["evaluation_metrics"]["library_docs"][model]["nDCG@5"]["mean"]
+        assert np.mean(scores) == pytest.approx(expected)
+
+
+def test_an_encoder_s_similarity_can_be_chosen() -> None:
+    # The right document is nearest in direction, the first one longest.
+    long_first = np.eye(len(COLOURS), dtype=np.float32) + 0.5
+    long_first[0] *= 9
+    change = {"perfect.squad-dev_corpus.embeddings": long_first}
+    by_cosine = run(KEEP, **change)["evaluation_metrics"]
+    by_dot = run(KEEP.model_copy(update={"similarity": {"perfect": "dot"}}), **change)[
+        "evaluation_metrics"
+    ]
+    assert by_cosine["squad-dev"]["perfect"]["P@1"]["mean"] == 1.0
+    assert by_dot["squad-dev"]["perfect"]["P@1"]["mean"] == pytest.approx(1 / 6)
+    assert by_dot["squad-dev"]["useless"] == by_cosine["squad-dev"]["useless"]
+
+
+@pytest.mark.parametrize("part", ["queries", "corpus"])
+def test_embeddings_of_another_state_of_the_set_are_one_clear_line(part: str) -> None:
+    ids = embed(SETS["squad-dev"], 0)[f"{part}.ids"]
+    entry = f"perfect.squad-dev_{part}.ids"
+    with pytest.raises(InputError, match=rf"{entry}: 1 ids .*'s0'; run `kedro run"):
+        run(KEEP, **{entry: ids[1:]})
+
+
+def test_nothing_to_evaluate_is_no_pipeline() -> None:
+    assert not create_pipeline(["perfect"], [], trec_runs=False).nodes
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        ({"cutoffs": [10, 1000]}, "none beyond top_k 100"),
+        ({"cutoffs": [0]}, "cutoffs.0: .*greater than or equal to 1"),
+        ({"reported": ["nDCG@7"]}, "reported must be of nDCG@1, "),
+        ({"similarity": {"minilm": "manhattan"}}, "similarity.minilm: "),
+        ({"top-k": 5}, "top-k: no such parameter"),
+        ({"bm25": {"k2": 1}}, "bm25.k2: no such parameter"),
+    ],
+)
+def test_parameters_that_cannot_be_are_one_clear_line(raw: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        EvaluationParameters.model_validate(raw)

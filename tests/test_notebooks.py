@@ -1,0 +1,20 @@
+import nbformat
+import pytest
+from conftest import ROOT
+from nbclient import NotebookClient
+
+
+@pytest.mark.parametrize("name", sorted(p.name for p in (ROOT / "notebooks").glob("*.ipynb")))
+def test_a_notebook_runs_from_the_artifacts(name, finished_project, monkeypatch):
+    monkeypatch.setenv("KEDRO_ENV", "test")
+    notebook = nbformat.read(ROOT / "notebooks" / name, as_version=4)
+    NotebookClient(
+        notebook, timeout=180, resources={"metadata": {"path": str(finished_project)}}
+    ).execute()
+    images = [
+        output
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if "image/png" in output.get("data", {})
+    ]
+    assert len(images) >= 2

@@ -1,0 +1,48 @@
+"""The built Kedro-Viz page, looked at in a browser."""
+
+import functools
+import shutil
+import subprocess
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from conftest import kedro
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+SWITCHES = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--window-size=1600,1200",
+    "--virtual-time-budget=30000",
+]
+
+
+@pytest.fixture(scope="module")
+def built_page(finished_project):
+    result = kedro(finished_project, "viz", "build")
+    assert result.returncode == 0, result.stdout + result.stderr
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=finished_project / "build")
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+def test_the_page_shows_the_pipelines_nodes(built_page, tmp_path):
+    page = subprocess.run(
+        [CHROMIUM, *SWITCHES, f"--user-data-dir={tmp_path}", "--dump-dom", built_page],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    ).stdout
+    for text in ("Ingest Library Docs", "Problem Solutions", "Evaluation Metrics"):
+        assert text.lower() in page.lower()
