@@ -33,8 +33,8 @@ class NpyDataset(AbstractDataset[np.ndarray, np.ndarray]):
 
     def save(self, data: np.ndarray) -> None:
         """Write the array beside its target and rename it."""
-        with replacing(self._filepath) as path:
-            np.save(path, data, allow_pickle=False)
+        with replacing(self._filepath) as path, path.open("wb") as file:
+            np.save(file, data, allow_pickle=False)
 
     def _exists(self) -> bool:
         return self._filepath.is_file()

@@ -174,7 +174,7 @@ def _with_negatives(
         others = random_negatives(len(share), random)
         pairs["negative"] = positives.to_numpy()[others]
     if negatives == "bm25" and len(share):
-        others = bm25_negatives(share["query"], positives)
+        others = bm25_negatives(list(share["query"]), list(positives))
         pairs["negative"] = positives.to_numpy()[others]
     return pairs.assign(source=share["source"])
 

@@ -1,16 +1,18 @@
 """Negatives for (query, positive) pairs: each row is given the number of another row."""
 
-import bm25s
+from collections.abc import Sequence
+from itertools import pairwise
+
 import numpy as np
-import pandas as pd
+from tqdm import tqdm
 
-from embedlab.errors import InputError
+from embedlab.sources.near_neighbours import Indices, near_neighbours
 
-# Ranking costs rows times rows, so that large tables are ranked in blocks of about this size.
-BLOCK_ROWS = 50_000
+# Ranking costs rows times rows, so that large tables are ranked in blocks of at most this size.
+BLOCK_ROWS = 10_000
 
 
-def random_negatives(rows: int, random: np.random.Generator) -> np.ndarray:
+def random_negatives(rows: int, random: np.random.Generator) -> Indices:
     """For each of n >= 2 rows another row, each row being used once.
 
     Returns:
@@ -22,34 +24,23 @@ def random_negatives(rows: int, random: np.random.Generator) -> np.ndarray:
     return negatives
 
 
-def bm25_negatives(queries: pd.Series, positives: pd.Series) -> np.ndarray:
+def bm25_negatives(queries: Sequence[str], positives: Sequence[str]) -> Indices:
     """For each of n >= 2 queries the row, its own aside, whose positive BM25 ranks first.
 
-    BM25 (Robertson and Zaragoza 2009) as bm25s has it by default: Lucene's variant, k1 = 1.5,
-    b = 0.75, English stop words. More than 50,000 rows are ranked within blocks of equal size.
+    More than 10,000 rows are ranked within blocks of equal size.
 
     Returns:
         Row numbers `(n,)`.
-
-    Raises:
-        InputError: when the positives have no words.
     """
-    rows = np.arange(len(queries))
-    blocks = np.array_split(rows, -(-len(rows) // BLOCK_ROWS))
-    best = [
-        block[0] + _best_others(list(queries.iloc[block]), list(positives.iloc[block]))
-        for block in blocks
+    blocks = -(-len(queries) // BLOCK_ROWS)
+    bounds = np.linspace(0, len(queries), blocks + 1, dtype=int)
+    nearest = [
+        start + _nearest_others(queries[start:stop], positives[start:stop])
+        for start, stop in tqdm(list(pairwise(bounds)), desc="BM25 negatives", delay=2, leave=False)
     ]
-    return np.concatenate(best)
+    return np.concatenate(nearest)
 
 
-def _best_others(queries: list[str], documents: list[str]) -> np.ndarray:
-    """The first of each query's two best documents that is not its own, `(n,)`."""
-    tokens = bm25s.tokenize(documents, stopwords="en", show_progress=False)
-    if not any(map(len, tokens.ids)):
-        raise InputError("negatives: BM25 finds no words in the documents; choose random or none")
-    index = bm25s.BM25()
-    index.index(tokens, show_progress=False)
-    asked = bm25s.tokenize(queries, stopwords="en", return_ids=False, show_progress=False)
-    best = index.retrieve(asked, k=2, return_as="documents", leave_progress=False)
-    return np.where(best[:, 0] == np.arange(len(queries)), best[:, 1], best[:, 0])
+def _nearest_others(queries: Sequence[str], positives: Sequence[str]) -> Indices:
+    own = np.arange(len(queries))
+    return near_neighbours(queries, own, positives, own, count=1)[:, 0]

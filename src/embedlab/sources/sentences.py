@@ -23,15 +23,17 @@ def first_sentence(text: str) -> tuple[str, str]:
     """Split a text into its first sentence and the rest, white space made single spaces.
 
     A sentence ends at a word that ends in a stop (closing quotes and brackets aside) and is
-    followed by a word that does not start in lower case. Full stops after initials ("J. S. Bach",
-    "e.g.") and after common English abbreviations ("Dr.", "vs.") do not count.
+    followed by a word that does not start in lower case. Stops in round brackets, after initials
+    ("J. S. Bach", "e.g.") and after common English abbreviations ("Dr.", "vs.") do not count.
 
     Returns:
         The sentence and the rest; the rest is empty when there is one sentence only.
     """
     words = FULL_WIDTH_END.sub(r"\1 ", text).split()
+    brackets = 0
     for index in range(1, len(words)):
-        if _ends_sentence(words[index - 1], words[index]):
+        brackets += words[index - 1].count("(") - words[index - 1].count(")")
+        if brackets <= 0 and _ends_sentence(words[index - 1], words[index]):
             return " ".join(words[:index]), " ".join(words[index:])
     return " ".join(words), ""
 
