@@ -2,13 +2,13 @@
 
 import copy
 import functools
+import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
 from kedro.framework.cli.project import run as kedro_run
 from kedro.io import DatasetError
-from kedro.validation.exceptions import ParameterValidationError
 
 from embedlab.errors import InputError
 
@@ -20,12 +20,18 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
+def _raised_by_kedro(error: BaseException) -> bool:
+    """Whether Kedro itself raised an error: then it is about what the user asked for."""
+    frames = list(traceback.walk_tb(error.__traceback__))
+    return bool(frames) and frames[-1][0].f_globals["__name__"].startswith("kedro.")
+
+
 def one_line(error: BaseException) -> str | None:
     """The line to show for an error, or None where only a traceback helps."""
     for cause in _chain(error):
         if isinstance(cause, InputError):
             return str(cause)
-    if isinstance(error, DatasetError | ParameterValidationError | OSError):
+    if isinstance(error, DatasetError | OSError) or _raised_by_kedro(error):
         return " ".join(str(error).split())
     return None
 

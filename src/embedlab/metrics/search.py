@@ -48,8 +48,11 @@ def exact_search(
         A run of `q * min(top_k, n)` rows.
 
     Raises:
-        InputError: if queries and documents have different dimensions.
+        InputError: if queries and documents have different dimensions, or vectors and ids differ
+            in number.
     """
+    _check_counts("queries", queries, query_ids)
+    _check_counts("documents", corpus, corpus_ids)
     if queries.shape[1] != corpus.shape[1]:
         raise InputError(
             f"queries have {queries.shape[1]} dimensions and documents {corpus.shape[1]}: "
@@ -100,6 +103,13 @@ def make_run(
             "score": scores.numpy().ravel(),
         }
     )
+
+
+def _check_counts(name: str, vectors: np.ndarray, ids: Sequence[str]) -> None:
+    if len(vectors) != len(ids):
+        raise InputError(
+            f"{len(vectors)} vectors of {name} but {len(ids)} ids: run embedding_cache again"
+        )
 
 
 def _vectors(array: np.ndarray, similarity: Similarity) -> Tensor:

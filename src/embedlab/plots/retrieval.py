@@ -18,7 +18,8 @@ def plot_metric_bars(
         label: the metric's name.
     """
     n_sets, n_models = len(retrieval_sets), len(models)
-    figure = Figure(figsize=(max(4.0, 1.2 + 0.4 * n_sets * (n_models + 1)), 3.6), dpi=150)
+    inches = np.clip(1.2 + 0.4 * n_sets * (n_models + 1), 4, 16)
+    figure = Figure(figsize=(inches, 3.6), dpi=150, layout="constrained")
     axes = figure.subplots()
     width = 0.8 / n_models
     centres = np.arange(n_sets)
@@ -28,10 +29,10 @@ def plot_metric_bars(
         # An interval of few queries may lie beside its mean; an error bar cannot be negative.
         reach = np.maximum([mean - low, high - mean], 0)
         axes.bar(centres + offset, mean, 0.9 * width, yerr=reach, capsize=3, label=model)
-    axes.set_xticks(centres, retrieval_sets)
+    rotation, alignment = (30, "right") if n_sets > 6 else (0, "center")
+    axes.set_xticks(centres, retrieval_sets, rotation=rotation, ha=alignment)
     axes.set_ylim(0, 1)
     axes.set_ylabel(f"{label} (95 % interval)")
     axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside upper center", ncols=n_models, frameon=False)
-    figure.set_layout_engine("constrained")
+    figure.legend(loc="outside upper center", ncols=min(n_models, 4), frameon=False)
     return figure

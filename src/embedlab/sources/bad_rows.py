@@ -63,9 +63,8 @@ class BadRows:
             InputError: for any bad row under `fail`, or when no row is left.
         """
         if self.skipped and self.on_error == "fail":
-            rows = "row" if self.skipped == 1 else "rows"
             raise InputError(
-                f"{'; '.join(self.examples)} ({self.skipped} bad {rows} of {self.read}: "
+                f"{'; '.join(self.examples)} (bad rows: {self.skipped} of {self.read}; "
                 "repair them or set on_error: skip)"
             )
         if not self.kept:
@@ -88,7 +87,8 @@ class BadRows:
         """Each reason with its count, the first example last."""
         counts = (self.reasons + self.left_out).most_common()
         causes = ", ".join(f"{reason}: {count}" for reason, count in counts)
-        return causes + (f" (first: {self.examples[0]})" if self.examples else "")
+        first = f" (first: {self.examples[0]})" if self.examples else ""
+        return f"{causes or 'there are none'}{first}"
 
 
 def _shown(value: Any) -> str:

@@ -5,12 +5,11 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 import pandas as pd
-from pydantic import Field
 
 from embedlab.parameters import Parameters
 from embedlab.sources.bad_rows import BadRowError, BadRows, OnError
 from embedlab.sources.fields import checked_text, required_text
-from embedlab.sources.huggingface import HuggingFaceSource, open_rows
+from embedlab.sources.huggingface import HuggingFaceSource, HuggingFaceSources, open_rows
 from embedlab.sources.prefixes import Message, prefix_id
 from embedlab.sources.records import Record, usable_rows
 
@@ -31,7 +30,7 @@ class HhRlhfParameters(Parameters):
     """
 
     source: Literal["hh_rlhf"] = "hh_rlhf"
-    data: tuple[HuggingFaceSource, ...] = Field(min_length=1)
+    data: HuggingFaceSources
     on_error: OnError = "fail"
 
 

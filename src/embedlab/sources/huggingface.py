@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import model_validator
+from pydantic import AfterValidator, model_validator
 
 from embedlab.errors import InputError
 from embedlab.parameters import Parameters
@@ -46,6 +46,16 @@ class HuggingFaceSource(Parameters):
     def label(self) -> str:
         """The short name of the data: "gsm8k" for "openai/gsm8k", else the first file's stem."""
         return Path(self.path).name if self.path else Path(self.files[0]).stem
+
+
+def _not_empty(sources: tuple[HuggingFaceSource, ...]) -> tuple[HuggingFaceSource, ...]:
+    if not sources:
+        raise ValueError("give at least one dataset")
+    return sources
+
+
+# One or more, read one after the other. A `min_length` would also count the faulty entries.
+HuggingFaceSources = Annotated[tuple[HuggingFaceSource, ...], AfterValidator(_not_empty)]
 
 
 def open_rows(source: HuggingFaceSource, bad_rows: BadRows) -> Iterator[Record]:

