@@ -1,12 +1,7 @@
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).resolve().parents[1]
-SHARED = ROOT.parent / "shared" / "data"
+from support import SHARED, kedro, make_project
 
 
 @pytest.fixture(scope="session")
@@ -15,34 +10,6 @@ def shared_data() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the sibling folder shared/data is absent")
     return SHARED
-
-
-def make_project(folder: Path) -> Path:
-    """A project folder of its own: the installed code, this configuration, empty data."""
-    # Kedro wants the source folder to be there, even if the package is found elsewhere.
-    (folder / "src").mkdir(parents=True)
-    shutil.copytree(ROOT / "conf", folder / "conf")
-    for name in ("pyproject.toml", ".telemetry"):
-        shutil.copy(ROOT / name, folder / name)
-    (folder / "data").mkdir()
-    return folder
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    return make_project(tmp_path / "project")
-
-
-def kedro(project: Path, *arguments: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
-    """Run `kedro` in a project as a user would."""
-    return subprocess.run(
-        [sys.executable, "-m", "kedro", *arguments],
-        cwd=project,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
 
 
 @pytest.fixture(scope="session")

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner
-from conftest import kedro, make_project
 from kedro.framework.startup import bootstrap_project
 
 from embedlab.cli import run
 
 INGEST = ("--pipelines=data_ingestion",)
+PROBLEMS = (*INGEST, "--nodes=read_problem_solutions")
 EMBED = ("--pipelines=embedding_cache",)
 EVALUATE = ("--pipelines=evaluation",)
 ROW = '{"question": "1 + 1?", "answer": "2"}'
@@ -128,56 +128,64 @@ CORPUS_IDS = "04_feature/hashing/library_docs_corpus/ids.json"
 
 # What is done, the command's arguments, what the line says.
 CASES = {
-    "row is not JSON": (problems("p.jsonl", f"{ROW}\n{{oops"), INGEST, r"p\.jsonl:2: not JSON"),
-    "row is no object": (problems("p.jsonl", f"{ROW}\n[1]"), INGEST, r"p\.jsonl:2: not a JSON obj"),
+    "row is not JSON": (problems("p.jsonl", f"{ROW}\n{{oops"), PROBLEMS, r"p\.jsonl:2: not JSON"),
+    "row is no object": (
+        problems("p.jsonl", f"{ROW}\n[1]"),
+        PROBLEMS,
+        r"p\.jsonl:2: not a JSON",
+    ),
     "field is missing": (
         problems("p.jsonl", f'{ROW}\n{{"question": "x"}}'),
-        INGEST,
+        PROBLEMS,
         r"p\.jsonl:2: field 'answer' is missing",
     ),
     "text is empty": (
         problems("p.jsonl", '{"question": " ", "answer": "2"}'),
-        INGEST,
+        PROBLEMS,
         r"p\.jsonl:1: field 'question' is empty",
     ),
     "value is of a wrong type": (
         problems("p.jsonl", '{"question": 7, "answer": "2"}'),
-        INGEST,
+        PROBLEMS,
         r"p\.jsonl:1: field 'question' is not text \(7\)",
     ),
     "id is duplicate": (
         problems("p.jsonl", '{"id": "a", "question": "x", "answer": "y"}\n' * 2, id_column="id"),
-        INGEST,
+        PROBLEMS,
         r"p\.jsonl:2: duplicate id \('a'\)",
     ),
     "text is not UTF-8": (
         problems("p.jsonl", ROW.encode() + b'\n{"question": "\xff"}'),
-        INGEST,
+        PROBLEMS,
         r"p\.jsonl:2: invalid UTF-8",
     ),
     "several rows are bad": (
         problems("p.jsonl", "1\n2\n3\n4\n" + ROW),
-        INGEST,
+        PROBLEMS,
         r"p\.jsonl:1: .*p\.jsonl:2: .*p\.jsonl:3: .*\(bad rows: 4 of 5; .* on_error: skip\)",
     ),
-    "file is absent": (problems("p.jsonl", None), INGEST, r"p\.jsonl: no such file"),
-    "file is empty": (problems("p.jsonl", ""), INGEST, r"p\.jsonl: is empty"),
-    "kind of file is unknown": (problems("p.xlsx", "x"), INGEST, r"p\.xlsx: unknown kind of file"),
+    "file is absent": (problems("p.jsonl", None), PROBLEMS, r"p\.jsonl: no such file"),
+    "file is empty": (problems("p.jsonl", ""), PROBLEMS, r"p\.jsonl: is empty"),
+    "kind of file is unknown": (
+        problems("p.xlsx", "x"),
+        PROBLEMS,
+        r"p\.xlsx: unknown kind",
+    ),
     "cell is missing": (
         problems("p.csv", "question,answer\na,b\nc\n"),
-        INGEST,
+        PROBLEMS,
         r"p\.csv:3: not 2 cells",
     ),
     "Parquet is damaged": (
         problems("p.parquet", "PAR1 no"),
-        INGEST,
+        PROBLEMS,
         r"p\.parquet: not a sound",
     ),
     "data set is out of reach": (
         ingestion(
             problem_solutions={"source": "problem_solution", "data": [{"path": "openai/gsm8k"}]}
         ),
-        INGEST,
+        PROBLEMS,
         r"openai/gsm8k\[train\]: cannot be loaded .* files",
     ),
     "split sums to more than one": (
@@ -341,18 +349,10 @@ CASES = {
 }
 
 
-@pytest.fixture(scope="module")
-def template(tmp_path_factory):
-    """A finished run of the test environment, to be copied for each case."""
-    project = make_project(tmp_path_factory.mktemp("bad") / "project")
-    assert kedro(project, "run", "--env=test").returncode == 0
-    return project
-
-
 @pytest.fixture
-def spoilt(template, tmp_path, monkeypatch):
+def spoilt(finished_project, tmp_path, monkeypatch):
     project = tmp_path / "project"
-    subprocess.run(["cp", "-r", template, project], check=True)
+    subprocess.run(["cp", "-r", finished_project, project], check=True)
     monkeypatch.chdir(project)
     for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"):
         monkeypatch.setenv(name, "1")
@@ -386,7 +386,7 @@ def test_a_full_disk_leaves_the_old_artifacts(spoilt):
     """A limit on the size of files stands in for a disk with no space left."""
     before = {p: p.read_bytes() for p in (spoilt / "data" / "03_primary").glob("*.jsonl")}
     result = subprocess.run(
-        [sys.executable, "-m", "kedro", "run", "--env=test", *INGEST],
+        [sys.executable, "-m", "kedro", "run", "--env=test", *PROBLEMS],
         cwd=spoilt,
         capture_output=True,
         text=True,
@@ -404,7 +404,7 @@ def test_a_full_disk_leaves_the_old_artifacts(spoilt):
 def test_skipped_rows_are_counted_in_the_report(spoilt):
     problems("p.jsonl", f"{ROW}\noops\n[]\n{ROW}", on_error="skip")(spoilt)
     bootstrap_project(spoilt)
-    result = CliRunner().invoke(run, [*INGEST, "--env=test"], catch_exceptions=False)
+    result = CliRunner().invoke(run, [*PROBLEMS, "--env=test"], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     report = json.loads((spoilt / "data/08_reporting/ingestion/problem_solutions.json").read_text())
     assert (report["read"], report["kept"], report["skipped"]) == (4, 2, 2)

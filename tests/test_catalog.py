@@ -3,10 +3,10 @@
 import re
 
 import pytest
-from conftest import ROOT
 from kedro.framework.project import pipelines
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
+from support import ROOT
 
 PIPELINES = {
     "data_ingestion",

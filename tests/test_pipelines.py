@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from conftest import kedro
+from support import kedro
 
 
 @pytest.fixture

@@ -1,0 +1,54 @@
+"""What tests share: projects to run in, commands to run, clocks to compare."""
+
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared" / "data"
+
+
+def make_project(folder: Path) -> Path:
+    """A project folder of its own: the installed code, this configuration, empty data."""
+    # Kedro wants the source folder to be there, even if the package is found elsewhere.
+    (folder / "src").mkdir(parents=True)
+    shutil.copytree(ROOT / "conf", folder / "conf")
+    for name in ("pyproject.toml", ".telemetry"):
+        shutil.copy(ROOT / name, folder / name)
+    (folder / "data").mkdir()
+    return folder
+
+
+def kedro(project: Path, *arguments: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+    """Run `kedro` in a project as a user would."""
+    return subprocess.run(
+        [sys.executable, "-m", "kedro", *arguments],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+def seconds(function: Callable[[], object]) -> float:
+    """How long a call takes."""
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def alternate(
+    ours: Callable[[], object], peer: Callable[[], object], rounds: int
+) -> tuple[float, list[float]]:
+    """Time two functions in turn, so that both meet the same machine.
+
+    Returns:
+        The median of peer's time over ours, and the ratio of every round.
+    """
+    ratios = [seconds(peer) / seconds(ours) for _ in range(rounds)]
+    return statistics.median(ratios), ratios
