@@ -386,7 +386,7 @@ def test_a_full_disk_leaves_the_old_artifacts(spoilt):
     """A limit on the size of files stands in for a disk with no space left."""
     before = {p: p.read_bytes() for p in (spoilt / "data" / "03_primary").glob("*.jsonl")}
     result = subprocess.run(
-        [sys.executable, "-m", "kedro", "run", "--env=test", *PROBLEMS],
+        [sys.executable, "-m", "kedro", "run", "--env=test", *INGEST],
         cwd=spoilt,
         capture_output=True,
         text=True,

@@ -26,7 +26,7 @@ VARIANTS = {
             "problem_solutions": {"source": "problem_solution", "data": [{"files": ["a.jsonl"]}]},
             "preference_pairs": {"source": "hh_rlhf", "data": [{"files": ["b.jsonl"]}]},
             "retrieval_pairs": {"source": "documents", "data": {"files": ["c.txt"]}},
-            "retrieval_sets": ["library_docs", "quick", "documents"],
+            "retrieval_sets": ["library_docs", "full", "documents"],
         },
         "embedding_cache": {"encoders": ["minilm", "gte"], "on_demand": {"path": "d.jsonl"}},
         "evaluation": {"trec_runs": True},

@@ -58,7 +58,7 @@ def catalog(parameters: EvaluationParameters, **changes: Any) -> DataCatalog:
 def run(
     parameters: EvaluationParameters, trec_runs: bool = False, **changes: Any
 ) -> dict[str, Any]:
-    pipeline = create_pipeline(["perfect", "useless"], list(SETS), trec_runs)
+    pipeline = create_pipeline(["perfect", "useless"], list(SETS), [], trec_runs)
     outputs = SequentialRunner().run(pipeline, catalog(parameters, **changes))
     return {name: dataset.load() for name, dataset in outputs.items()}
 
@@ -143,7 +143,7 @@ def test_embeddings_of_another_state_of_the_set_are_one_clear_line(part: str) ->
 
 
 def test_nothing_to_evaluate_is_no_pipeline() -> None:
-    assert not create_pipeline(["perfect"], [], trec_runs=False).nodes
+    assert not create_pipeline(["perfect"], [], [], trec_runs=False).nodes
 
 
 @pytest.mark.parametrize(

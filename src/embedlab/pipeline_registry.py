@@ -9,12 +9,12 @@ from embedlab.pipelines import data_ingestion, embedding_cache, evaluation
 def register_pipelines() -> dict[str, Pipeline]:
     """Build each pipeline; the default one runs them all."""
     parameters = project_parameters.current()
-    sets = parameters.retrieval_sets
+    sets, notes = parameters.retrieval_sets()
     pipelines = {
         "data_ingestion": data_ingestion.create_pipeline(parameters.data_ingestion, sets),
-        "embedding_cache": embedding_cache.create_pipeline(parameters.embedding_cache, sets),
+        "embedding_cache": embedding_cache.create_pipeline(parameters.embedding_cache, list(sets)),
         "evaluation": evaluation.create_pipeline(
-            parameters.embedding_cache.encoders, sets, parameters.evaluation.trec_runs
+            parameters.embedding_cache.encoders, list(sets), notes, parameters.evaluation.trec_runs
         ),
     }
     return pipelines | {"__default__": sum(pipelines.values(), Pipeline([]))}

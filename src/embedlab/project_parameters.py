@@ -2,10 +2,10 @@
 
 import os
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from kedro.framework.project import settings
-from pydantic import model_validator
+from pydantic import StringConstraints, model_validator
 
 from embedlab.encoders.parameters import EncoderParameters
 from embedlab.errors import InputError
@@ -15,28 +15,38 @@ from embedlab.pipelines.embedding_cache.parameters import EmbeddingCacheParamete
 from embedlab.pipelines.evaluation.parameters import EvaluationParameters
 from embedlab.sources.beir import available_sets
 
+# Names become parts of catalog entries and of paths.
+EncoderName = Annotated[str, StringConstraints(pattern="^[A-Za-z0-9_-]+$")]
+
 
 class ProjectParameters(Parameters):
     """Every parameter group; an unknown one is an error too."""
 
-    encoders: dict[str, EncoderParameters]
+    encoders: dict[EncoderName, EncoderParameters]
     data_ingestion: DataIngestionParameters
     embedding_cache: EmbeddingCacheParameters
     evaluation: EvaluationParameters
 
     @model_validator(mode="after")
-    def _encoders_are_defined(self) -> Self:
+    def _encoders_are_named_well(self) -> Self:
+        if "bm25" in self.encoders:
+            raise ValueError("encoder bm25: that name is the lexical baseline's; take another")
         used = {*self.embedding_cache.encoders, self.embedding_cache.on_demand.encoder}
         if unknown := sorted(used - set(self.encoders)):
             known = ", ".join(self.encoders)
             raise ValueError(f"encoder {', '.join(unknown)} is not defined; there are {known}")
         return self
 
-    @property
-    def retrieval_sets(self) -> tuple[str, ...]:
-        """The retrieval sets to test on, groups expanded."""
+    def retrieval_sets(self) -> tuple[dict[str, str], tuple[str, ...]]:
+        """The retrieval sets to test on, groups expanded.
+
+        Returns:
+            The set that each catalog name stands for, and a note on each set that is left out.
+        """
         ingestion = self.data_ingestion
-        return available_sets(ingestion.retrieval_sets, Path(ingestion.beir.root))[0]
+        names, notes = available_sets(ingestion.retrieval_sets, Path(ingestion.beir.root))
+        # A forum of CQADupStack lies in a folder of a folder; catalog names have no slash.
+        return {name.replace("/", "-"): name for name in names}, notes
 
 
 _current: ProjectParameters | None = None

@@ -50,6 +50,7 @@ class JsonLinesDataset(Atomic, PandasJSONDataset):
         "lines": True,
         "orient": "records",
         "force_ascii": False,
+        "double_precision": 15,
     }
     DEFAULT_FS_ARGS: ClassVar[dict[str, Any]] = {
         "open_args_save": {"mode": "w", "encoding": "utf-8"}

@@ -49,8 +49,9 @@ def check_ids(ids: list[str]) -> None:
 class Columns:
     """A table has these columns, without missing values."""
 
-    def __init__(self, names: list[str]):
+    def __init__(self, names: list[str], made_by: str = "data_ingestion"):
         self.names = names
+        self.made_by = made_by
 
     def validate(self, table: pd.DataFrame) -> pd.DataFrame:
         """Return the table if it is as it should be.
@@ -59,10 +60,10 @@ class Columns:
             InputError: naming the column, and the first row, that is at fault.
         """
         if absent := [name for name in self.names if name not in table]:
-            raise InputError(f"column(s) {', '.join(absent)} missing; run data_ingestion again")
+            raise InputError(f"column(s) {', '.join(absent)} missing; run {self.made_by} again")
         missing = table[self.names].isna()
         if missing.to_numpy().any():
             column = missing.any().idxmax()
             row = int(missing[column].to_numpy().argmax())
-            raise InputError(f"row {row}: {column} is missing; run data_ingestion again")
+            raise InputError(f"row {row}: {column} is missing; run {self.made_by} again")
         return table

@@ -56,7 +56,7 @@ class DocumentPairsParameters(Parameters):
     def _consistent(self) -> Self:
         if (self.data is None) == (self.wikipedia is None):
             raise ValueError("give one of data and wikipedia")
-        if min(self.split) < 0 or not np.isclose(sum(self.split), 1):
+        if min(self.split) <= 0 or not np.isclose(sum(self.split), 1):
             raise ValueError(f"split {list(self.split)} must be three shares that sum to 1")
         return self
 

@@ -33,7 +33,8 @@ def near_neighbours(
         Indices into `texts`, shape (n, count), nearest first, different within a row.
 
     Raises:
-        InputError: if a query has fewer than `count` texts that are unlike it.
+        InputError: if a query has fewer than `count` texts that are unlike it, or if the texts
+            hold no words.
     """
     alike = pd.Series(text_keys).value_counts().reindex(query_keys, fill_value=0).max()
     if len(texts) - alike < count:
@@ -49,8 +50,11 @@ def near_neighbours(
 
 def _ranked(queries: Sequence[str], texts: Sequence[str], depth: int) -> Indices:
     """The `depth` best texts of each query, best first, shape (n, depth)."""
+    words = bm25s.tokenize(list(texts), show_progress=False)
+    if not any(map(len, words.ids)):
+        raise InputError("near neighbours: the texts hold no words that BM25 could compare")
     retriever = bm25s.BM25()
-    retriever.index(bm25s.tokenize(list(texts), show_progress=False), show_progress=False)
+    retriever.index(words, show_progress=False)
     tokens = bm25s.tokenize(list(queries), show_progress=False)
     documents, _ = retriever.retrieve(
         tokens, k=depth, show_progress=False, backend_selection="numpy"

@@ -1,8 +1,8 @@
 """Parameters of the data_ingestion pipeline: a source for each kind of data."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, StringConstraints, model_validator
 
 from embedlab.parameters import Parameters
 from embedlab.sources.beir import BeirParameters
@@ -11,6 +11,9 @@ from embedlab.sources.hh_rlhf import HhRlhfParameters
 from embedlab.sources.library_docs import LibraryDocsParameters
 from embedlab.sources.msmarco import MsMarcoParameters
 from embedlab.sources.problem_solution import ProblemSolutionParameters
+
+# Names become parts of catalog entries and of paths.
+SetName = Annotated[str, StringConstraints(pattern="^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)?$")]
 
 
 class FromLibraryDocs(Parameters):
@@ -41,5 +44,11 @@ class DataIngestionParameters(Parameters):
         FromLibraryDocs | MsMarcoParameters | DocumentPairsParameters,
         Field(discriminator="source"),
     ]
-    retrieval_sets: tuple[str, ...]
+    retrieval_sets: tuple[SetName, ...]
     beir: BeirParameters = BeirParameters()
+
+    @model_validator(mode="after")
+    def _documents_are_made(self) -> Self:
+        if "documents" in self.retrieval_sets and self.retrieval_pairs.source != "documents":
+            raise ValueError("retrieval set documents needs retrieval_pairs.source: documents")
+        return self

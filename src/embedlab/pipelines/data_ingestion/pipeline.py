@@ -1,6 +1,6 @@
 """Wiring of the data_ingestion pipeline."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from kedro.pipeline import Node, Pipeline
@@ -18,7 +18,9 @@ LIBRARY_DOCS = "params:data_ingestion.library_docs"
 RETRIEVAL_PAIRS = ["retrieval_pairs_train", "retrieval_pairs_val"]
 
 
-def create_pipeline(parameters: DataIngestionParameters, retrieval_sets: Sequence[str]) -> Pipeline:
+def create_pipeline(
+    parameters: DataIngestionParameters, retrieval_sets: Mapping[str, str]
+) -> Pipeline:
     """The nodes of the sources that the parameters choose.
 
     ```
@@ -33,7 +35,7 @@ def create_pipeline(parameters: DataIngestionParameters, retrieval_sets: Sequenc
         _preference_pairs(parameters.preference_pairs.source),
         _named(unique_prefixes, "preference_pairs", "prefixes"),
         _retrieval_pairs(parameters.retrieval_pairs.source),
-        *[_retrieval_set(name) for name in retrieval_sets if name != "documents"],
+        *[_retrieval_set(*pair) for pair in retrieval_sets.items() if "documents" not in pair],
     ]
     if any("library_docs" in node.inputs for node in nodes):
         outputs = ["library_docs", "library_docs.ingestion_report"]
@@ -71,10 +73,11 @@ def _retrieval_pairs(source: str) -> Node:
     return _named(read_document_pairs, "params:data_ingestion.retrieval_pairs", outputs)
 
 
-def _retrieval_set(name: str) -> Node:
+def _retrieval_set(entry: str, name: str) -> Node:
+    """The node that makes the catalog entry `beir.{entry}`."""
     if name == "library_docs":
         return _named(library_docs.retrieval_set, "library_docs", "beir.library_docs")
-    outputs = [f"beir.{name}", f"beir.{name}.ingestion_report"]
+    outputs = [f"beir.{entry}", f"beir.{entry}.ingestion_report"]
     return Node(
-        beir_set_loader(name), "params:data_ingestion.beir", outputs, name=f"load_beir_{name}"
+        beir_set_loader(name), "params:data_ingestion.beir", outputs, name=f"load_beir_{entry}"
     )

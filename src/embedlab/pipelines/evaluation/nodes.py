@@ -81,9 +81,12 @@ def trec_run_writer(model: str) -> Callable[[pd.DataFrame], str]:
 
 
 def evaluation_summary(
-    pairs: Sequence[tuple[str, str]],
+    pairs: Sequence[tuple[str, str]], notes: Sequence[str] = ()
 ) -> Callable[..., tuple[dict[str, Any], Figure]]:
-    """The node function that sums up one table of query metrics for each pair of set and model."""
+    """The node function that sums up one table of query metrics for each pair of set and model.
+
+    Sets that are left out are noted under `skipped`.
+    """
 
     def summarise(
         parameters: EvaluationParameters, *query_metrics: pd.DataFrame
@@ -96,7 +99,10 @@ def evaluation_summary(
             "Retrieval, in points, [95 %% bootstrap interval]:\n%s",
             format_summaries(summaries, parameters.reported),
         )
-        return summaries, _plot(summaries, parameters.reported[0])
+        plot = _plot(summaries, parameters.reported[0])
+        for note in notes:
+            logger.warning(note)
+        return summaries | ({"skipped": list(notes)} if notes else {}), plot
 
     return summarise
 

@@ -17,9 +17,15 @@ PARAMETERS = "params:evaluation"
 
 
 def create_pipeline(
-    encoders: Sequence[str], retrieval_sets: Sequence[str], trec_runs: bool
+    encoders: Sequence[str], retrieval_sets: Sequence[str], notes: Sequence[str], trec_runs: bool
 ) -> Pipeline:
     """One search and one scoring for each model and set, and one summary of them all.
+
+    Args:
+        encoders: names of the dense models; BM25 is always there.
+        retrieval_sets: names of the sets to test on.
+        notes: what is to be said of sets that are left out.
+        trec_runs: write TREC run files too.
 
     ```
     beir.{set} ──────────────┬─ search ─ {model}.{set}.run ─┬─ {model}.{set}.query_metrics
@@ -33,7 +39,7 @@ def create_pipeline(
         return Pipeline([])
     tables = [f"{model}.{name}.query_metrics" for name, model in pairs]
     summarise = Node(
-        evaluation_summary(pairs),
+        evaluation_summary(pairs, notes),
         [PARAMETERS, *tables],
         ["evaluation_metrics", "evaluation_plot"],
         name="summarise_evaluation",
