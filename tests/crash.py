@@ -7,10 +7,21 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from safetensors import safe_open
+
 
 def shards_of(store: Path) -> dict[Path, int]:
     """Each finished shard, with the identity of its file."""
     return {path: path.stat().st_ino for path in store.glob("*/[!.]*.safetensors")}
+
+
+def stored_texts(store: Path) -> int:
+    """How many texts the finished shards hold: a shard ends with the batch that fills it."""
+    count = 0
+    for path in shards_of(store):
+        with safe_open(path, framework="numpy") as shard:
+            count += shard.get_slice("keys").get_shape()[0]
+    return count
 
 
 def kill_and_restart(

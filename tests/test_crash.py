@@ -2,7 +2,7 @@ import subprocess
 import sys
 
 import numpy as np
-from crash import kill_and_restart, shards_of
+from crash import kill_and_restart, stored_texts
 
 # The hashing encoder is too fast to be caught at work, so each of its batches waits a little.
 PROGRAM = """
@@ -44,7 +44,7 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path):
     for folder in (disturbed, undisturbed):
         folder.mkdir()
     assert kill_and_restart(lambda: start(disturbed), disturbed / "store", kills=3, seed=1) == 3
-    kept = 20 * len(shards_of(disturbed / "store"))
+    kept = stored_texts(disturbed / "store")
     output, _ = start(disturbed).communicate(timeout=120)
     assert int(output) == 1500 - kept
     start(undisturbed).communicate(timeout=120)
