@@ -1,6 +1,7 @@
 """The built Kedro-Viz page, looked at in a browser."""
 
 import functools
+import json
 import shutil
 import subprocess
 import threading
@@ -26,7 +27,7 @@ SWITCHES = [
 
 @pytest.fixture(scope="module")
 def built_page(finished_project):
-    result = kedro(finished_project, "viz", "build")
+    result = kedro(finished_project, "viz", "build", "--include-previews")
     assert result.returncode == 0, result.stdout + result.stderr
     assert "Layers visualisation is disabled" not in result.stdout + result.stderr
     handler = functools.partial(SimpleHTTPRequestHandler, directory=finished_project / "build")
@@ -47,3 +48,15 @@ def test_the_page_shows_the_pipelines_nodes(built_page, tmp_path):
     ).stdout
     for name in ("ingest_library_docs", "problem_solutions", "evaluation_metrics"):
         assert f">{name}</text>" in page
+
+
+def test_reports_and_tables_are_previewed(built_page, finished_project):
+    api = finished_project / "build" / "api"
+    nodes = json.loads((api / "main").read_text())["nodes"]
+    kinds = {}
+    for node in nodes:
+        details = json.loads((api / "nodes" / node["id"]).read_text())
+        kinds[node["name"]] = details.get("preview_type")
+    assert kinds["evaluation_metrics"] == "JSONPreview"
+    assert kinds["evaluation_plot"] == "ImagePreview"
+    assert kinds["prefixes"] == "TablePreview"

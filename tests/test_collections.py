@@ -1,0 +1,70 @@
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from embedlab.encoders.collection import (
+    TextCollection,
+    document_texts,
+    prefix_texts,
+    problem_solution_texts,
+    query_texts,
+)
+from embedlab.errors import InputError
+from embedlab.sources.prefixes import prefix_id, unique_prefixes
+from embedlab.sources.retrieval_set import RetrievalSet
+
+PROBLEMS = pd.DataFrame({"id": ["a", "b"], "problem": ["p1", "p2"], "solution": ["s1", "s2"]})
+SET = RetrievalSet(
+    pd.DataFrame({"id": ["d1", "d2"], "title": ["T", ""], "text": ["x", "y"]}),
+    pd.DataFrame({"id": ["q"], "text": ["?"]}),
+    pd.DataFrame({"query_id": ["q"], "corpus_id": ["d1"], "score": [1]}),
+)
+
+
+def user(text):
+    return {"role": "user", "content": text}
+
+
+def test_problem_and_solution_as_one_text_or_two():
+    assert problem_solution_texts(PROBLEMS, concat=True).parts == [["p1 [SEP] s1", "p2 [SEP] s2"]]
+    assert problem_solution_texts(PROBLEMS, concat=False).parts == [["p1", "p2"], ["s1", "s2"]]
+
+
+def test_the_vectors_of_the_parts_stand_end_to_end():
+    collection = problem_solution_texts(PROBLEMS, concat=False)
+    vectors = np.arange(8, dtype=np.float32).reshape(4, 2)
+    assert collection.join(vectors).tolist() == [[0, 1, 4, 5], [2, 3, 6, 7]]
+
+
+def test_documents_have_titles_and_roles_differ():
+    assert document_texts(SET).parts == [["T x", "y"]]
+    assert (document_texts(SET).role, query_texts(SET).role) == ("document", "query")
+
+
+def test_ids_are_distinct_and_as_many_as_texts():
+    with pytest.raises(InputError, match="2 duplicate ids"):
+        TextCollection(["a", "a", "a"], [["x", "y", "z"]])
+    with pytest.raises(InputError, match="2 ids, but not as many texts"):
+        TextCollection(["a", "b"], [["x"]])
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.text(max_size=3)), min_size=1, max_size=12))
+def test_prefixes_are_unique_by_first_user_message_in_order(rows):
+    messages = [[{"role": "system", "content": s}, user(u)] for u, s in rows]
+    pairs = pd.DataFrame(
+        {"prefix": [{"messages": m} for m in messages], "prefix_id": map(prefix_id, messages)}
+    )
+    prefixes = unique_prefixes(pairs)
+    firsts = list(dict.fromkeys(u for u, _ in rows))
+    assert prefixes["id"].tolist() == [prefix_id([user(u)]) for u in firsts]
+    kept = [prefix["messages"][1]["content"] for prefix in prefixes["prefix"]]
+    assert kept == firsts
+
+
+def test_a_prefix_id_never_changes():
+    assert prefix_id([user("Hello")]) == "185f8db32271fe25"
+    assert prefix_texts(
+        pd.DataFrame({"id": ["x"], "prefix": [{"messages": [user("a"), user("b")]}]})
+    ).parts == [["a\nb"]]
