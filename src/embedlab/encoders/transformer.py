@@ -94,11 +94,19 @@ class SentenceTransformerEncoder(TransformerEncoder):
 
     def pool(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Run the modules one after the other."""
-        features = {"input_ids": ids, "attention_mask": mask}
+        features: dict[str, Any] = {"input_ids": ids, "attention_mask": mask}
+        if self.recipe.prompt:
+            # Some models leave the prompt's tokens out of the pooling.
+            features["prompt_length"] = self._prompt_length()
         if "token_type_ids" in self.tokenizer.model_input_names:
             features["token_type_ids"] = torch.zeros_like(ids)
         vectors: Tensor = self.model(features)["sentence_embedding"]
         return vectors
+
+    def _prompt_length(self) -> int:
+        """Tokens of the prompt, less the special token that ends it when it stands alone."""
+        ids = self.tokenizer(self.recipe.prompt)["input_ids"]
+        return len(ids) - (ids[-1] in self.tokenizer.all_special_ids)
 
 
 class CausalLMEncoder(TransformerEncoder):
