@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared" / "data"
@@ -42,13 +43,16 @@ def seconds(function: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def alternate(
-    ours: Callable[[], object], peer: Callable[[], object], rounds: int
-) -> tuple[float, list[float]]:
+def ratio_to_peer(
+    benchmark: Any, ours: Callable[[], object], peer: Callable[[], object], rounds: int
+) -> float:
     """Time two functions in turn, so that both meet the same machine.
 
     Returns:
-        The median of peer's time over ours, and the ratio of every round.
+        The median over the rounds of the peer's time over ours.
     """
-    ratios = [seconds(peer) / seconds(ours) for _ in range(rounds)]
-    return statistics.median(ratios), ratios
+    peers: list[float] = []
+    benchmark.pedantic(ours, setup=lambda: peers.append(seconds(peer)), rounds=rounds)
+    ratios = [theirs / own for theirs, own in zip(peers, benchmark.stats.stats.data, strict=True)]
+    benchmark.extra_info["ratios"] = ratios
+    return statistics.median(ratios)

@@ -315,7 +315,32 @@ CASES = {
     "ids are of other texts": (
         change_file(CORPUS_IDS, lambda p: p.write_text(p.read_text().replace("kedro", "other"))),
         EVALUATE,
-        r"ids are not those of the retrieval set.*embedding_cache",
+        r"embeddings are not those of the retrieval set's present texts.*embedding_cache",
+    ),
+    "ids are in another order": (
+        change_file(
+            CORPUS_IDS, lambda p: p.write_text(json.dumps(json.loads(p.read_text())[::-1]))
+        ),
+        EVALUATE,
+        r"library_docs_corpus\.embeddings are not those",
+    ),
+    "texts have changed since": (
+        change_file(
+            "03_primary/beir/library_docs/corpus.jsonl",
+            lambda path: path.write_text(path.read_text().replace("return", "give")),
+        ),
+        EVALUATE,
+        r"library_docs_corpus\.embeddings are not those",
+    ),
+    "similarity is of no encoder": (
+        lambda project: configure(project, "evaluation", similarity={"nobody": "dot"}),
+        EVALUATE,
+        r"evaluation\.similarity names nobody, which is no encoder",
+    ),
+    "length is above the model's": (
+        encoder(**MINILM, max_length=600),
+        EMBED,
+        r"max_length 600 is above its limit 512",
     ),
     "artifact is absent": (
         change_file(CORPUS_IDS, Path.unlink),

@@ -9,13 +9,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
+    LlamaConfig,
+    LlamaForCausalLM,
     PreTrainedTokenizerFast,
-    Qwen2Config,
-    Qwen2ForCausalLM,
 )
 
 from embedlab.encoders.batching import fixed_shape_batches, pad, padded_length
@@ -50,7 +51,7 @@ def encode(parameters, texts, role="document", tokens_per_batch=512):
 
 @pytest.fixture(scope="module")
 def causal_lm(tmp_path_factory) -> Path:
-    """A tiny Qwen2 with its own tokenizer, as an ordinary transformers folder."""
+    """A tiny Llama with its own tokenizer, as an ordinary transformers folder."""
     folder = tmp_path_factory.mktemp("causal") / "tiny"
     words = ["<pad>", "<unk>", *["the", "cat", "sat", "on", "a", "mat", "and", "dog", "ran"]]
     tokenizer = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, unk_token="<unk>"))
@@ -59,7 +60,7 @@ def causal_lm(tmp_path_factory) -> Path:
         tokenizer_object=tokenizer, unk_token="<unk>", pad_token="<pad>"
     ).save_pretrained(folder)
     torch.manual_seed(0)
-    config = Qwen2Config(
+    config = LlamaConfig(
         vocab_size=len(words),
         hidden_size=32,
         intermediate_size=64,
@@ -67,7 +68,7 @@ def causal_lm(tmp_path_factory) -> Path:
         num_attention_heads=4,
         num_key_value_heads=2,
     )
-    Qwen2ForCausalLM(config).save_pretrained(folder)
+    LlamaForCausalLM(config).save_pretrained(folder)
     return folder
 
 
@@ -194,11 +195,11 @@ def test_batches_hold_every_text_once_in_the_shape_of_its_length(lengths, budget
     texts = [str(n) for n in lengths]
     seen = []
     for positions, rows, length in fixed_shape_batches(
-        texts, lambda part: [[7] * int(text) for text in part], budget
+        texts, lambda part: [[7] * int(text) for text in part], budget, 700
     ):
         seen += positions
         assert len(rows) == max(1, budget // length)
-        assert all(padded_length(lengths[p]) == length for p in positions)
+        assert all(min(padded_length(lengths[p]), 700) == length for p in positions)
         ids, mask = pad(rows, length, filler=0)
         assert ids.shape == (len(rows), length)
         assert mask.sum(axis=1).tolist() == [len(row) for row in rows]
@@ -210,3 +211,25 @@ def test_batches_hold_every_text_once_in_the_shape_of_its_length(lengths, budget
 def test_weights_of_another_hash_are_refused():
     with pytest.raises(InputError, match=r"SHA-256 is 53aa5117.*, expected 0000"):
         recipe_of(MINILM | {"sha256": "0" * 64})
+
+
+def test_an_empty_text_has_a_vector_even_without_special_tokens(causal_lm):
+    vectors = encode({"kind": "causal_lm", "model": str(causal_lm)}, ["", "the cat"])
+    assert np.isfinite(vectors).all()
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(1, abs=1e-5)
+
+
+def test_rotary_positions_keep_their_precision_in_bfloat16(causal_lm):
+    encoder = EncoderParameters.model_validate({"kind": "causal_lm", "model": str(causal_lm)}).root
+    recipe = make_recipe(encoder, "document", ExecutionParameters(precision="bfloat16"))
+    model = load_encoder(recipe, "cpu").model
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.bfloat16}
+    assert {b.dtype for b in model.buffers() if b.is_floating_point()} == {torch.float32}
+
+
+def test_a_model_without_a_transformer_is_refused_in_one_line(tmp_path):
+    tokenizer = Tokenizer(models.WordLevel({"a": 0, "b": 1, "[UNK]": 2}, unk_token="[UNK]"))
+    static = StaticEmbedding(tokenizer, embedding_dim=4)
+    SentenceTransformer(modules=[static]).save(str(tmp_path / "static"))
+    with pytest.raises(InputError, match="not a transformer"):
+        encode({"kind": "sentence_transformer", "model": str(tmp_path / "static")}, ["a"])

@@ -9,6 +9,7 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 from matplotlib.figure import Figure
 
+from embedlab.encoders.collection import document_texts, query_texts
 from embedlab.errors import InputError
 from embedlab.pipelines.evaluation import create_pipeline
 from embedlab.pipelines.evaluation.parameters import EvaluationParameters
@@ -36,8 +37,10 @@ def embed(retrieval_set: RetrievalSet, shift: int) -> dict[str, Any]:
         "queries": (retrieval_set.queries, eye),
         "corpus": (retrieval_set.corpus, np.roll(eye, shift, axis=0)),
     }
+    views = {"queries": query_texts(retrieval_set), "corpus": document_texts(retrieval_set)}
     entries: dict[str, Any] = {}
     for part, (table, vectors) in parts.items():
+        entries[f"{part}.embeddings_metadata"] = {"texts_sha256": views[part].digest}
         entries[f"{part}.embeddings"] = vectors[: len(table)]
         entries[f"{part}.ids"] = table["id"].tolist()
     return entries
@@ -136,10 +139,15 @@ def test_an_encoder_s_similarity_can_be_chosen() -> None:
 
 @pytest.mark.parametrize("part", ["queries", "corpus"])
 def test_embeddings_of_another_state_of_the_set_are_one_clear_line(part: str) -> None:
+    entry = f"perfect.squad-dev_{part}"
     ids = embed(SETS["squad-dev"], 0)[f"{part}.ids"]
-    entry = f"perfect.squad-dev_{part}.ids"
-    with pytest.raises(InputError, match=rf"{entry}: 1 ids .*'s0'; run `kedro run"):
-        run(KEEP, **{entry: ids[1:]})
+    for change in (
+        {f"{entry}.ids": ids[1:]},
+        {f"{entry}.ids": ids[::-1]},
+        {f"{entry}.embeddings_metadata": {"texts_sha256": "of other texts"}},
+    ):
+        with pytest.raises(InputError, match=rf"{entry}\.embeddings are not .*; run `kedro run"):
+            run(KEEP, **change)
 
 
 def test_nothing_to_evaluate_is_no_pipeline() -> None:

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,8 @@ def replacing(target: Path) -> Iterator[Path]:
     old file or the new one. After an exception the temporary file is gone and `target` untouched.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.stem}.{os.getpid()}{target.suffix}")
+    # Process numbers repeat across machines and containers that share a folder.
+    temporary = target.with_name(f".{target.stem}.{uuid.uuid4().hex}{target.suffix}")
     try:
         yield temporary
         flush(temporary)
@@ -45,7 +47,7 @@ def replacing_folder(target: Path) -> Iterator[Path]:
         fresh, old = Path(scratch) / "fresh", Path(scratch) / "old"
         fresh.mkdir()
         yield fresh
-        for path in fresh.rglob("*"):
+        for path in (fresh, *fresh.rglob("*")):
             flush(path)
         if target.exists():
             target.rename(old)

@@ -8,7 +8,6 @@ from kedro.framework.project import settings
 from pydantic import StringConstraints, model_validator
 
 from embedlab.encoders.parameters import EncoderParameters
-from embedlab.errors import InputError
 from embedlab.parameters import Parameters
 from embedlab.pipelines.data_ingestion.parameters import DataIngestionParameters
 from embedlab.pipelines.embedding_cache.parameters import EmbeddingCacheParameters
@@ -31,6 +30,8 @@ class ProjectParameters(Parameters):
     def _encoders_are_named_well(self) -> Self:
         if "bm25" in self.encoders:
             raise ValueError("encoder bm25: that name is the lexical baseline's; take another")
+        if strangers := sorted(set(self.evaluation.similarity) - set(self.encoders)):
+            raise ValueError(f"evaluation.similarity names {strangers[0]}, which is no encoder")
         used = {*self.embedding_cache.encoders, self.embedding_cache.on_demand.encoder}
         if unknown := sorted(used - set(self.encoders)):
             known = ", ".join(self.encoders)
@@ -52,25 +53,24 @@ class ProjectParameters(Parameters):
 _current: ProjectParameters | None = None
 
 
-def use(raw: dict[str, Any]) -> None:
-    """Validate the parameters of the session that has started, and build the pipelines for them.
+def use(raw: dict[str, Any]) -> ProjectParameters:
+    """Validate the parameters of the session that has started; pipelines are built for them.
 
     Raises:
         InputError: naming each faulty key and the reason.
     """
     global _current
     _current = ProjectParameters.model_validate(raw)
+    return _current
 
 
 def current() -> ProjectParameters:
     """The parameters of the session, or of the configuration folder where none has started."""
-    if _current is None:
-        loader = settings.CONFIG_LOADER_CLASS(
-            str(Path.cwd() / settings.CONF_SOURCE),
-            env=os.environ.get("KEDRO_ENV"),
-            **settings.CONFIG_LOADER_ARGS,
-        )
-        use(loader["parameters"])
-    if _current is None:
-        raise InputError("no parameters found; run from the project's folder")
-    return _current
+    if _current is not None:
+        return _current
+    loader = settings.CONFIG_LOADER_CLASS(
+        str(Path.cwd() / settings.CONF_SOURCE),
+        env=os.environ.get("KEDRO_ENV"),
+        **settings.CONFIG_LOADER_ARGS,
+    )
+    return use(loader["parameters"])

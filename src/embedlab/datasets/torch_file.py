@@ -1,11 +1,13 @@
 """Tensors and plain values in a `.pt` file."""
 
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
 from kedro.io import AbstractDataset
 
+from embedlab.errors import InputError
 from embedlab.files import replacing
 
 
@@ -18,7 +20,13 @@ class TorchDataset(AbstractDataset[dict[str, Any], dict[str, Any]]):
 
     def load(self) -> dict[str, Any]:
         """Load onto the CPU, executing nothing from the file."""
-        content: dict[str, Any] = torch.load(self._filepath, map_location="cpu", weights_only=True)
+        try:
+            content: dict[str, Any] = torch.load(
+                self._filepath, map_location="cpu", weights_only=True
+            )
+        except (RuntimeError, EOFError, UnpicklingError) as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(f"{self._filepath}: damaged ({reason}); make it again") from error
         return content
 
     def save(self, data: dict[str, Any]) -> None:

@@ -59,6 +59,8 @@ class Columns:
         Raises:
             InputError: naming the column, and the first row, that is at fault.
         """
+        if table.empty:  # JSON lines without a line have no columns
+            return table.reindex(columns=self.names)
         if absent := [name for name in self.names if name not in table]:
             raise InputError(f"column(s) {', '.join(absent)} missing; run {self.made_by} again")
         missing = table[self.names].isna()

@@ -18,8 +18,9 @@ def fixed_shape_batches(
     texts: Sequence[str],
     tokenize: Callable[[Sequence[str]], list[list[int]]],
     tokens_per_batch: int,
+    max_length: int,
 ) -> Iterator[tuple[list[int], list[list[int]], int]]:
-    """Group texts by padded length L into batches of exactly `tokens_per_batch // L` rows.
+    """Group texts by padded length L <= max_length, in batches of `tokens_per_batch // L` rows.
 
     The last batch of a length is filled up by repeating a row. So a text is always computed in the
     same shape, whatever it is encoded with, and floating-point sums run in the same order: its
@@ -31,7 +32,7 @@ def fixed_shape_batches(
     """
     waiting: dict[int, list[tuple[int, list[int]]]] = defaultdict(list)
     for position, tokens in _tokenized(texts, tokenize):
-        length = padded_length(len(tokens))
+        length = min(padded_length(len(tokens)), max_length)
         waiting[length].append((position, tokens))
         if len(waiting[length]) == _rows(length, tokens_per_batch):
             yield _batch(waiting.pop(length), length, tokens_per_batch)

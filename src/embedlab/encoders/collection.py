@@ -1,5 +1,7 @@
 """Collections of texts to embed, made from the tables of ingested data."""
 
+import hashlib
+import json
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +36,11 @@ class TextCollection:
             raise InputError(f"a collection has {len(self.ids)} ids, but not as many texts")
         if duplicates := len(self.ids) - len(set(self.ids)):
             raise InputError(f"a collection has {duplicates} duplicate ids; make them distinct")
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of ids and texts in order: whether vectors are of these very texts."""
+        return hashlib.sha256(json.dumps([self.ids, self.parts]).encode()).hexdigest()
 
     def join(self, vectors: np.ndarray) -> np.ndarray:
         """Put the vectors (p * n, d) of the parts end to end: float32 (n, p * d)."""

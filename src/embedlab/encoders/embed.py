@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from torch.multiprocessing import ProcessRaisedException
+from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
 from tqdm import tqdm
 
 from embedlab.encoders.hashing import HashingEncoder
@@ -106,10 +106,17 @@ def _encode_missing(
         torch.multiprocessing.spawn(
             _encode_share, (processes, texts, recipe, cache, execution), nprocs=processes
         )
+    except ProcessExitedException as error:
+        raise InputError(
+            f"an encoding process ended ({error}); what it finished is kept: run again, with fewer "
+            "processes if memory was short"
+        ) from error
     except ProcessRaisedException as error:
         # Its text is the other process's traceback, which ends with the reason.
-        reason = str(error).strip().splitlines()[-1]
-        raise InputError(reason.removeprefix("embedlab.errors.InputError: ")) from error
+        *_, reason = str(error).split("embedlab.errors.InputError: ")
+        if reason == str(error):
+            raise
+        raise InputError(reason.strip()) from error
 
 
 def _encode_share(

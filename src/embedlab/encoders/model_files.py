@@ -1,5 +1,6 @@
 """Finding a model's files, and what identifies them."""
 
+import functools
 import hashlib
 import importlib.util
 from dataclasses import dataclass
@@ -13,7 +14,6 @@ from embedlab.errors import InputError
 
 # What changes a vector: weights, configuration, tokenizer and code; not the model card.
 RELEVANT = ("*.json", "*.safetensors", "*.bin", "*.txt", "*.model", "*.py", "*.gguf")
-# Other frameworks' copies of the same weights are not fetched.
 FETCHED = tuple(pattern for pattern in RELEVANT if pattern != "*.gguf")
 
 
@@ -80,7 +80,10 @@ def _fetch(parameters: ModelParameters, gguf: str | None) -> Path:
     try:
         return Path(
             snapshot_download(
-                parameters.model, revision=parameters.revision, allow_patterns=patterns
+                parameters.model,
+                revision=parameters.revision,
+                allow_patterns=patterns,
+                ignore_patterns=["onnx/*", "openvino/*"],
             )
         )
     except HFValidationError:
@@ -115,5 +118,12 @@ def _check_weights(files: ModelFiles, expected: str | None) -> None:
 
 
 def _file_hash(path: Path) -> str:
+    status = path.stat()
+    return _hash_of_version(path, status.st_size, status.st_mtime_ns)
+
+
+@functools.cache
+def _hash_of_version(path: Path, size: int, modified: int) -> str:
+    """Hash a file once in a process: every collection asks for the same weights."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -62,16 +62,16 @@ class EncoderParameters(
 
 
 class ExecutionParameters(Parameters):
-    """How encoding runs; none of it but the precision can change a vector.
+    """How encoding runs. The precision is part of the fingerprint; the rest only steers the work.
 
     Attributes:
         precision: `auto` is bfloat16 where the processor computes it natively, else float32.
         tokens_per_batch: tokens in one forward pass, padding included; chosen by device if absent.
         processes: encoding processes; one for each GPU, or a single one, if absent.
-        shard_size: vectors in one file of the store, the most that a crash can lose.
+        shard_size: vectors in one file of the store; a slow encoder's shards are closed sooner.
     """
 
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     tokens_per_batch: int | None = Field(None, ge=16)
     processes: int | None = Field(None, ge=1)
-    shard_size: int = Field(512, ge=1)
+    shard_size: int = Field(4096, ge=1)

@@ -18,6 +18,10 @@ from embedlab.encoders.parameters import (
     Role,
     SentenceTransformerParameters,
 )
+from embedlab.errors import InputError
+
+# To be raised whenever our own code comes to give other vectors from the same model.
+FORMAT = 1
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -58,7 +62,11 @@ class Recipe:
     @cached_property
     def description(self) -> dict[str, Any]:
         """What the fingerprint covers: a change in any of it makes other vectors."""
-        common = {"kind": self.parameters.kind, "stored_dtype": "float32"}
+        common = {
+            "format": FORMAT,
+            "kind": self.parameters.kind,
+            "stored_dtype": "float32",
+        }
         if isinstance(self.parameters, HashingParameters):
             return common | {"model": "hashing", "dimension": self.parameters.dimension}
         assert self.files is not None
@@ -108,7 +116,7 @@ def _own_prompt(folder: Path, role: Role) -> str:
     path = folder / "config_sentence_transformers.json"
     if not path.is_file():
         return ""
-    prompts = json.loads(path.read_text(encoding="utf-8")).get("prompts") or {}
+    prompts = _read_json(path).get("prompts") or {}
     return str(prompts.get(role, ""))
 
 
@@ -117,7 +125,15 @@ def _pooling(parameters: ModelParameters, folder: Path) -> str:
     if not isinstance(parameters, SentenceTransformerParameters):
         return "mean"
     for path in sorted(folder.glob("*_Pooling/config.json")):
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = _read_json(path)
         modes = [key.removeprefix("pooling_mode_") for key, on in config.items() if on is True]
         return str(config.get("pooling_mode") or "+".join(modes))
     return "mean"
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON ({error}); get the model again") from error
+    return content

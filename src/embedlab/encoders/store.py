@@ -4,6 +4,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from embedlab.files import replacing
 
 # A slow encoder must not hold its work back until a shard is full.
 SECONDS_PER_SHARD = 20.0
+SECONDS_PER_DAY = 86400.0
 KEY_BYTES = 32
 
 Vectors = tuple[Sequence[int], np.ndarray]
@@ -36,6 +38,7 @@ class VectorStore:
     def open(self, fingerprint: str, description: dict[str, Any]) -> "VectorCache":
         """Open the vectors of one encoder, and note for people which encoder that is."""
         folder = self.root / fingerprint[:32]
+        _remove_leftovers(folder)
         note = folder / "encoder.json"
         if not note.exists():
             with replacing(note) as path:
@@ -75,8 +78,9 @@ class VectorCache:
         places = np.searchsorted(self._keys, keys)
         shards, rows = self._shard[places], self._row[places]
         vectors = np.empty((len(keys), self._dimension()), dtype=np.float32)
-        for shard in np.unique(shards):
-            wanted = shards == shard
+        order = np.argsort(shards, kind="stable")
+        present, starts = np.unique(shards[order], return_index=True)
+        for shard, wanted in zip(present, np.split(order, starts)[1:], strict=True):
             vectors[wanted] = _read(self.shards[shard], "vectors")[rows[wanted]]
         return vectors
 
@@ -108,7 +112,7 @@ class VectorCache:
             save_file({"keys": shard_keys, "vectors": vectors}, path)
 
     def _dimension(self) -> int:
-        return 0 if not self.shards else _shape(self.shards[0])[1]
+        return 0 if not self.shards else int(_read(self.shards[0], "vectors").shape[1])
 
 
 def _read(path: Path, name: str) -> np.ndarray:
@@ -123,10 +127,12 @@ def _read(path: Path, name: str) -> np.ndarray:
         ) from error
 
 
-def _shape(path: Path) -> tuple[int, int]:
-    with safe_open(path, framework="numpy") as shard:
-        rows, dimension = shard.get_slice("vectors").get_shape()
-        return rows, dimension
+def _remove_leftovers(folder: Path) -> None:
+    """Delete what killed runs have left half-written; no shard takes a day to write."""
+    for path in folder.glob(".*"):
+        with suppress(FileNotFoundError):  # another process has just finished it
+            if time.time() - path.stat().st_mtime > SECONDS_PER_DAY:
+                path.unlink()
 
 
 def _check_finite(vectors: np.ndarray) -> None:

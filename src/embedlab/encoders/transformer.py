@@ -9,7 +9,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 from torch import Tensor
 from torch.nn.functional import normalize
-from transformers import AutoModel, AutoTokenizer
+from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from embedlab.encoders.batching import fixed_shape_batches, pad
@@ -29,6 +29,7 @@ class TransformerEncoder(ABC):
         assert recipe.files is not None
         assert isinstance(recipe.parameters, SentenceTransformerParameters | CausalLMParameters)
         transformers_logging.disable_progress_bar()
+        transformers_logging.set_verbosity_error()
         self.recipe = recipe
         self.parameters = recipe.parameters
         self.device = torch.device(device)
@@ -44,7 +45,12 @@ class TransformerEncoder(ABC):
             raise InputError(
                 f"encoder model {recipe.files.folder}: cannot load: {reason}"
             ) from error
-        self.model.eval().to(self.device, getattr(torch, recipe.precision))
+        self._check_tokenizer()
+        self._check_length()
+        self.model.eval().to(self.device)
+        # Buffers stay as they are: rotary frequencies in bfloat16 lose far positions.
+        for parameter in self.model.parameters():
+            parameter.data = parameter.data.to(getattr(torch, recipe.precision))
 
     @abstractmethod
     def load(self, folder: str) -> tuple[torch.nn.Module, Any, int]:
@@ -61,7 +67,7 @@ class TransformerEncoder(ABC):
             Positions (b,) in `texts`, and their vectors, float32 (b, d).
         """
         for positions, rows, length in fixed_shape_batches(
-            texts, self._tokenize, self.tokens_per_batch
+            texts, self._tokenize, self.tokens_per_batch, self.max_length
         ):
             ids, mask = (torch.from_numpy(a).to(self.device) for a in self._pad(rows, length))
             with torch.inference_mode():
@@ -75,12 +81,32 @@ class TransformerEncoder(ABC):
         tokens: list[list[int]] = self.tokenizer(
             prompted, truncation=True, max_length=self.max_length
         )["input_ids"]
-        return tokens
+        # Without special tokens an empty text has none at all, and a model needs one.
+        return [row or [self._filler] for row in tokens]
 
     def _pad(self, rows: list[list[int]], length: int) -> tuple[np.ndarray, np.ndarray]:
-        filler = self.tokenizer.pad_token_id
-        # A causal model never looks to the right, so any token will do where none is named.
-        return pad(rows, length, 0 if filler is None else filler)
+        return pad(rows, length, self._filler)
+
+    @property
+    def _filler(self) -> int:
+        """The padding token; a causal model never looks to the right, so any will do."""
+        filler: int | None = self.tokenizer.pad_token_id
+        return 0 if filler is None else filler
+
+    def _check_tokenizer(self) -> None:
+        """Refuse models whose first part is no transformer, such as static embeddings."""
+        if not isinstance(self.tokenizer, PreTrainedTokenizerBase):
+            raise InputError(f"encoder model {self.parameters.model}: not a transformer; take one")
+
+    def _check_length(self) -> None:
+        """Keep no more tokens than the model has positions for."""
+        configs = [getattr(module, "config", None) for module in self.model.modules()]
+        positions = [n for c in configs if (n := getattr(c, "max_position_embeddings", None))]
+        limit = min(positions, default=self.max_length)
+        if self.parameters.max_length and self.max_length > limit:
+            name = f"encoder model {self.parameters.model}"
+            raise InputError(f"{name}: max_length {self.max_length} is above its limit {limit}")
+        self.max_length = min(self.max_length, limit)
 
 
 class SentenceTransformerEncoder(TransformerEncoder):
@@ -119,7 +145,9 @@ class CausalLMEncoder(TransformerEncoder):
         if self.recipe.files.gguf_file:
             options = options | {"gguf_file": self.recipe.files.gguf_file}
         tokenizer = AutoTokenizer.from_pretrained(folder, **options)
-        model = AutoModel.from_pretrained(folder, **options, dtype=torch.float32)
+        model = AutoModel.from_pretrained(
+            folder, **options, dtype=getattr(torch, self.recipe.precision)
+        )
         return model, tokenizer, self.parameters.max_length or 512
 
     def pool(self, ids: Tensor, mask: Tensor) -> Tensor:

@@ -156,7 +156,7 @@ def _shares(
     bounds = np.rint(np.cumsum(p.split)[:2] * len(pairs)).astype(int)
     shares = np.split(random.permutation(len(pairs)), bounds)
     needed = 1 if p.negatives == "none" else 2
-    if any(wanted and len(share) < needed for wanted, share in zip(p.split, shares, strict=True)):
+    if any(len(share) < needed for share in shares):
         raise InputError(
             f"{p.label}: {len(pairs)} pairs are too few to split by {list(p.split)} with "
             f"negatives: {p.negatives}; give more documents"
@@ -170,10 +170,10 @@ def _with_negatives(
     """The share as query, positive, negative, source."""
     positives = (share["title"] + " " + share["text"]).str.strip()
     pairs = pd.DataFrame({"query": share["query"], "positive": positives, "negative": None})
-    if negatives == "random" and len(share):
+    if negatives == "random":
         others = random_negatives(len(share), random)
         pairs["negative"] = positives.to_numpy()[others]
-    if negatives == "bm25" and len(share):
+    if negatives == "bm25":
         others = bm25_negatives(list(share["query"]), list(positives))
         pairs["negative"] = positives.to_numpy()[others]
     return pairs.assign(source=share["source"])

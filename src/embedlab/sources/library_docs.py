@@ -139,8 +139,15 @@ def retrieval_pairs(docs: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     # A body under two summaries might answer the query that it is to be a negative of.
     single = docs[~docs["body"].duplicated(keep=False)]
     pool, training_pool = single[single["split"] != "test"], single[single["split"] == "train"]
-    train, validation = (docs[docs["split"] == split] for split in ("train", "validation"))
+    asked = _without_test_texts(docs)
+    train, validation = (asked[asked["split"] == split] for split in ("train", "validation"))
     return _with_negatives(train, training_pool), _with_negatives(validation, pool)
+
+
+def _without_test_texts(docs: pd.DataFrame) -> pd.DataFrame:
+    """Leave out what shares a summary or a body with a held-out library's document."""
+    test = docs[docs["split"] == "test"]
+    return docs[~docs["summary"].isin(test["summary"]) & ~docs["body"].isin(test["body"])]
 
 
 def retrieval_set(docs: pd.DataFrame) -> RetrievalSet:

@@ -36,6 +36,8 @@ def near_neighbours(
         InputError: if a query has fewer than `count` texts that are unlike it, or if the texts
             hold no words.
     """
+    if not len(queries):
+        return np.empty((0, count), dtype=np.intp)
     alike = pd.Series(text_keys).value_counts().reindex(query_keys, fill_value=0).max()
     if len(texts) - alike < count:
         raise InputError(

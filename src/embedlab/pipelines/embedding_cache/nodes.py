@@ -55,6 +55,7 @@ def describe_embeddings(
         "role": texts.role,
         "texts_per_item": len(texts.parts),
         "id_scheme": texts.id_scheme,
+        "texts_sha256": texts.digest,
         "norm": {name: float(getattr(norms, name)()) for name in ("min", "mean", "max", "std")},
         "hits": report.hits,
         "misses": report.misses,

@@ -1,10 +1,11 @@
 """Wiring of the embedding_cache pipeline."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from kedro.pipeline import Node, Pipeline
 
 from embedlab.encoders.collection import (
+    TextCollection,
     document_texts,
     prefix_texts,
     problem_solution_texts,
@@ -13,7 +14,7 @@ from embedlab.encoders.collection import (
 from embedlab.pipelines.embedding_cache.nodes import embed_collection, embed_on_demand
 from embedlab.pipelines.embedding_cache.parameters import EmbeddingCacheParameters
 
-VIEWS = {
+VIEWS: dict[str, tuple[Callable[..., TextCollection], list[str]]] = {
     "problem_solutions": (
         problem_solution_texts,
         ["problem_solutions", "params:embedding_cache.concat_problem_answer"],
@@ -45,7 +46,7 @@ def create_pipeline(
     return pipeline + _on_demand(parameters)
 
 
-def _view(collection, function, inputs) -> Node:  # type: ignore[no-untyped-def]
+def _view(collection: str, function: Callable[..., TextCollection], inputs: list[str]) -> Node:
     return Node(function, inputs, f"{collection}.texts", name=f"texts_of_{collection}")
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from embedlab.encoders.collection import TextCollection, document_texts, query_texts
 from embedlab.errors import InputError
 from embedlab.metrics.bm25 import bm25_search
 from embedlab.metrics.retrieval import (
@@ -47,10 +48,13 @@ def embedding_search(encoder: str, name: str) -> Callable[..., pd.DataFrame]:
         query_ids: list[str],
         corpus_embeddings: np.ndarray,
         corpus_ids: list[str],
+        query_metadata: dict[str, Any],
+        corpus_metadata: dict[str, Any],
         parameters: EvaluationParameters,
     ) -> pd.DataFrame:
-        _check_ids(f"{encoder}.{name}_queries.ids", query_ids, retrieval_set.queries["id"])
-        _check_ids(f"{encoder}.{name}_corpus.ids", corpus_ids, retrieval_set.corpus["id"])
+        queries, documents = query_texts(retrieval_set), document_texts(retrieval_set)
+        _check_fresh(f"{encoder}.{name}_queries", queries, query_ids, query_metadata)
+        _check_fresh(f"{encoder}.{name}_corpus", documents, corpus_ids, corpus_metadata)
         run = exact_search(
             query_embeddings,
             corpus_embeddings,
@@ -127,10 +131,12 @@ def _finish(run: pd.DataFrame, parameters: EvaluationParameters) -> pd.DataFrame
     return run.groupby("query_id", sort=False).head(parameters.top_k).reset_index(drop=True)
 
 
-def _check_ids(entry: str, ids: list[str], expected: pd.Series) -> None:
-    """Raise InputError if embeddings are not those of the set's present texts."""
-    if differing := set(ids) ^ set(expected):
+def _check_fresh(
+    entry: str, texts: TextCollection, ids: list[str], metadata: dict[str, Any]
+) -> None:
+    """Raise InputError if embeddings are not those of the set's present texts, in order."""
+    if ids != texts.ids or metadata.get("texts_sha256") != texts.digest:
         raise InputError(
-            f"{entry}: {len(differing)} ids are not those of the retrieval set, such as "
-            f"{min(differing)!r}; run `kedro run --pipelines=embedding_cache` again"
+            f"{entry}.embeddings are not those of the retrieval set's present texts; "
+            "run `kedro run --pipelines=embedding_cache` again"
         )

@@ -57,6 +57,8 @@ def _evaluation(model: str, name: str, trec_runs: bool) -> Pipeline:
         for part in ("queries", "corpus"):
             for kind in ("embeddings", "ids"):
                 inputs[f"{part}_{kind}"] = f"{model}.{name}_{part}.{kind}"
+        for part in ("queries", "corpus"):
+            inputs[f"{part}_metadata"] = f"{model}.{name}_{part}.embeddings_metadata"
     nodes = [
         Node(search, [*inputs, PARAMETERS], "run", name="search"),
         Node(score_queries, ["run", "retrieval_set", PARAMETERS], "query_metrics", name="score"),
