@@ -17,6 +17,7 @@ from kedro.framework.startup import bootstrap_project
 from embedlab.cli import run
 
 INGEST = ("--pipelines=data_ingestion",)
+SETS = (*INGEST, "--nodes=load_beir_mine")
 PROBLEMS = (*INGEST, "--nodes=read_problem_solutions")
 EMBED = ("--pipelines=embedding_cache",)
 EVALUATE = ("--pipelines=evaluation",)
@@ -206,28 +207,28 @@ CASES = {
     ),
     "set is absent": (
         ingestion(retrieval_sets=["no-such-set"]),
-        INGEST,
+        (*INGEST, "--nodes=load_beir_no-such-set"),
         r"beir/no-such-set: no such BEIR set; put corpus\.jsonl",
     ),
     "set cannot be downloaded": (
         ingestion(retrieval_sets=["bioasq"]),
-        INGEST,
+        (*INGEST, "--nodes=load_beir_bioasq"),
         r"bioasq: is not free",
     ),
-    "qrels are absent": (beir_set(qrels="absent"), INGEST, r"qrels/test\.tsv"),
+    "qrels are absent": (beir_set(qrels="absent"), SETS, r"qrels/test\.tsv"),
     "qrels name an unknown document": (
         beir_set(qrels="query-id\tcorpus-id\tscore\nq1\td9\t1"),
-        INGEST,
+        SETS,
         r"test\.tsv:2: .*d9",
     ),
     "qrels name an unknown query": (
         beir_set(qrels="query-id\tcorpus-id\tscore\nq9\td1\t1"),
-        INGEST,
+        SETS,
         r"test\.tsv:2: .*q9",
     ),
     "document stands twice": (
         beir_set(corpus='{"_id": "d1", "text": "a"}\n' * 2),
-        INGEST,
+        SETS,
         r"corpus\.jsonl:2: duplicate id \('d1'\)",
     ),
     "parameter is mistyped": (

@@ -8,6 +8,8 @@ from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from support import ROOT
 
+from embedlab import project_parameters
+
 PIPELINES = {
     "data_ingestion",
     "embedding_cache",
@@ -26,7 +28,7 @@ VARIANTS = {
             "problem_solutions": {"source": "problem_solution", "data": [{"files": ["a.jsonl"]}]},
             "preference_pairs": {"source": "hh_rlhf", "data": [{"files": ["b.jsonl"]}]},
             "retrieval_pairs": {"source": "documents", "data": {"files": ["c.txt"]}},
-            "retrieval_sets": ["library_docs", "full", "documents"],
+            "retrieval_sets": ["library_docs", "quick", "documents"],
         },
         "embedding_cache": {"encoders": ["minilm", "gte"], "on_demand": {"path": "d.jsonl"}},
         "evaluation": {"trec_runs": True},
@@ -102,3 +104,14 @@ def test_every_catalog_entry_is_used():
             entries |= {*resolver.config, *resolver.list_patterns()}
     # Kedro's own pattern for what the catalog does not name.
     assert entries - used == {"{default}"}
+
+
+def test_the_full_group_notes_what_it_leaves_out():
+    bootstrap_project(ROOT)
+    sets = {"data_ingestion": {"retrieval_sets": ["full"]}}
+    with KedroSession.create(ROOT, runtime_params=sets) as session:
+        session.load_context()
+    names, notes = project_parameters.current().retrieval_sets()
+    assert len(notes) == 4
+    assert any(note.startswith("bioasq skipped: ") for note in notes)
+    assert names["cqadupstack-android"] == "cqadupstack/android"

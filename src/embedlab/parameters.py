@@ -31,8 +31,10 @@ class Parameters(OneLineErrors):
 
 def _one_line(error: Any) -> str:
     """Say `key: reason` for one Pydantic error."""
-    key = ".".join(map(str, error["loc"])) or "value"
+    key = ".".join(map(str, error["loc"]))
     if error["type"] == "extra_forbidden":
         return f"{key}: no such parameter"
-    reason = error["msg"].removeprefix("Value error, ")
-    return f"{key}: {reason} (got {error['input']!r:.80})"
+    if error["type"] == "value_error":  # ours: it says what it got
+        reason = error["msg"].removeprefix("Value error, ")
+        return f"{key}: {reason}" if key else reason
+    return f"{key or 'value'}: {error['msg']} (got {error['input']!r:.80})"

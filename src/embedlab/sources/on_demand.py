@@ -2,22 +2,22 @@
 
 from pathlib import Path
 
-from embedlab.sources.bad_rows import BadRowError, BadRows
+from embedlab.sources.bad_rows import BadRowError, BadRows, OnError
 from embedlab.sources.fields import UniqueIds, checked_text, required_id, required_text
 from embedlab.sources.prefixes import prefix_text
 from embedlab.sources.records import Record, read_records, usable_rows
 
 
-def read_items(path: str) -> tuple[list[str], list[str]]:
+def read_items(path: str, on_error: OnError) -> tuple[list[str], list[str]]:
     """Read `id` and the text of either `prefix` (its messages joined) or `prompt`.
 
     Returns:
         The n ids and the n texts.
 
     Raises:
-        InputError: naming the first rows that are not as they should be.
+        InputError: under `fail`, naming the first rows that are not as they should be.
     """
-    bad_rows, seen = BadRows("fail"), UniqueIds()
+    bad_rows, seen = BadRows(on_error), UniqueIds()
 
     def parse(record: Record) -> tuple[str, str]:
         return seen.check(required_id(record, "id")), _text(record)

@@ -72,7 +72,7 @@ def embed_on_demand(
 ) -> dict[str, Any]:
     """Embed one file of items: {"ids": [...], "emb": float32 (n, d), L2-normalised}."""
     assert on_demand.path is not None
-    ids, texts = read_items(on_demand.path)
+    ids, texts = read_items(on_demand.path, on_demand.on_error)
     recipe = make_recipe(encoder.root, "document", execution)
     vectors, report = embed(texts, recipe, store, execution)
     logger.info("%s: %d items, %d texts encoded", on_demand.path, len(ids), report.misses)

@@ -4,6 +4,7 @@ from typing import Literal
 
 from embedlab.encoders.parameters import ExecutionParameters
 from embedlab.parameters import Parameters
+from embedlab.sources.bad_rows import OnError
 
 Collection = Literal["problem_solutions", "prefixes"]
 
@@ -14,10 +15,12 @@ class OnDemandParameters(Parameters):
     Attributes:
         path: JSON lines of `id` and either `prefix` (messages) or `prompt`; absent, nothing is run.
         encoder: which of the encoders to use.
+        on_error: what to do about bad rows.
     """
 
     path: str | None = None
     encoder: str = "minilm"
+    on_error: OnError = "fail"
 
 
 class EmbeddingCacheParameters(Parameters):
