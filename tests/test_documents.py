@@ -236,9 +236,9 @@ def test_bad_documents_are_named(tmp_path: Path, case: str) -> None:
 @pytest.mark.parametrize(
     ("raw", "reason"),
     [
-        ({}, "value: give one of data and wikipedia"),
-        ({"wikipedia": {}, "split": [0.8, 0.1, 0.2]}, "value: split [0.8, 0.1, 0.2] must be"),
-        ({"wikipedia": {}, "split": [1.2, -0.1, -0.1]}, "value: split [1.2, -0.1, -0.1] must"),
+        ({}, "give one of data and wikipedia"),
+        ({"wikipedia": {}, "split": [0.8, 0.1, 0.2]}, "split [0.8, 0.1, 0.2] must be"),
+        ({"wikipedia": {}, "split": [1.2, -0.1, -0.1]}, "split [1.2, -0.1, -0.1] must"),
         ({"wikipedia": {"minimum_length": 9, "maximum_length": 3}}, "wikipedia: minimum_length"),
         ({"wikipedia": {}, "negatives": "hard"}, "negatives: Input should be 'none', 'random'"),
     ],
