@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from click.testing import CliRunner
@@ -21,6 +22,8 @@ SETS = (*INGEST, "--nodes=load_beir_mine")
 PROBLEMS = (*INGEST, "--nodes=read_problem_solutions")
 EMBED = ("--pipelines=embedding_cache",)
 EVALUATE = ("--pipelines=evaluation",)
+DENSITY = ("--pipelines=density",)
+REWARD = (*DENSITY, "--nodes=make_reward_pairs")
 ROW = '{"question": "1 + 1?", "answer": "2"}'
 
 
@@ -88,11 +91,42 @@ def change_file(name, change):
     return prepare
 
 
-def change_array(change):
-    def rewrite(path):
-        np.save(path, change(np.load(path)))
+def change_array(change, collection="library_docs_corpus"):
+    return change_file(f"04_feature/hashing/{collection}/embeddings.npy", saved(change))
 
-    return change_file("04_feature/hashing/library_docs_corpus/embeddings.npy", rewrite)
+
+def change_weights(change):
+    return change_file("04_feature/density/density_weights.npy", saved(change))
+
+
+def saved(change):
+    return lambda path: np.save(path, change(np.load(path)))
+
+
+def change_pairs(change):
+    def rewrite(path):
+        pairs = pd.read_json(path, lines=True, dtype=False)
+        change(pairs).to_json(path, lines=True, orient="records")
+
+    return change_file("03_primary/preference_pairs.jsonl", rewrite)
+
+
+def preference_file(*rows):
+    def prepare(project):
+        (project / "pairs.jsonl").write_text("\n".join(rows))
+        source = {"source": "hh_rlhf", "data": [{"files": ["pairs.jsonl"]}]}
+        configure(project, "data_ingestion", preference_pairs=source)
+
+    return prepare
+
+
+def density(**changes):
+    return lambda project: configure(project, "density", **changes)
+
+
+def empty_pairs(project):
+    for name in ("preference_pairs", "prefixes"):
+        (project / "data" / "03_primary" / f"{name}.jsonl").write_text("")
 
 
 def truncate(path):
@@ -316,7 +350,7 @@ CASES = {
     "ids are of other texts": (
         change_file(CORPUS_IDS, lambda p: p.write_text(p.read_text().replace("kedro", "other"))),
         EVALUATE,
-        r"embeddings are not those of the retrieval set's present texts.*embedding_cache",
+        r"embeddings are not those of the present texts.*embedding_cache",
     ),
     "ids are in another order": (
         change_file(
@@ -365,6 +399,95 @@ CASES = {
         on_demand('{"id": "a", "prefix": {"turns": []}}'),
         EMBED,
         r"items\.jsonl:1: field 'prefix' is not \{messages",
+    ),
+    "no prefix to weigh": (
+        empty_pairs,
+        ("--pipelines=embedding_cache,density",),
+        r"prefixes: there is none to weigh",
+    ),
+    "weights are fewer than ids": (
+        change_weights(lambda weights: weights[:-1]),
+        REWARD,
+        r"density_ids and density_weights do not fit: 60 ids, and weights of shape \(59,\)",
+    ),
+    "weight is not finite": (
+        change_weights(lambda weights: weights * np.array([1, np.nan] * 30, np.float32)),
+        REWARD,
+        r"density_weights\.npy: position 1 is nan, not a positive number",
+    ),
+    "weights are of other numbers": (
+        change_weights(lambda weights: weights.astype(np.float64)),
+        REWARD,
+        r"density_weights\.npy: expected float32 \(n,\), found float64",
+    ),
+    "density ids stand twice": (
+        change_file("04_feature/density/density_ids.json", lambda p: p.write_text('["a", "a"]')),
+        REWARD,
+        r"ids: 'a' at position 1 stands there twice",
+    ),
+    "prefix has no weight": (
+        change_file(
+            "04_feature/density/density_ids.json",
+            lambda path: path.write_text(json.dumps([f"other {i}" for i in range(60)])),
+        ),
+        REWARD,
+        r"row 0: prefix_id \w{16} has no density weight; run",
+    ),
+    "prefix vector is not finite": (
+        change_array(put_nan, "prefixes"),
+        DENSITY,
+        r"prefixes/embeddings\.npy: row 3 is not finite",
+    ),
+    "prefixes have changed since": (
+        change_file(
+            "03_primary/prefixes.jsonl",
+            lambda path: path.write_text(path.read_text().replace("What does", "Which is")),
+        ),
+        DENSITY,
+        r"prefixes\.embeddings are not those of the present texts",
+    ),
+    "response is empty": (
+        change_pairs(lambda pairs: pairs.assign(rejected=[" ", *pairs["rejected"][1:]])),
+        REWARD,
+        r"preference_pairs: row 0: rejected is empty or no text",
+    ),
+    "response in a file is empty": (
+        preference_file('{"prompt": "a", "chosen": "b", "rejected": ""}'),
+        (*INGEST, "--nodes=read_preference_pairs"),
+        r"pairs\.jsonl:1: field 'rejected' is empty",
+    ),
+    "all pairs are of one prefix": (
+        preference_file(*(f'{{"prompt": "a", "chosen": "b {i}", "rejected": "c"}}' for i in "123")),
+        ("--pipelines=data_ingestion,embedding_cache,density",),
+        r"prefix_id: 3 pairs with 1 distinct value\(s\); a split by prefix_id into train",
+    ),
+    "more samples than prefixes": (
+        density(sample={"n_samples": 61, "replacement": False}),
+        DENSITY,
+        r"n_samples is 61, but only 60 items",
+    ),
+    "split is not of a whole": (
+        density(reward_model={"split": [0.5, 0.1, 0.1]}),
+        DENSITY,
+        r"density\.reward_model: split must be three positive shares of sum 1",
+    ),
+    "density has an unknown encoder": (
+        density(encoder="nobody"),
+        DENSITY,
+        r"encoder nobody is not defined",
+    ),
+    "checkpoint is truncated": (
+        change_file("06_models/checkpoints/reward_model/uniform-1.pt", truncate),
+        DENSITY,
+        r"uniform-1\.pt: damaged .*; delete it",
+    ),
+    "reward pairs lack a column": (
+        change_file(
+            "05_model_input/reward_pairs.parquet",
+            lambda path: pd.read_parquet(path).drop(columns="weight").to_parquet(path),
+        ),
+        (*DENSITY, "--from-nodes=fit_reward_models"),
+        r"column\(s\) weight missing; run density again",
     ),
     "pipeline is unknown": (lambda project: None, ("--pipelines=density2",), r"density2"),
     "YAML is broken": (

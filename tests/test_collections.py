@@ -10,9 +10,11 @@ from embedlab.encoders.collection import (
     prefix_texts,
     problem_solution_texts,
     query_texts,
+    response_ids,
+    response_texts,
 )
 from embedlab.errors import InputError
-from embedlab.sources.prefixes import prefix_id, unique_prefixes
+from embedlab.sources.prefixes import prefix_id, response_id, unique_prefixes
 from embedlab.sources.retrieval_set import RetrievalSet
 
 PROBLEMS = pd.DataFrame({"id": ["a", "b"], "problem": ["p1", "p2"], "solution": ["s1", "s2"]})
@@ -25,6 +27,13 @@ SET = RetrievalSet(
 
 def user(text):
     return {"role": "user", "content": text}
+
+
+def pairs(*rows):
+    """Preference pairs (prompt, chosen, rejected)."""
+    prefixes = [{"messages": [user("Be kind."), user(prompt)]} for prompt, *_ in rows]
+    answers = pd.DataFrame([row[1:] for row in rows], columns=["chosen", "rejected"])
+    return answers.assign(prefix=prefixes)
 
 
 def test_problem_and_solution_as_one_text_or_two():
@@ -68,3 +77,41 @@ def test_a_prefix_id_never_changes():
     assert prefix_texts(
         pd.DataFrame({"id": ["x"], "prefix": [{"messages": [user("a"), user("b")]}]})
     ).parts == [["a\nb"]]
+
+
+@given(st.lists(st.tuples(*[st.sampled_from(["a", "b c", "é"])] * 3), min_size=1, max_size=8))
+def test_responses_are_distinct_after_their_prefix_in_order_of_appearance(rows):
+    collection = response_texts(pairs(*rows))
+    appearing = [(f"Be kind.\n{p}", answer) for p, *answers in rows for answer in answers]
+    distinct = list(dict.fromkeys(appearing))
+    assert list(zip(*collection.parts, strict=True)) == distinct
+    assert collection.ids == [response_id(*item) for item in distinct]
+    chosen, rejected = response_ids(pairs(*rows))
+    assert (chosen, rejected) == (
+        [response_id(*item) for item in appearing[::2]],
+        [response_id(*item) for item in appearing[1::2]],
+    )
+
+
+def test_a_response_id_never_changes():
+    assert response_id("Hello", "Grüß dich") == "72bc01fcd2f4ef019796926f4a5cf72e"
+    assert response_id("a", "b c") != response_id("a b", "c")
+
+
+@pytest.mark.parametrize("empty", ["", " \n", None, 7])
+def test_an_empty_response_is_named(empty):
+    table = pairs(("p", "a", "b"), ("q", "c", empty))
+    message = r"preference_pairs: row 1: rejected is empty or no text; leave the pair out"
+    for function in (response_texts, response_ids):
+        with pytest.raises(InputError, match=message):
+            function(table)
+
+
+def test_embeddings_must_be_of_the_very_texts():
+    collection = problem_solution_texts(PROBLEMS, concat=False)
+    metadata = {"texts_sha256": collection.digest}
+    collection.check_embeddings_of("minilm.problem_solutions", ["a", "b"], metadata)
+    others = [(["b", "a"], metadata), (["a", "b"], {"texts_sha256": "0"}), (["a", "b"], {})]
+    for ids, changed in others:
+        with pytest.raises(InputError, match=r"minilm\.problem_solutions\.embeddings are not"):
+            collection.check_embeddings_of("minilm.problem_solutions", ids, changed)

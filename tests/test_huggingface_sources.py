@@ -15,7 +15,7 @@ from embedlab.sources.bad_rows import BadRows
 from embedlab.sources.hh_rlhf import HhRlhfParameters, read_preference_pairs
 from embedlab.sources.huggingface import HuggingFaceSource, open_rows
 from embedlab.sources.msmarco import MsMarcoParameters, read_msmarco
-from embedlab.sources.prefixes import prefix_id
+from embedlab.sources.prefixes import Message, prefix_id
 from embedlab.sources.problem_solution import ProblemSolutionParameters, read_problem_solutions
 
 GSM8K = [{"question": f"How much is {n} + 1?", "answer": f"#### {n + 1}"} for n in range(3)]
@@ -190,6 +190,37 @@ def test_structured_rows_are_taken_as_they_are(tmp_path: Path) -> None:
     assert list(table["src"]) == ["mine", "pairs"]
 
 
+def test_a_prompt_may_stand_in_columns_of_its_own(tmp_path: Path) -> None:
+    row = {"topic": "Tea", "stance": "for", "prompt": "?", "chosen": "a", "rejected": "b"}
+    table = preferences(tmp_path, row, prompt_columns=("topic", "stance"), src_column="topic")
+    message = Message(role="user", content="Tea\nfor")
+    assert table["prefix"][0] == {"messages": [message]}
+    assert table["prefix_id"][0] == prefix_id([message])
+    assert table["src"][0] == "Tea"
+
+
+ROW = {"topic": "Tea", "src": "mine", "chosen": "a", "rejected": "b"}
+
+
+@pytest.mark.parametrize(
+    ("options", "row", "reason"),
+    [
+        ({"prompt_columns": ["topic", "stance"]}, ROW, "field 'stance' is missing"),
+        ({"prompt_columns": ["topic"]}, ROW | {"topic": " "}, "field 'topic' is empty"),
+        ({"prompt_columns": ["topic"]}, ROW | {"rejected": ""}, "field 'rejected' is empty"),
+        ({"prompt_columns": ["topic"], "src_column": "by"}, ROW, "field 'by' is missing"),
+    ],
+)
+def test_a_missing_column_or_an_empty_response_is_a_bad_row(
+    tmp_path: Path, options: dict[str, Any], row: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(InputError) as raised:
+        preferences(tmp_path, row, **options)
+    assert str(raised.value) == (
+        f"{tmp_path}/pairs.jsonl:1: {reason} (bad rows: 1 of 1; repair them or set on_error: skip)"
+    )
+
+
 PREFERENCE_ERRORS = {
     "no dialogue": (("Red.", "Blue."), "not a Human:/Assistant: dialogue ('Red.')"),
     "empty answer": ((ASKED, f"{ASKED} x"), "a turn of the dialogue is empty"),
@@ -351,3 +382,15 @@ def test_gsm8k_is_read_whole(shared_data: Path) -> None:
     assert len(table) == 7473 == report["kept"]
     assert table["problem"][0].startswith("Natalia sold clips to 48 of her friends")
     assert table["solution"].str.contains("####").all()
+
+
+def test_pairs_of_arguments_are_read_by_their_columns(shared_data: Path) -> None:
+    file = shared_data / "pref-ukpconvarg1" / "pairs.jsonl"
+    columns = {"prompt_columns": ("topic", "stance"), "src_column": "topic"}
+    parameters = HhRlhfParameters.model_validate({"data": [local(file)], **columns})
+    table, report = read_preference_pairs(parameters)
+    assert len(table) == 11650 == report["kept"]
+    assert (table["prefix_id"].nunique(), table["src"].nunique()) == (32, 16)
+    assert table["prefix"][0]["messages"] == [
+        {"role": "user", "content": "ban-plastic-water-bottles\nno-bad-for-the-economy"}
+    ]

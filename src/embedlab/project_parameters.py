@@ -10,6 +10,7 @@ from pydantic import StringConstraints, model_validator
 from embedlab.encoders.parameters import EncoderParameters
 from embedlab.parameters import Parameters
 from embedlab.pipelines.data_ingestion.parameters import DataIngestionParameters
+from embedlab.pipelines.density.parameters import DensityParameters
 from embedlab.pipelines.embedding_cache.parameters import EmbeddingCacheParameters
 from embedlab.pipelines.evaluation.parameters import EvaluationParameters
 from embedlab.sources.beir import available_sets
@@ -24,6 +25,7 @@ class ProjectParameters(Parameters):
     encoders: dict[EncoderName, EncoderParameters]
     data_ingestion: DataIngestionParameters
     embedding_cache: EmbeddingCacheParameters
+    density: DensityParameters
     evaluation: EvaluationParameters
 
     @model_validator(mode="after")
@@ -32,11 +34,16 @@ class ProjectParameters(Parameters):
             raise ValueError("encoder bm25: that name is the lexical baseline's; take another")
         if strangers := sorted(set(self.evaluation.similarity) - set(self.encoders)):
             raise ValueError(f"evaluation.similarity names {strangers[0]}, which is no encoder")
-        used = {*self.embedding_cache.encoders, self.embedding_cache.on_demand.encoder}
+        cache = self.embedding_cache
+        used = {*cache.encoders, cache.on_demand.encoder, self.density_encoder()}
         if unknown := sorted(used - set(self.encoders)):
             known = ", ".join(self.encoders)
             raise ValueError(f"encoder {', '.join(unknown)} is not defined; there are {known}")
         return self
+
+    def density_encoder(self) -> str:
+        """The encoder whose vectors density uses."""
+        return self.density.encoder or self.embedding_cache.encoders[0]
 
     def retrieval_sets(self) -> tuple[dict[str, str], tuple[str, ...]]:
         """The retrieval sets to test on, groups expanded.

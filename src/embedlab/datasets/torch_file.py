@@ -1,14 +1,11 @@
 """Tensors and plain values in a `.pt` file."""
 
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
-import torch
 from kedro.io import AbstractDataset
 
-from embedlab.errors import InputError
-from embedlab.files import replacing
+from embedlab.tensor_files import read_tensors, write_tensors
 
 
 class TorchDataset(AbstractDataset[dict[str, Any], dict[str, Any]]):
@@ -20,19 +17,11 @@ class TorchDataset(AbstractDataset[dict[str, Any], dict[str, Any]]):
 
     def load(self) -> dict[str, Any]:
         """Load onto the CPU, executing nothing from the file."""
-        try:
-            content: dict[str, Any] = torch.load(
-                self._filepath, map_location="cpu", weights_only=True
-            )
-        except (RuntimeError, EOFError, UnpicklingError) as error:
-            reason = str(error).splitlines()[0]
-            raise InputError(f"{self._filepath}: damaged ({reason}); make it again") from error
-        return content
+        return read_tensors(self._filepath)
 
     def save(self, data: dict[str, Any]) -> None:
         """Write beside the target and rename."""
-        with replacing(self._filepath) as path:
-            torch.save(data, path)
+        write_tensors(self._filepath, data)
 
     def _exists(self) -> bool:
         return self._filepath.is_file()

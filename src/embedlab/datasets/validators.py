@@ -46,6 +46,23 @@ def check_ids(ids: list[str]) -> None:
         raise InputError(f"ids: {ids[first]!r} at position {first} stands there twice")
 
 
+def check_weights(weights: np.ndarray) -> None:
+    """Weights are positive, finite float32 (n,).
+
+    Raises:
+        InputError: naming the file, the position and the reason.
+    """
+    name = getattr(weights, "filename", None) or "weights"
+    if weights.ndim != 1 or weights.dtype != np.float32:
+        raise InputError(f"{name}: expected float32 (n,), found {weights.dtype} {weights.shape}")
+    sound = np.isfinite(weights) & (weights > 0)
+    if not sound.all():
+        row = int(np.argmin(sound))
+        raise InputError(
+            f"{name}: position {row} is {weights[row]}, not a positive number; run density again"
+        )
+
+
 class Columns:
     """A table has these columns, without missing values."""
 

@@ -3,13 +3,20 @@
 import hashlib
 import json
 from dataclasses import dataclass
+from itertools import starmap
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from embedlab.encoders.parameters import Role
 from embedlab.errors import InputError
-from embedlab.sources.prefixes import PREFIX_ID_SCHEME, prefix_text
+from embedlab.sources.prefixes import (
+    PREFIX_ID_SCHEME,
+    RESPONSE_ID_SCHEME,
+    prefix_text,
+    response_id,
+)
 from embedlab.sources.retrieval_set import RetrievalSet
 
 SEPARATOR = " [SEP] "
@@ -48,6 +55,23 @@ class TextCollection:
             return vectors
         return np.ascontiguousarray(np.hstack(np.split(vectors, len(self.parts))))
 
+    def check_embeddings_of(self, entry: str, ids: list[str], metadata: dict[str, Any]) -> None:
+        """Check that published embeddings are of these very texts, in order.
+
+        Args:
+            entry: `{encoder}.{collection}`, as in the catalog.
+            ids: the entry's ids.
+            metadata: the entry's embeddings_metadata.
+
+        Raises:
+            InputError: if they are of other texts.
+        """
+        if ids != self.ids or metadata.get("texts_sha256") != self.digest:
+            raise InputError(
+                f"{entry}.embeddings are not those of the present texts; "
+                "run `kedro run --pipelines=embedding_cache` again"
+            )
+
 
 def problem_solution_texts(problem_solutions: pd.DataFrame, concat: bool) -> TextCollection:
     """Problems with their solutions: as one text each if `concat`, else as two."""
@@ -64,6 +88,28 @@ def prefix_texts(prefixes: pd.DataFrame) -> TextCollection:
     return TextCollection(prefixes["id"].tolist(), [texts], id_scheme=PREFIX_ID_SCHEME)
 
 
+def response_texts(preference_pairs: pd.DataFrame) -> TextCollection:
+    """Responses after their prefixes, two texts each: the distinct ones, in order of appearance.
+
+    Raises:
+        InputError: naming the row, from 0, of the first response that is empty or no text.
+    """
+    responses = _responses(preference_pairs)
+    distinct = dict(zip(starmap(response_id, responses), responses, strict=True))
+    parts = [[item[part] for item in distinct.values()] for part in (0, 1)]
+    return TextCollection(list(distinct), parts, id_scheme=RESPONSE_ID_SCHEME)
+
+
+def response_ids(preference_pairs: pd.DataFrame) -> tuple[list[str], list[str]]:
+    """The ids that `response_texts` gives to the chosen and the rejected response of each pair.
+
+    Raises:
+        InputError: as `response_texts` does.
+    """
+    ids = list(starmap(response_id, _responses(preference_pairs)))
+    return ids[::2], ids[1::2]
+
+
 def query_texts(retrieval_set: RetrievalSet) -> TextCollection:
     """The queries of a retrieval set."""
     queries = retrieval_set.queries
@@ -73,3 +119,19 @@ def query_texts(retrieval_set: RetrievalSet) -> TextCollection:
 def document_texts(retrieval_set: RetrievalSet) -> TextCollection:
     """The documents of a retrieval set, title and text."""
     return TextCollection(retrieval_set.corpus["id"].tolist(), [retrieval_set.document_texts()])
+
+
+def _responses(preference_pairs: pd.DataFrame) -> list[tuple[str, str]]:
+    """The prefix's text and a response, two a pair: first the chosen one, then the rejected."""
+    prefixes = map(prefix_text, preference_pairs["prefix"])
+    columns = ("chosen", "rejected")
+    answers = zip(*(preference_pairs[column] for column in columns), strict=True)
+    responses = []
+    for row, (prefix, answer) in enumerate(zip(prefixes, answers, strict=True)):
+        for column, response in zip(columns, answer, strict=True):
+            if not isinstance(response, str) or not response.strip():
+                raise InputError(
+                    f"preference_pairs: row {row}: {column} is empty or no text; leave the pair out"
+                )
+            responses.append((prefix, response))
+    return responses

@@ -1,7 +1,7 @@
 """Preference pairs: HH-RLHF's dialogues, or rows that have the prefix apart already."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import pandas as pd
@@ -15,6 +15,7 @@ from embedlab.sources.records import Record, usable_rows
 
 ROLES = {"Human": "user", "Assistant": "assistant"}
 TURN = re.compile(r"(?:\A|\n\n)(Human|Assistant):")
+DEFAULT_SRC_COLUMN = "src"
 COLUMNS = ["prefix", "chosen", "rejected", "src", "prefix_id"]
 
 
@@ -26,11 +27,16 @@ class HhRlhfParameters(Parameters):
 
     Attributes:
         data: the sets; each entry is one split of one dataset.
+        prompt_columns: columns whose texts, a line each, are the prompt; none takes the rows as
+            above.
+        src_column: the column of a row's source; without `src`, that is the set's name.
         on_error: what to do about bad rows; the published HH-RLHF has some.
     """
 
     source: Literal["hh_rlhf"] = "hh_rlhf"
     data: HuggingFaceSources
+    prompt_columns: tuple[str, ...] = ()
+    src_column: str = DEFAULT_SRC_COLUMN
     on_error: OnError = "fail"
 
 
@@ -45,7 +51,7 @@ def read_preference_pairs(p: HhRlhfParameters) -> tuple[pd.DataFrame, dict[str, 
         InputError: for bad rows under `on_error: fail`, for files or datasets that cannot be read.
     """
     bad_rows = BadRows(p.on_error)
-    rows = [row for source in p.data for row in _rows(source, bad_rows)]
+    rows = [row for source in p.data for row in _rows(source, p, bad_rows)]
     bad_rows.settle()
     return pd.DataFrame(rows, columns=COLUMNS), bad_rows.report()
 
@@ -61,29 +67,40 @@ def split_dialogue(dialogue: str) -> list[Message]:
     ]
 
 
-def _rows(source: HuggingFaceSource, bad_rows: BadRows) -> Iterator[tuple[Any, ...]]:
+def _rows(
+    source: HuggingFaceSource, p: HhRlhfParameters, bad_rows: BadRows
+) -> Iterator[tuple[Any, ...]]:
     def parse(record: Record) -> tuple[Any, ...]:
-        messages, chosen, rejected = _parts(record)
+        messages, chosen, rejected = _parts(record, p.prompt_columns)
         if chosen == rejected:
             raise BadRowError("chosen and rejected are the same")
-        src = required_text(record, "src") if "src" in record.fields else source.label
+        unnamed = p.src_column == DEFAULT_SRC_COLUMN and p.src_column not in record.fields
+        src = source.label if unnamed else required_text(record, p.src_column)
         return {"messages": messages}, chosen, rejected, src, prefix_id(messages)
 
     return usable_rows(open_rows(source, bad_rows), parse, bad_rows)
 
 
-def _parts(record: Record) -> tuple[list[Message], str, str]:
+def _parts(record: Record, prompt_columns: Sequence[str]) -> tuple[list[Message], str, str]:
     """The prefix's messages and the two answers, whatever the row's shape."""
     chosen, rejected = required_text(record, "chosen"), required_text(record, "rejected")
+    if prompt_columns:
+        return _prompt(record, prompt_columns), chosen, rejected
     if "prefix" in record.fields:
         return _messages(record.fields["prefix"]), chosen, rejected
     if "prompt" in record.fields:
-        return [Message(role="user", content=required_text(record, "prompt"))], chosen, rejected
+        return _prompt(record, ["prompt"]), chosen, rejected
     prefix, chosen = _last_answer(chosen, "chosen")
     rejected_prefix, rejected = _last_answer(rejected, "rejected")
     if prefix != rejected_prefix:
         raise BadRowError("chosen and rejected differ before their last answers")
     return prefix, chosen, rejected
+
+
+def _prompt(record: Record, columns: Sequence[str]) -> list[Message]:
+    """One message of the user: the texts of these columns, a line each."""
+    content = "\n".join(required_text(record, column) for column in columns)
+    return [Message(role="user", content=content)]
 
 
 def _last_answer(dialogue: str, field: str) -> tuple[list[Message], str]:

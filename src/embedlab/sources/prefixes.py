@@ -1,6 +1,7 @@
-"""Conversation prefixes: their text, their stable identifier, their de-duplication."""
+"""Conversation prefixes: their text, stable identifiers (of responses too), de-duplication."""
 
 import hashlib
+import json
 from collections.abc import Sequence
 from typing import Any, TypedDict
 
@@ -8,6 +9,10 @@ import pandas as pd
 
 PREFIX_ID_LENGTH = 16
 PREFIX_ID_SCHEME = f"first {PREFIX_ID_LENGTH} hex digits of SHA-256 of the first user message"
+RESPONSE_ID_LENGTH = 32
+RESPONSE_ID_SCHEME = (
+    f"first {RESPONSE_ID_LENGTH} hex digits of SHA-256 of the JSON list [prefix text, response]"
+)
 
 
 class Message(TypedDict):
@@ -31,6 +36,15 @@ def prefix_id(messages: Sequence[Message]) -> str:
 def prefix_text(prefix: dict[str, Any]) -> str:
     """The text that is embedded for a prefix: the contents of its messages, a line each."""
     return "\n".join(message["content"] for message in prefix["messages"])
+
+
+def response_id(prefix: str, response: str) -> str:
+    """A stable identifier of a response to a prefix, given as its text (`prefix_text`).
+
+    It is the first 32 hexadecimal digits of SHA-256 of the JSON list of both texts.
+    """
+    digest = hashlib.sha256(json.dumps([prefix, response]).encode())
+    return digest.hexdigest()[:RESPONSE_ID_LENGTH]
 
 
 def unique_prefixes(preference_pairs: pd.DataFrame) -> pd.DataFrame:

@@ -2,11 +2,13 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from embedlab.encoders.parameters import ExecutionParameters
 from embedlab.parameters import Parameters
 from embedlab.sources.bad_rows import OnError
 
-Collection = Literal["problem_solutions", "prefixes"]
+Collection = Literal["problem_solutions", "prefixes", "responses"]
 
 
 class OnDemandParameters(Parameters):
@@ -34,7 +36,7 @@ class EmbeddingCacheParameters(Parameters):
         on_demand: the quick path.
     """
 
-    encoders: tuple[str, ...]
+    encoders: tuple[str, ...] = Field(min_length=1)
     collections: tuple[Collection, ...]
     concat_problem_answer: bool = False
     execution: ExecutionParameters = ExecutionParameters()

@@ -10,6 +10,7 @@ from embedlab.encoders.collection import (
     prefix_texts,
     problem_solution_texts,
     query_texts,
+    response_texts,
 )
 from embedlab.pipelines.embedding_cache.nodes import embed_collection, embed_on_demand
 from embedlab.pipelines.embedding_cache.parameters import EmbeddingCacheParameters
@@ -20,6 +21,7 @@ VIEWS: dict[str, tuple[Callable[..., TextCollection], list[str]]] = {
         ["problem_solutions", "params:embedding_cache.concat_problem_answer"],
     ),
     "prefixes": (prefix_texts, ["prefixes"]),
+    "responses": (response_texts, ["preference_pairs"]),
 }
 
 
@@ -30,7 +32,8 @@ def create_pipeline(
 
     ```
     problem_solutions ─┐
-    prefixes ──────────┼─ view ─ {collection}.texts ─ embed ─ {encoder}.{collection}.embeddings
+    prefixes ──────────┤
+    preference_pairs ──┼─ view ─ {collection}.texts ─ embed ─ {encoder}.{collection}.embeddings
     beir.{set} ────────┘         embedding_store ───┘          .ids, .embeddings_metadata
     ```
     """

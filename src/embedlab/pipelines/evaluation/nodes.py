@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from embedlab.encoders.collection import TextCollection, document_texts, query_texts
-from embedlab.errors import InputError
+from embedlab.encoders.collection import document_texts, query_texts
 from embedlab.metrics.bm25 import bm25_search
 from embedlab.metrics.retrieval import (
     drop_identical_ids,
@@ -53,8 +52,8 @@ def embedding_search(encoder: str, name: str) -> Callable[..., pd.DataFrame]:
         parameters: EvaluationParameters,
     ) -> pd.DataFrame:
         queries, documents = query_texts(retrieval_set), document_texts(retrieval_set)
-        _check_fresh(f"{encoder}.{name}_queries", queries, query_ids, query_metadata)
-        _check_fresh(f"{encoder}.{name}_corpus", documents, corpus_ids, corpus_metadata)
+        queries.check_embeddings_of(f"{encoder}.{name}_queries", query_ids, query_metadata)
+        documents.check_embeddings_of(f"{encoder}.{name}_corpus", corpus_ids, corpus_metadata)
         run = exact_search(
             query_embeddings,
             corpus_embeddings,
@@ -129,14 +128,3 @@ def _finish(run: pd.DataFrame, parameters: EvaluationParameters) -> pd.DataFrame
     if parameters.drop_identical_ids:
         run = drop_identical_ids(run)
     return run.groupby("query_id", sort=False).head(parameters.top_k).reset_index(drop=True)
-
-
-def _check_fresh(
-    entry: str, texts: TextCollection, ids: list[str], metadata: dict[str, Any]
-) -> None:
-    """Raise InputError if embeddings are not those of the set's present texts, in order."""
-    if ids != texts.ids or metadata.get("texts_sha256") != texts.digest:
-        raise InputError(
-            f"{entry}.embeddings are not those of the retrieval set's present texts; "
-            "run `kedro run --pipelines=embedding_cache` again"
-        )

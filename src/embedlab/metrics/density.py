@@ -1,0 +1,130 @@
+"""Inverse-density weights: how rare each item is among its neighbours.
+
+The density around an item falls as the distance r to its neighbours grows, so the weight grows
+with r.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from embedlab.errors import InputError
+
+Estimator = Literal["mean_distance", "kth_distance"]
+WeightMode = Literal["none", "linear", "sqrt", "log"]
+
+TRANSFORMS: dict[WeightMode, Callable[[np.ndarray], np.ndarray]] = {
+    "none": np.ones_like,
+    "linear": np.positive,
+    "sqrt": np.sqrt,
+    "log": np.log1p,
+}
+
+PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
+
+
+def density_weights(distances: np.ndarray, estimator: Estimator) -> np.ndarray:
+    r"""The weight $r_i / \overline{r}$ of each item: the inverse of its density $1 / r_i$.
+
+    $r_i$ is the mean distance to the k nearest neighbours (Angiulli & Pizzuti 2002), or that to
+    the k-th (Loftsgaarden & Quesenberry 1965; Ramaswamy et al. 2000). An item with $r_i = 0$, which
+    has k exact duplicates, takes the smallest positive $r$, so that it can still be sampled.
+
+    Args:
+        distances: `(n, k)`, to the nearest neighbours, the nearest first.
+        estimator: how $r_i$ is taken from them.
+
+    Returns:
+        Positive float32 weights `(n,)` of mean 1; all 1 if all distances are 0.
+    """
+    exact = distances.astype(np.float64)
+    radii = exact.mean(axis=1) if estimator == "mean_distance" else exact[:, -1]
+    positive = radii[radii > 0]
+    if not positive.size:
+        return np.ones(len(distances), dtype=np.float32)
+    radii = np.maximum(radii, positive.min())
+    return (radii / radii.mean()).astype(np.float32)
+
+
+def loss_weights(weights: np.ndarray, mode: WeightMode, cap: float | None = None) -> np.ndarray:
+    r"""What the losses of n examples are multiplied by: $\min(f(w_i) / \overline{f(w)}, c)$.
+
+    Args:
+        weights: positive, `(n,)`.
+        mode: f is the constant 1, $w$, $\sqrt{w}$ or $\ln(1 + w)$.
+        cap: c, which bounds the pull of one example; the mean falls below 1 where it acts. None
+            for no bound.
+
+    Returns:
+        float32, `(n,)`.
+    """
+    exact = weights.astype(np.float64)
+    transformed = TRANSFORMS[mode](exact)
+    scaled = transformed / transformed.mean()
+    return np.minimum(scaled, np.inf if cap is None else cap).astype(np.float32)
+
+
+def sampling_probabilities(weights: np.ndarray) -> np.ndarray:
+    r"""The probabilities $w_i / \sum_j w_j$, float64, `(n,)`."""
+    exact = weights.astype(np.float64)
+    return exact / exact.sum()
+
+
+def density_mapping(ids: Sequence[str], weights: np.ndarray) -> dict[str, float]:
+    """The weight of each id, in the order of the ids.
+
+    Raises:
+        InputError: if ids and weights differ in number, an id stands twice, or a weight is
+            negative or not finite.
+    """
+    again = "run `kedro run --pipelines=density` again"
+    if weights.shape != (len(ids),):
+        raise InputError(
+            f"density_ids and density_weights do not fit: {len(ids)} ids, and weights of shape "
+            f"{weights.shape}; {again}"
+        )
+    mapping = dict(zip(ids, weights.tolist(), strict=True))
+    if len(mapping) < len(ids):
+        twice = Counter(ids).most_common(1)[0][0]
+        raise InputError(f"density_ids: {twice!r} stands more than once; {again}")
+    faulty = ~(np.isfinite(weights) & (weights >= 0))
+    if faulty.any():
+        row = int(faulty.argmax())
+        raise InputError(f"density_weights: row {row} is {weights[row]}, no weight; {again}")
+    return mapping
+
+
+def density_quintiles(weights: np.ndarray) -> np.ndarray:
+    """The fifth of the items that each is in, from 1 (crowded) to 5 (rare); int64, `(n,)`.
+
+    Fifths are equal in size, to within one item; equal weights are divided by position.
+    """
+    order = np.argsort(weights, kind="stable")
+    quintiles = np.empty(len(weights), dtype=np.int64)
+    quintiles[order] = 1 + 5 * np.arange(len(weights)) // max(1, len(weights))
+    return quintiles
+
+
+def describe_density(distances: np.ndarray, weights: np.ndarray) -> dict[str, Any]:
+    r"""What is to be known of weights, ready for JSON.
+
+    The effective sample size is $(\sum_i w_i)^2 / \sum_i w_i^2$ (Kish 1965, Survey Sampling): the
+    number of equally weighted items whose mean has the variance of the weighted mean. Duplicates
+    are the items whose nearest neighbour is at distance 0.
+
+    Args:
+        distances: `(n, k)`, to the nearest neighbours, the nearest first.
+        weights: `(n,)`.
+    """
+    exact = weights.astype(np.float64)
+    levels = np.percentile(exact, PERCENTILES)
+    return {
+        "n_items": len(exact),
+        "k": distances.shape[1],
+        **{name: float(getattr(exact, name)()) for name in ("min", "max", "mean", "std")},
+        "percentiles": dict(zip(map(str, PERCENTILES), levels.tolist(), strict=True)),
+        "effective_sample_size": float(exact.sum() ** 2 / np.square(exact).sum()),
+        "duplicates": int((distances[:, 0] == 0).sum()),
+    }

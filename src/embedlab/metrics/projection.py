@@ -1,0 +1,21 @@
+"""Vectors as points of a plane, for maps."""
+
+import numpy as np
+from sklearn.decomposition import PCA
+
+
+def principal_plane(vectors: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Project onto the first two principal components.
+
+    Args:
+        vectors: `(n, d)`.
+        seed: of the randomised decomposition (Halko, Martinsson & Tropp 2011, arXiv 0909.4061).
+
+    Returns:
+        Points `(n, 2)`, and the share of the variance along each axis `(2,)`; all zero if n or d
+        is 1.
+    """
+    if min(vectors.shape) < 2:
+        return np.zeros((len(vectors), 2)), np.zeros(2)
+    pca = PCA(n_components=2, svd_solver="randomized", random_state=seed)
+    return pca.fit_transform(vectors), pca.explained_variance_ratio_

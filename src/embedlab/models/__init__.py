@@ -1,0 +1,1 @@
+"""Neural modules, one a file."""

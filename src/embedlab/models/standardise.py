@@ -1,0 +1,35 @@
+"""Standardisation of vectors by statistics that training data fixes."""
+
+import torch
+from torch import Tensor, nn
+
+# A constant component is left at zero and not blown up.
+SMALLEST_DEVIATION = 1e-6
+
+
+class Standardise(nn.Module):
+    """(x - mean) / standard deviation, each component by itself.
+
+    The statistics are buffers: saved with the model, never trained, and no scoring changes them.
+
+    Shape:
+        - input, output: `(..., d)`
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, dimension: int):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(dimension))
+        self.register_buffer("deviation", torch.ones(dimension))
+
+    def fit(self, vectors: Tensor) -> None:
+        """Take the statistics of `vectors` (n, d)."""
+        deviation, mean = torch.std_mean(vectors, dim=0, correction=0)
+        self.mean.copy_(mean)
+        self.deviation.copy_(deviation.clamp_min(SMALLEST_DEVIATION))
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """Standardise."""
+        return (vectors - self.mean) / self.deviation

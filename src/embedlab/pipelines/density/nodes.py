@@ -1,0 +1,212 @@
+"""Nodes of the density pipeline."""
+
+import logging
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from embedlab.encoders.collection import prefix_texts, response_ids, response_texts
+from embedlab.errors import InputError
+from embedlab.metrics.approximate_neighbours import approximate_neighbours
+from embedlab.metrics.density import (
+    density_mapping,
+    density_quintiles,
+    density_weights,
+    describe_density,
+)
+from embedlab.metrics.neighbours import nearest_neighbours
+from embedlab.metrics.preference import (
+    RARE_QUINTILE,
+    compare_models,
+    cosine_margins,
+    format_accuracies,
+    summarise_margins,
+)
+from embedlab.metrics.projection import principal_plane
+from embedlab.pipelines.density.parameters import DensityParameters
+from embedlab.plots.density import (
+    plot_density_map,
+    plot_quintile_accuracy,
+    plot_weight_distribution,
+)
+from embedlab.training.checkpoints import CheckpointFolder
+from embedlab.training.reward_model import VARIANTS, train_reward_models
+from embedlab.training.sampling import sample_ids
+
+logger = logging.getLogger(__name__)
+
+BASELINES = ("cosine", "longer")
+# Points of the map.
+MAP_SIZE = 10_000
+
+
+def weigh_prefixes(
+    prefixes: pd.DataFrame,
+    embeddings: np.ndarray,
+    ids: list[str],
+    metadata: dict[str, Any],
+    parameters: DensityParameters,
+) -> tuple[np.ndarray, list[str], dict[str, Any]]:
+    """Inverse-density weights (n,), their n ids, and what is to be known of them.
+
+    Where there are not more prefixes than neighbours are wanted, all weights are 1.
+
+    Raises:
+        InputError: if there is no prefix, or the embeddings are of other prefixes.
+    """
+    prefix_texts(prefixes).check_embeddings_of("prefixes", ids, metadata)
+    if not ids:
+        raise InputError("prefixes: there is none to weigh; ingest preference pairs first")
+    is_uniform = len(ids) <= parameters.k
+    if is_uniform:
+        logger.warning(
+            "%d prefixes are too few for k = %d neighbours: all weights are 1; lower density.k",
+            *(len(ids), parameters.k),
+        )
+        distances, recall = np.zeros((len(ids), 1), np.float32), None
+    else:
+        distances, recall = _neighbour_distances(embeddings, parameters)
+    weights = density_weights(distances, parameters.estimator)
+    description = describe_density(distances, weights) | {
+        "k": parameters.k,
+        "uniform": is_uniform,
+        "recall": recall,
+        "metric": parameters.metric,
+        "estimator": parameters.estimator,
+        **{key: metadata[key] for key in ("embedding_dim", "model", "fingerprint", "id_scheme")},
+    }
+    logger.info(
+        "Weights of %d prefixes: %.2f to %.2f, effective sample size %.0f",
+        *(description[key] for key in ("n_items", "min", "max", "effective_sample_size")),
+    )
+    return weights, ids, description
+
+
+def draw_sample(weights: np.ndarray, ids: list[str], parameters: DensityParameters) -> list[str]:
+    """Ids of prefixes drawn by their weights."""
+    sample = parameters.sample
+    return sample_ids(ids, weights, sample.n_samples, sample.replacement, sample.seed)
+
+
+def plot_density(
+    weights: np.ndarray, embeddings: np.ndarray, parameters: DensityParameters
+) -> tuple[Figure, Figure]:
+    """The distribution of the weights, and a map of the prefixes coloured by weight."""
+    shown = np.random.default_rng(parameters.seed).permutation(len(weights))[:MAP_SIZE]
+    points, variance = principal_plane(embeddings[np.sort(shown)], parameters.seed)
+    plot = plot_density_map(points, weights[np.sort(shown)], variance)
+    return plot_weight_distribution(weights), plot
+
+
+def make_reward_pairs(
+    preference_pairs: pd.DataFrame,
+    embeddings: np.ndarray,
+    ids: list[str],
+    metadata: dict[str, Any],
+    weights: np.ndarray,
+    weight_ids: list[str],
+) -> pd.DataFrame:
+    """Pairs as rows of the responses' embeddings, with weight, quintile and baselines' margins."""
+    response_texts(preference_pairs).check_embeddings_of("responses", ids, metadata)
+    index = pd.Index(ids)
+    chosen, rejected = (
+        index.get_indexer(pd.Index(part)) for part in response_ids(preference_pairs)
+    )
+    mapping = density_mapping(weight_ids, weights)
+    quintiles = dict(zip(weight_ids, density_quintiles(weights).tolist(), strict=True))
+    prefix_id = preference_pairs["prefix_id"]
+    _check_weighed(prefix_id, mapping)
+    lengths = [preference_pairs[name].str.len() for name in ("chosen", "rejected")]
+    return pd.DataFrame(
+        {
+            "prefix_id": prefix_id,
+            "src": preference_pairs["src"],
+            "chosen_row": chosen,
+            "rejected_row": rejected,
+            "weight": prefix_id.map(mapping),
+            "quintile": prefix_id.map(quintiles),
+            "cosine": cosine_margins(embeddings, chosen, rejected),
+            "longer": lengths[0] - lengths[1],
+        }
+    )
+
+
+def fit_reward_models(
+    pairs: pd.DataFrame,
+    embeddings: np.ndarray,
+    metadata: dict[str, Any],
+    checkpoints: CheckpointFolder,
+    parameters: DensityParameters,
+) -> tuple[dict[str, Any], pd.DataFrame, dict[str, Any]]:
+    """Both reward models, their margins on the test pairs, and how training went."""
+    fingerprint = f"{metadata['fingerprint']} {metadata['texts_sha256']}"
+    return train_reward_models(pairs, embeddings, fingerprint, parameters.reward_model, checkpoints)
+
+
+def evaluate_reward_models(
+    margins: pd.DataFrame, pairs: pd.DataFrame, parameters: DensityParameters
+) -> tuple[dict[str, Any], Figure]:
+    """Accuracies of both models and the baselines, and what density weighting changed."""
+    tested = margins.join(pairs, on="pair")
+    resampling = (parameters.n_resamples, parameters.seed)
+    summaries = summarise_margins(tested, [*VARIANTS, *BASELINES], *resampling)
+    rare = tested[tested["quintile"] == RARE_QUINTILE]
+    density_against_uniform = {
+        "all": compare_models(tested, "density", "uniform", *resampling),
+        "rare_quintile": compare_models(rare, "density", "uniform", *resampling),
+    }
+    metrics = {
+        "n_pairs": len(pairs),
+        "n_prefixes": int(pairs["prefix_id"].nunique()),
+        "seeds": list(parameters.reward_model.seeds),
+        "models": summaries,
+        "density_against_uniform": density_against_uniform,
+    }
+    _say(metrics, pairs["src"].unique())
+    quintiles = {model: summary["by_quintile"] for model, summary in summaries.items()}
+    return metrics, plot_quintile_accuracy(quintiles)
+
+
+def _neighbour_distances(
+    embeddings: np.ndarray, parameters: DensityParameters
+) -> tuple[np.ndarray, float]:
+    """Distances (n, k) to the nearest neighbours, and the share of these that was found."""
+    k, metric = parameters.k, parameters.metric
+    if len(embeddings) <= parameters.exact_up_to:
+        return nearest_neighbours(embeddings, k, metric)[0], 1.0
+    distances, _, recall = approximate_neighbours(
+        embeddings, k, metric, parameters.target_recall, seed=parameters.seed
+    )
+    return distances, recall
+
+
+def _say(metrics: dict[str, Any], sources: np.ndarray) -> None:
+    """Log what was found, in words."""
+    logger.info("Reward models, accuracy in points:\n%s", format_accuracies(metrics["models"]))
+    if len(sources) == 1:
+        logger.warning("All pairs are of one source, %s: by_source tells nothing more", sources[0])
+    rare = metrics["density_against_uniform"]["rare_quintile"]
+    if rare is None:
+        logger.warning(
+            "No pair of the rare quintile is in a test part: take more seeds or prefixes"
+        )
+    else:
+        logger.info(
+            "Density weighting on the rare quintile: %+.1f points [%.1f, %.1f], p = %.3f, "
+            "%d prefixes",
+            *(100 * rare[end] for end in ("mean", "low", "high")),
+            *(rare[key] for key in ("p_value", "n_prefixes")),
+        )
+
+
+def _check_weighed(prefix_ids: pd.Series, mapping: dict[str, float]) -> None:
+    """Raise InputError if the prefix of a pair has no weight."""
+    absent = ~prefix_ids.isin(mapping.keys())
+    if absent.any():
+        row = int(absent.to_numpy().argmax())
+        raise InputError(
+            f"preference_pairs: row {row}: prefix_id {prefix_ids.iloc[row]} has no density weight; "
+            "run `kedro run --pipelines=data_ingestion,embedding_cache,density` again"
+        )

@@ -1,0 +1,121 @@
+"""The density pipeline: what its nodes publish, and what they say."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from embedlab.encoders.collection import prefix_texts
+from embedlab.pipelines.density.nodes import evaluate_reward_models, weigh_prefixes
+from embedlab.pipelines.density.parameters import DensityParameters
+
+
+def weigh(n_prefixes, **changes):
+    """Weigh prefixes whose vectors are a cluster, but for the last, far away and in another direction."""
+    ids = [f"{i:02}" for i in range(n_prefixes)]
+    prefix = [{"messages": [{"role": "user", "content": name}]} for name in ids]
+    prefixes = pd.DataFrame({"id": ids, "prefix": prefix})
+    embeddings = np.random.default_rng(0).normal(size=(n_prefixes, 8)).astype(np.float32)
+    embeddings[:-1] += 5
+    embeddings[-1] -= 20
+    metadata = {
+        "texts_sha256": prefix_texts(prefixes).digest,
+        "embedding_dim": 8,
+        "model": "m",
+        "fingerprint": "f",
+        "id_scheme": "s",
+    }
+    parameters = DensityParameters.model_validate({"k": 5} | changes)
+    return weigh_prefixes(prefixes, embeddings, ids, metadata, parameters)
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+@pytest.mark.parametrize("estimator", ["mean_distance", "kth_distance"])
+def test_the_far_prefix_has_the_greatest_weight(metric, estimator):
+    weights, ids, metadata = weigh(40, metric=metric, estimator=estimator)
+    assert weights.argmax() == 39
+    assert weights.mean() == pytest.approx(1, abs=1e-6)
+    assert len(ids) == metadata["n_items"] == 40
+    assert (metadata["k"], metadata["uniform"], metadata["recall"]) == (5, False, 1)
+    assert (metadata["metric"], metadata["estimator"]) == (metric, estimator)
+    json.dumps(metadata)
+
+
+@pytest.mark.parametrize("n_prefixes", [1, 5])
+def test_too_few_prefixes_have_uniform_weights_and_a_warning(caplog, n_prefixes):
+    weights, _, metadata = weigh(n_prefixes)
+    assert weights.tolist() == [1] * n_prefixes
+    assert (metadata["uniform"], metadata["k"], metadata["recall"]) == (True, 5, None)
+    warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert warnings == [
+        f"{n_prefixes} prefixes are too few for k = 5 neighbours: all weights are 1; "
+        "lower density.k"
+    ]
+
+
+def test_beyond_the_limit_the_index_is_approximate_and_its_recall_is_told():
+    exact, _, _ = weigh(400)
+    weights, _, metadata = weigh(400, exact_up_to=399)
+    assert 0.95 <= metadata["recall"] <= 1
+    assert np.corrcoef(exact, weights)[0, 1] > 0.99
+
+
+def evaluate(**changes):
+    pairs = pd.DataFrame(
+        {
+            "prefix_id": list("aabbccddee"),
+            "src": "only",
+            "weight": 1.0,
+            "quintile": np.repeat([1, 2, 3, 4, 5], 2),
+            "cosine": 0.1,
+            "longer": [3, -3] * 5,
+        }
+    ).assign(**changes)
+    margins = pd.DataFrame({"seed": 0, "pair": range(10), "uniform": 1.0, "density": 1.0})
+    return evaluate_reward_models(margins, pairs, DensityParameters(n_resamples=50))
+
+
+def test_one_source_is_said_in_one_line(caplog):
+    metrics, _ = evaluate()
+    warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert warnings == ["All pairs are of one source, only: by_source tells nothing more"]
+    assert list(metrics["models"]["uniform"]["by_source"]) == ["only"]
+
+
+def test_models_stand_beside_baselines():
+    metrics, figure = evaluate(src=list("ab") * 5)
+    accuracies = {model: cell["accuracy"]["mean"] for model, cell in metrics["models"].items()}
+    assert accuracies == {"uniform": 1, "density": 1, "cosine": 1, "longer": 0.5}
+    assert metrics["density_against_uniform"]["rare_quintile"]["p_value"] == 1
+    (axes,) = figure.axes
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == list(accuracies)
+    assert axes.get_xlabel() == "density quintile of the prefix"
+
+
+def test_no_rare_pair_is_said_in_one_line(caplog):
+    metrics, _ = evaluate(quintile=1, src=list("ab") * 5)
+    assert metrics["density_against_uniform"]["rare_quintile"] is None
+    assert "No pair of the rare quintile is in a test part" in caplog.text
+
+
+def test_published_artifacts_belong_together(finished_project):
+    folder = finished_project / "data"
+    weights = np.load(folder / "04_feature/density/density_weights.npy", allow_pickle=False)
+    ids = json.loads((folder / "04_feature/density/density_ids.json").read_text())
+    metadata = json.loads((folder / "04_feature/density/density_metadata.json").read_text())
+    pairs = pd.read_parquet(folder / "05_model_input/reward_pairs.parquet")
+    sample = json.loads((folder / "05_model_input/density_sample.json").read_text())
+    assert weights.dtype == np.float32
+    assert weights.shape == (len(ids),) == (metadata["n_items"],)
+    expected = pairs["prefix_id"].map(dict(zip(ids, weights, strict=True)))
+    assert pairs["weight"].to_numpy() == pytest.approx(expected.to_numpy())
+    by_quintile = pairs.groupby("quintile")["weight"].agg(["min", "max"])
+    assert (by_quintile["max"].to_numpy()[:-1] <= by_quintile["min"].to_numpy()[1:]).all()
+    assert set(sample) <= set(ids)
+    assert len(sample) == 1000
+    model = torch.load(folder / "06_models/reward_model.pt", weights_only=True)
+    assert {"uniform", "density"} <= set(model)
+    reports = {path.name for path in (folder / "08_reporting/density").iterdir()}
+    assert {"weights.png", "map.png", "accuracy_by_quintile.png"} <= reports
