@@ -71,6 +71,14 @@ def test_estimators_are_the_mean_and_the_last_distance() -> None:
     assert density_weights(distances, "kth_distance") == pytest.approx([2 / 3, 4 / 3])
 
 
+def test_the_exponent_is_a_power_of_the_distance() -> None:
+    weights = density_weights(np.array([[1.0], [2], [4]], np.float32), "mean_distance", 3)
+    assert weights / weights[0] == pytest.approx([1, 8, 64])
+    assert weights.mean() == pytest.approx(1)
+    steep = density_weights(np.array([[1e-20], [1]], np.float32), "mean_distance", 12)
+    assert steep.min() > 0
+
+
 def test_duplicates_weigh_as_much_as_the_least_rare_item_that_has_a_distance() -> None:
     distances = np.array([[0, 0], [0, 0], [1, 1], [4, 4]], dtype=np.float32)
     np.testing.assert_allclose(

@@ -13,7 +13,7 @@ from embedlab.pipelines.density.parameters import DensityParameters
 
 
 def weigh(n_prefixes, **changes):
-    """Weigh prefixes whose vectors are a cluster, but for the last, far away and in another direction."""
+    """Weigh prefixes of which the last lies far from a cluster, in another direction."""
     ids = [f"{i:02}" for i in range(n_prefixes)]
     prefix = [{"messages": [{"role": "user", "content": name}]} for name in ids]
     prefixes = pd.DataFrame({"id": ids, "prefix": prefix})

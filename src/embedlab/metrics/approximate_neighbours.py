@@ -95,7 +95,7 @@ class _Search:
         squared, found = self.index.search(queries, self.k + 1)
         probes = self.index.nprobe
         # Where the cells hold too few, the index answers -1: look in more of them.
-        while (few := (found < 0).any(axis=1)).any():
+        while probes < self.index.nlist and (few := (found < 0).any(axis=1)).any():
             probes = min(2 * probes, self.index.nlist)
             wider = faiss.SearchParametersIVF()
             wider.nprobe = probes
@@ -109,7 +109,7 @@ class _Search:
         """The share of neighbours found that are no farther than the true k-th; `(m,)`.
 
         References:
-            Aumüller et al. 2020, ANN-Benchmarks, section 3.6: equally near ones count the same.
+            Aumüller et al. 2020, ANN-Benchmarks: equally near ones count the same.
         """
         distances, _ = self.neighbours(rows)
         return (distances <= (1 + TOLERANCE) * radii[:, None]).mean(axis=1)

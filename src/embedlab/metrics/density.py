@@ -25,8 +25,10 @@ TRANSFORMS: dict[WeightMode, Callable[[np.ndarray], np.ndarray]] = {
 PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 
 
-def density_weights(distances: np.ndarray, estimator: Estimator) -> np.ndarray:
-    r"""The weight $r_i / \overline{r}$ of each item: the inverse of its density $1 / r_i$.
+def density_weights(
+    distances: np.ndarray, estimator: Estimator, exponent: float = 1.0
+) -> np.ndarray:
+    r"""The weight $r_i^m / \overline{r^m}$ of each item: the inverse of its density $1 / r_i^m$.
 
     $r_i$ is the mean distance to the k nearest neighbours (Angiulli & Pizzuti 2002), or that to
     the k-th (Loftsgaarden & Quesenberry 1965; Ramaswamy et al. 2000). An item with $r_i = 0$, which
@@ -35,6 +37,9 @@ def density_weights(distances: np.ndarray, estimator: Estimator) -> np.ndarray:
     Args:
         distances: `(n, k)`, to the nearest neighbours, the nearest first.
         estimator: how $r_i$ is taken from them.
+        exponent: m. The order of the items is the same for all m, their contrast is not: with the
+            intrinsic dimension of the data (often about 10) the weight is inverse to a probability
+            density, and few items hold most of it.
 
     Returns:
         Positive float32 weights `(n,)` of mean 1; all 1 if all distances are 0.
@@ -44,8 +49,10 @@ def density_weights(distances: np.ndarray, estimator: Estimator) -> np.ndarray:
     positive = radii[radii > 0]
     if not positive.size:
         return np.ones(len(distances), dtype=np.float32)
-    radii = np.maximum(radii, positive.min())
-    return (radii / radii.mean()).astype(np.float32)
+    powers = (np.maximum(radii, positive.min()) / positive.max()) ** exponent
+    # A power may be too small for float32, and even so an item must stay one that can be drawn.
+    weights = np.maximum(powers / powers.mean(), np.finfo(np.float32).tiny)
+    return weights.astype(np.float32)
 
 
 def loss_weights(weights: np.ndarray, mode: WeightMode, cap: float | None = None) -> np.ndarray:

@@ -196,8 +196,8 @@ def _filter(
 
     Args:
         block: centred queries `(b, d)`.
-        centred: vectors `(n, d)`.
-        norms: their shrunken norms.
+        centred: vectors `(n, d)`, n being a multiple of the group size.
+        norms: their shrunken norms, infinite where there is none.
         count: rows wanted, c.
         products: at least `(b, n)`, to work in: new memory for each block would cost time.
 
@@ -225,14 +225,8 @@ def _lowest(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
 
 
 def _refine(block: Tensor, vectors: Tensor, candidates: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k nearest of each query's candidates, both `(b, k)`."""
+    """Distances and rows of the k nearest of each query's candidates, equal ones in their order."""
     points = vectors[candidates]
     distances = torch.cdist(block[:, None], points, compute_mode=BY_DIFFERENCES).squeeze(1)
-    near, columns = _nearest(distances, k)
-    return near, candidates.gather(1, columns)
-
-
-def _nearest(distances: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k least of each row, equal ones by column."""
     nearness, columns = stable_top_k(-distances, k)
-    return -nearness, columns
+    return -nearness, candidates.gather(1, columns)

@@ -68,13 +68,14 @@ def weigh_prefixes(
         distances, recall = np.zeros((len(ids), 1), np.float32), None
     else:
         distances, recall = _neighbour_distances(embeddings, parameters)
-    weights = density_weights(distances, parameters.estimator)
+    weights = density_weights(distances, parameters.estimator, parameters.exponent)
     description = describe_density(distances, weights) | {
         "k": parameters.k,
         "uniform": is_uniform,
         "recall": recall,
         "metric": parameters.metric,
         "estimator": parameters.estimator,
+        "exponent": parameters.exponent,
         **{key: metadata[key] for key in ("embedding_dim", "model", "fingerprint", "id_scheme")},
     }
     logger.info(

@@ -31,6 +31,7 @@ class DensityParameters(Parameters):
         k: neighbours of each prefix.
         metric: the distance between vectors.
         estimator: how rare a prefix is, by the distances to its neighbours.
+        exponent: power of that; 1 is gentle, the intrinsic dimension of the vectors steep.
         exact_up_to: prefixes beyond which neighbours are found by an approximate index.
         target_recall: share of the true neighbours that this index must find.
         sample: the sample for policy training.
@@ -43,6 +44,7 @@ class DensityParameters(Parameters):
     k: int = Field(20, ge=1)
     metric: Metric = "euclidean"
     estimator: Estimator = "mean_distance"
+    exponent: float = Field(1.0, gt=0)
     exact_up_to: int = Field(100_000, ge=0)
     target_recall: float = Field(0.95, gt=0, le=1)
     sample: SampleParameters = SampleParameters()
