@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import yaml
 from click.testing import CliRunner
 from kedro.framework.startup import bootstrap_project
@@ -425,6 +426,33 @@ CASES = {
         REWARD,
         r"ids: 'a' at position 1 stands there twice",
     ),
+    "prefix vectors are fewer than ids": (
+        change_array(lambda vectors: vectors[:-1], "prefixes"),
+        DENSITY,
+        r"prefixes\.embeddings: 59 rows for 60 ids; run",
+    ),
+    "responses are not embedded": (
+        change_file(
+            "04_feature/hashing/responses/ids.json",
+            lambda path: path.write_text(json.dumps(json.loads(path.read_text())[:-1])),
+        ),
+        DENSITY,
+        r"responses\.embeddings: \d+ rows for \d+ ids, and [1-9]\d* responses of reward_pairs",
+    ),
+    "reward training diverges": (
+        density(reward_model={"training": {"learning_rate": 1e30}}),
+        DENSITY,
+        r"reward model uniform-0: the loss is not finite in epoch 1; lower learning_rate",
+    ),
+    "checkpoint is a list": (
+        change_file(
+            "06_models/checkpoints/reward_model/uniform-1.pt", lambda path: torch.save([], path)
+        ),
+        DENSITY,
+        r"uniform-1\.pt: holds no dictionary; delete it",
+    ),
+    "seed is too great": (density(seed=2**32), DENSITY, r"density\.seed: .* less than 4294967296"),
+    "exponent is infinite": (density(exponent=float("inf")), DENSITY, r"exponent: .*finite"),
     "prefix has no weight": (
         change_file(
             "04_feature/density/density_ids.json",

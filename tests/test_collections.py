@@ -110,8 +110,11 @@ def test_an_empty_response_is_named(empty):
 def test_embeddings_must_be_of_the_very_texts():
     collection = problem_solution_texts(PROBLEMS, concat=False)
     metadata = {"texts_sha256": collection.digest}
-    collection.check_embeddings_of("minilm.problem_solutions", ["a", "b"], metadata)
+    entry, vectors = "minilm.problem_solutions", np.zeros((2, 3), np.float32)
+    collection.check_embeddings_of(entry, vectors, ["a", "b"], metadata)
     others = [(["b", "a"], metadata), (["a", "b"], {"texts_sha256": "0"}), (["a", "b"], {})]
     for ids, changed in others:
         with pytest.raises(InputError, match=r"minilm\.problem_solutions\.embeddings are not"):
-            collection.check_embeddings_of("minilm.problem_solutions", ids, changed)
+            collection.check_embeddings_of(entry, vectors, ids, changed)
+    with pytest.raises(InputError, match=r"minilm\.problem_solutions\.embeddings: 1 rows for 2"):
+        collection.check_embeddings_of(entry, vectors[:1], ["a", "b"], metadata)

@@ -25,8 +25,10 @@ from embedlab.metrics.preference import (
     summarise_margins,
 )
 from embedlab.models.reward_head import RewardHead, RewardHeadParameters
+from embedlab.models.standardise import Standardise
 from embedlab.training.checkpoints import CheckpointFolder
 from embedlab.training.reward_model import (
+    VARIANTS,
     RewardModelParameters,
     load_reward_head,
     train_reward_models,
@@ -141,6 +143,20 @@ def test_statistics_are_those_of_training_answers_and_never_change():
     assert torch.equal(head.standardise.mean, before)
 
 
+def test_what_is_constant_in_training_is_not_blown_up_elsewhere():
+    standardise = Standardise(2)
+    standardise.fit(torch.tensor([[0.1, 1.0], [0.1, 3.0]]))
+    assert standardise(torch.tensor([[0.6, 2.0]])).tolist() == [[0.5, 0.0]]
+
+
+def test_only_what_the_weights_change_is_trained_again(tmp_path):
+    trained(tmp_path)
+    uniform, density = ((tmp_path / f"{name}-0.pt").stat().st_ino for name in VARIANTS)
+    trained(tmp_path, weight_mode="sqrt")
+    assert (tmp_path / "uniform-0.pt").stat().st_ino == uniform
+    assert (tmp_path / "density-0.pt").stat().st_ino != density
+
+
 def test_all_pairs_of_one_prefix_are_refused(tmp_path):
     pairs, embeddings = planted()
     with pytest.raises(InputError, match="prefix_id: 360 pairs with 1 distinct value"):
@@ -178,6 +194,10 @@ def test_accuracies_are_counted_as_said():
     assert by_quintile == {"1": 1, "2": 0.5, "4": 1, "5": 0.25}
     assert {s: cell["n_pairs"] for s, cell in uniform["by_source"].items()} == {"x": 4, "y": 4}
     assert uniform["accuracy"]["low"] < 5.5 / 8 < uniform["accuracy"]["high"]
+    assert uniform["by_quintile"]["5"] == {
+        **{"mean": 0.25, "low": None, "high": None},
+        **{"n_prefixes": 1, "n_pairs": 2, "mean_margin": -0.5},
+    }
     assert uniform["margin"]["mean"] == pytest.approx(np.mean(tested["uniform"]))
     json.dumps(uniform)
 

@@ -73,6 +73,12 @@ def test_a_stopped_run_ends_as_an_undisturbed_one(tmp_path, epoch):
     assert all(torch.equal(weights[name], resumed_weights[name]) for name in weights)
 
 
+def test_a_loss_that_is_not_finite_is_one_line_and_no_checkpoint(tmp_path):
+    with pytest.raises(InputError, match="test: the loss is not finite in epoch 1; lower learn"):
+        run(tmp_path / "a.pt", validation=lambda: float("nan"))
+    assert not (tmp_path / "a.pt").exists()
+
+
 def test_a_finished_run_is_not_trained_again(tmp_path):
     weights, history = run(tmp_path / "a.pt")
 

@@ -1,10 +1,13 @@
 """The base of every typed parameter group."""
 
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from embedlab.errors import InputError
+
+# What every generator of random numbers takes.
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 class OneLineErrors(BaseModel):
@@ -26,7 +29,7 @@ class OneLineErrors(BaseModel):
 class Parameters(OneLineErrors):
     """Frozen parameters: a mistyped key or a value out of range fails before anything runs."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def _one_line(error: Any) -> str:

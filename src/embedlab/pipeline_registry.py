@@ -7,7 +7,7 @@ from embedlab.pipelines import data_ingestion, density, embedding_cache, evaluat
 
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """Build each pipeline; the default one runs all whose embeddings it makes."""
+    """Build each pipeline; the default one has all whose embeddings are made in it."""
     parameters = project_parameters.current()
     sets, notes = parameters.retrieval_sets()
     pipelines = {
@@ -18,7 +18,10 @@ def register_pipelines() -> dict[str, Pipeline]:
             parameters.embedding_cache.encoders, list(sets), notes, parameters.evaluation.trec_runs
         ),
     }
-    default = dict(pipelines)
-    if not {"prefixes", "responses"} <= set(parameters.embedding_cache.collections):
-        del default["density"]  # its embeddings are not made
-    return pipelines | {"__default__": sum(default.values(), Pipeline([]))}
+    made = _embeddings(pipelines["embedding_cache"].outputs())
+    default = [part for part in pipelines.values() if _embeddings(part.inputs()) <= made]
+    return pipelines | {"__default__": sum(default, Pipeline([]))}
+
+
+def _embeddings(names: set[str]) -> set[str]:
+    return {name for name in names if name.endswith(".embeddings")}

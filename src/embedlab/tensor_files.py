@@ -1,7 +1,6 @@
 """Tensors and plain values in `.pt` files, read without executing anything from them."""
 
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -14,15 +13,17 @@ def read_tensors(path: Path) -> dict[str, Any]:
     """Load a file with `weights_only=True`, onto the CPU.
 
     Raises:
-        InputError: if it is not a whole file of tensors and plain values.
+        InputError: if it is not a whole file with a dictionary of tensors and plain values.
     """
     try:
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise
-    except (RuntimeError, EOFError, UnpicklingError, OSError) as error:
-        reason = str(error).splitlines()[0]
+    except Exception as error:  # damaged bytes raise whatever they happen to run into
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise InputError(f"{path}: damaged ({reason}); delete it and make it again") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: holds no dictionary; delete it and make it again")
     return content
 
 

@@ -55,17 +55,25 @@ class TextCollection:
             return vectors
         return np.ascontiguousarray(np.hstack(np.split(vectors, len(self.parts))))
 
-    def check_embeddings_of(self, entry: str, ids: list[str], metadata: dict[str, Any]) -> None:
+    def check_embeddings_of(
+        self, entry: str, embeddings: np.ndarray, ids: list[str], metadata: dict[str, Any]
+    ) -> None:
         """Check that published embeddings are of these very texts, in order.
 
         Args:
             entry: `{encoder}.{collection}`, as in the catalog.
+            embeddings: the entry's vectors.
             ids: the entry's ids.
             metadata: the entry's embeddings_metadata.
 
         Raises:
-            InputError: if they are of other texts.
+            InputError: if they are of other texts, or not as many as there are ids.
         """
+        if len(embeddings) != len(ids):
+            raise InputError(
+                f"{entry}.embeddings: {len(embeddings)} rows for {len(ids)} ids; "
+                "run `kedro run --pipelines=embedding_cache` again"
+            )
         if ids != self.ids or metadata.get("texts_sha256") != self.digest:
             raise InputError(
                 f"{entry}.embeddings are not those of the present texts; "

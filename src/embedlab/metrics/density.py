@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 
 from embedlab.errors import InputError
 
@@ -31,8 +32,8 @@ def density_weights(
     r"""The weight $r_i^m / \overline{r^m}$ of each item: the inverse of its density $1 / r_i^m$.
 
     $r_i$ is the mean distance to the k nearest neighbours (Angiulli & Pizzuti 2002), or that to
-    the k-th (Loftsgaarden & Quesenberry 1965; Ramaswamy et al. 2000). An item with $r_i = 0$, which
-    has k exact duplicates, takes the smallest positive $r$, so that it can still be sampled.
+    the k-th (Loftsgaarden & Quesenberry 1965; Ramaswamy et al. 2000). An item with $r_i = 0$, but
+    for rounding, has k duplicates and takes the smallest other $r$: it can still be sampled.
 
     Args:
         distances: `(n, k)`, to the nearest neighbours, the nearest first.
@@ -46,7 +47,7 @@ def density_weights(
     """
     exact = distances.astype(np.float64)
     radii = exact.mean(axis=1) if estimator == "mean_distance" else exact[:, -1]
-    positive = radii[radii > 0]
+    positive = radii[radii > _rounding(distances)]
     if not positive.size:
         return np.ones(len(distances), dtype=np.float32)
     powers = (np.maximum(radii, positive.min()) / positive.max()) ** exponent
@@ -106,12 +107,11 @@ def density_mapping(ids: Sequence[str], weights: np.ndarray) -> dict[str, float]
 def density_quintiles(weights: np.ndarray) -> np.ndarray:
     """The fifth of the items that each is in, from 1 (crowded) to 5 (rare); int64, `(n,)`.
 
-    Fifths are equal in size, to within one item; equal weights are divided by position.
+    Where all weights differ, fifths are equal in size to within one item. Equal weights are in the
+    same fifth, that of their mean rank.
     """
-    order = np.argsort(weights, kind="stable")
-    quintiles = np.empty(len(weights), dtype=np.int64)
-    quintiles[order] = 1 + 5 * np.arange(len(weights)) // max(1, len(weights))
-    return quintiles
+    ranks = pd.Series(weights).rank().to_numpy() - 0.5
+    return 1 + (5 * ranks / max(1, len(weights))).astype(np.int64)
 
 
 def describe_density(distances: np.ndarray, weights: np.ndarray) -> dict[str, Any]:
@@ -119,7 +119,7 @@ def describe_density(distances: np.ndarray, weights: np.ndarray) -> dict[str, An
 
     The effective sample size is $(\sum_i w_i)^2 / \sum_i w_i^2$ (Kish 1965, Survey Sampling): the
     number of equally weighted items whose mean has the variance of the weighted mean. Duplicates
-    are the items whose nearest neighbour is at distance 0.
+    are the items whose nearest neighbour is at distance 0, but for rounding.
 
     Args:
         distances: `(n, k)`, to the nearest neighbours, the nearest first.
@@ -133,5 +133,10 @@ def describe_density(distances: np.ndarray, weights: np.ndarray) -> dict[str, An
         **{name: float(getattr(exact, name)()) for name in ("min", "max", "mean", "std")},
         "percentiles": dict(zip(map(str, PERCENTILES), levels.tolist(), strict=True)),
         "effective_sample_size": float(exact.sum() ** 2 / np.square(exact).sum()),
-        "duplicates": int((distances[:, 0] == 0).sum()),
+        "duplicates": int((distances[:, 0] <= _rounding(distances)).sum()),
     }
+
+
+def _rounding(distances: np.ndarray) -> float:
+    """What a distance of 0 may come out as: cosines of parallel vectors are not quite 1."""
+    return float(np.finfo(np.float32).eps * distances.max())

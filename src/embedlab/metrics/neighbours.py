@@ -1,6 +1,8 @@
 """Exact k nearest neighbours: filtered by matrix products, ranked by the distances themselves."""
 
-from typing import Literal
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Self
 
 import numpy as np
 import torch
@@ -9,6 +11,7 @@ from torch.nn.functional import pad
 from tqdm import tqdm
 
 from embedlab.errors import InputError
+from embedlab.metrics.duplicates import Copies
 from embedlab.metrics.search import stable_top_k
 
 Metric = Literal["euclidean", "cosine"]
@@ -18,9 +21,6 @@ BLOCK_SIZE = 2**24
 
 # Candidates beyond those wanted, so that the last one wanted is seldom in doubt.
 SPARE = 8
-
-# Candidates of the next attempt over those of the last.
-GROWTH = 8
 
 # Values of which the lowest is found before any is ranked.
 GROUP = 32
@@ -50,8 +50,12 @@ def nearest_neighbours(
     """
     check_count(k, len(vectors) - 1)
     points = read_vectors(vectors, metric)
-    distances, rows = _find(points, points, k + 1, metric)
-    return without_self(distances, rows, np.arange(len(vectors)))
+    copies = Copies.among(points)
+    points = copies.distinct(points)
+    distances, rows = copies.nearest_rows(*_find(points, points, k + 1), k + 1)
+    own = copies.vectors  # rows of the same vector have the same neighbours, themselves included
+    nearest, others = without_self(distances[own], rows[own], np.arange(len(own)))
+    return to_metric(nearest, metric), others
 
 
 def neighbours_of(
@@ -79,7 +83,11 @@ def neighbours_of(
             "embed both with the same encoder"
         )
     points = read_vectors(vectors, metric)
-    return _find(read_vectors(queries, metric, "queries"), points, k, metric)
+    copies = Copies.among(points)
+    points = copies.distinct(points)
+    found = _find(read_vectors(queries, metric, "queries"), points, k)
+    distances, rows = copies.nearest_rows(*found, k)
+    return to_metric(distances, metric), rows
 
 
 def check_count(k: int, n_others: int) -> None:
@@ -142,37 +150,79 @@ def without_self(
     return distances[kept].reshape(shape), rows[kept].reshape(shape)
 
 
-def _find(
-    queries: Tensor, vectors: Tensor, k: int, metric: Metric
-) -> tuple[np.ndarray, np.ndarray]:
-    """Filter, then refine, a block of queries at a time.
+@dataclass(frozen=True)
+class _Filter:
+    """Lower bounds on the squared distances to n vectors, n being padded to whole groups.
 
-    The rows of the lowest bounds are candidates, whose distances are computed. No other row is
-    nearer than the greatest of these bounds: if k candidates are, they are the answer. Queries for
-    which they are not, as among many near-duplicates, are tried again with more candidates.
+    Attributes:
+        centre: the mean `(d,)`. Products lose the digits that an offset takes up; distances do not
+            depend on one.
+        centred: vectors less the mean `(n, d)`.
+        norms: their shrunken norms `(n,)`, infinite where there is no vector.
+    """
+
+    centre: Tensor
+    centred: Tensor
+    norms: Tensor
+
+    @classmethod
+    def of(cls, vectors: Tensor) -> Self:
+        """Prepare the filter of `vectors` (n, d)."""
+        centre, padding = vectors.mean(dim=0), -len(vectors) % GROUP
+        centred = vectors.new_zeros(len(vectors) + padding, vectors.shape[1])
+        inner = torch.sub(vectors, centre, out=centred[: len(vectors)])
+        return cls(centre, centred, pad(_shrunken_norms(inner), (0, padding), value=torch.inf))
+
+    def bounds(self, points: Tensor, space: Tensor) -> tuple[Tensor, Tensor]:
+        """The bounds in two parts, to be added: `(b, n)`, and `(b, 1)` for each query.
+
+        Args:
+            points: queries `(b, d)`.
+            space: at least `(b, n)`, to work in: new memory for each block would cost time.
+        """
+        points = points - self.centre
+        products = torch.addmm(
+            self.norms, points, self.centred.T, alpha=-2, out=space[: len(points)]
+        )
+        return products, _shrunken_norms(points)[:, None]
+
+
+def _find(queries: Tensor, vectors: Tensor, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The nearest k of all vectors, or all if there are fewer: Euclidean distances and numbers.
+
+    The vectors of the lowest bounds are candidates, whose distances are computed. No other is
+    nearer than the greatest of these bounds: if k candidates are, they are the answer. Otherwise,
+    as among near-duplicates, a query is compared with all whose bounds do not exceed the k-th
+    distance so far.
 
     References:
         Seidl & Kriegel 1998, Optimal Multi-Step k-Nearest Neighbor Search.
     """
-    # Products lose the digits that an offset takes up; distances do not depend on one.
-    centre = vectors.mean(dim=0)
-    centred, padding = vectors - centre, -len(vectors) % GROUP
-    norms = pad(_shrunken_norms(centred), (0, padding), value=torch.inf)
-    centred = pad(centred, (0, 0, 0, padding))
-    distances, rows = torch.empty(len(queries), k), torch.empty(len(queries), k, dtype=torch.int64)
-    pending, count = torch.arange(len(queries)), min(k + SPARE, len(vectors))
-    while len(pending):
-        blocks = pending.split(max(1, BLOCK_SIZE // max(len(vectors), count * vectors.shape[1])))
-        products = torch.empty(len(blocks[0]), len(centred))
-        doubtful = []
-        for block in tqdm(blocks, desc="nearest neighbours", unit="block", delay=2, leave=False):
-            points = queries[block]
-            candidates, bounds = _filter(points - centre, centred, norms, count, products)
-            distances[block], rows[block] = _refine(points, vectors, candidates, k)
-            doubtful.append(block[distances[block, -1].square() >= bounds])
-        pending = torch.cat(doubtful) if count < len(vectors) else pending[:0]
-        count = min(GROWTH * count, len(vectors))
-    return to_metric(distances.numpy(), metric), rows.numpy()
+    k, count = min(k, len(vectors)), min(k + SPARE, len(vectors))
+    distances, found = torch.empty(len(queries), k), torch.empty(len(queries), k, dtype=torch.int64)
+    doubtful = torch.zeros(len(queries), dtype=torch.bool)
+    filtering = _Filter.of(vectors)
+    size = max(1, BLOCK_SIZE // max(len(vectors), count * vectors.shape[1]))
+    space = torch.empty(min(size, len(queries)), len(filtering.centred))
+    for block in _progress(torch.arange(len(queries)).split(size)):
+        points = queries[block]
+        products, norms = filtering.bounds(points, space)
+        lowest, candidates = _lowest(products, count)
+        distances[block], found[block] = _refine(points, vectors, candidates.sort().values, k)
+        possible = lowest[:, -1:] <= distances[block, -1:].square() - norms
+        doubtful[block] = possible[:, 0] & (count < len(vectors))
+    for block in _progress(doubtful.nonzero()[:, 0].split(size)):
+        products, norms = filtering.bounds(queries[block], space)
+        possible = products[:, : len(vectors)] <= distances[block, -1:].square() - norms
+        for query, mask in zip(block.split(1), possible, strict=True):
+            candidates = mask.nonzero().T
+            distances[query], found[query] = _refine(queries[query], vectors, candidates, k)
+    return distances.numpy(), found.numpy()
+
+
+def _progress(blocks: Sequence[Tensor]) -> Iterable[Tensor]:
+    """Blocks of queries, with a progress bar."""
+    return tqdm(blocks, desc="nearest neighbours", unit="block", delay=2, leave=False)
 
 
 def _shrunken_norms(vectors: Tensor) -> Tensor:
@@ -186,27 +236,7 @@ def _shrunken_norms(vectors: Tensor) -> Tensor:
         Higham 2002, Accuracy and Stability of Numerical Algorithms, section 3.1.
     """
     slack = (vectors.shape[1] + 8) * torch.finfo(torch.float32).eps  # eps is 2 u
-    return (1 - slack) * vectors.square().sum(dim=1)
-
-
-def _filter(
-    block: Tensor, centred: Tensor, norms: Tensor, count: int, products: Tensor
-) -> tuple[Tensor, Tensor]:
-    """The rows of the lowest bounds on the squared distance to each query.
-
-    Args:
-        block: centred queries `(b, d)`.
-        centred: vectors `(n, d)`, n being a multiple of the group size.
-        norms: their shrunken norms, infinite where there is none.
-        count: rows wanted, c.
-        products: at least `(b, n)`, to work in: new memory for each block would cost time.
-
-    Returns:
-        Row numbers `(b, c)`, in ascending order, and the greatest of their bounds, `(b,)`.
-    """
-    products = torch.addmm(norms, block, centred.T, alpha=-2, out=products[: len(block)])
-    lowest, rows = _lowest(products, count)
-    return rows.sort(dim=1).values, lowest[:, -1] + _shrunken_norms(block)
+    return (1 - slack) * torch.linalg.vector_norm(vectors, dim=1).square()
 
 
 def _lowest(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
@@ -224,9 +254,11 @@ def _lowest(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
     return lowest, columns
 
 
-def _refine(block: Tensor, vectors: Tensor, candidates: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Distances and rows of the k nearest of each query's candidates, equal ones in their order."""
-    points = vectors[candidates]
-    distances = torch.cdist(block[:, None], points, compute_mode=BY_DIFFERENCES).squeeze(1)
-    nearness, columns = stable_top_k(-distances, k)
+def _refine(points: Tensor, vectors: Tensor, candidates: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Distances and numbers of the k nearest of each query's candidates, equal ones in order."""
+    parts = candidates.split(max(1, BLOCK_SIZE // points.numel()), dim=1)
+    distances = [
+        torch.cdist(points[:, None], vectors[part], compute_mode=BY_DIFFERENCES) for part in parts
+    ]
+    nearness, columns = stable_top_k(-torch.cat(distances, dim=2).squeeze(1), k)
     return -nearness, candidates.gather(1, columns)

@@ -42,14 +42,15 @@ def summarise_margins(
     """Accuracy of each model on tested pairs: in all, weighted, by source, quintile and seed.
 
     Args:
-        tested: columns seed, prefix_id, src, weight, quintile, and the margins of each model; a
-            row for each pair and each seed whose test part it is in.
+        tested: columns seed, pair, prefix_id, src, weight, quintile, and the margins of each model;
+            a row for each pair and each seed whose test part it is in.
         models: names of the columns of margins.
         n_resamples: bootstrap samples behind each interval.
         seed: of the samples.
 
     Returns:
-        By model: accuracies with 95 % intervals, and statistics of the margins; JSON-ready.
+        By model: accuracies with 95 % intervals, whose ends are None where there is one prefix
+        only, and statistics of the margins; JSON-ready.
     """
     return {model: _summarise(tested, model, n_resamples, seed) for model in models}
 
@@ -119,11 +120,16 @@ def _summarise(tested: pd.DataFrame, model: str, n_resamples: int, seed: int) ->
 
 def _accuracy(
     tested: pd.DataFrame, model: str, weight: str | None, n_resamples: int, seed: int
-) -> dict[str, float]:
-    """The accuracy with its interval, and how many pairs it is of."""
+) -> dict[str, Any]:
+    """The accuracy with its interval, what it is of, and the mean margin."""
     weights = np.ones(len(tested)) if weight is None else tested[weight].to_numpy(np.float64)
     sums, totals = _cluster_sums(tested, weights * correctness(tested[model]), weights)
-    return {**_interval(sums, totals, n_resamples, seed), "n_pairs": _n_pairs(tested)}
+    return {
+        **_interval(sums, totals, n_resamples, seed),
+        "n_prefixes": len(sums),
+        "n_pairs": _n_pairs(tested),
+        "mean_margin": float(tested[model].mean()),
+    }
 
 
 def _cluster_sums(tested: pd.DataFrame, *values: np.ndarray) -> list[np.ndarray]:
@@ -134,16 +140,20 @@ def _cluster_sums(tested: pd.DataFrame, *values: np.ndarray) -> list[np.ndarray]
 
 def _interval(
     numerators: np.ndarray, denominators: np.ndarray, n_resamples: int, seed: int
-) -> dict[str, float]:
-    ends = ratio_interval(numerators, denominators, n_resamples, seed)
-    return dict(zip(("mean", "low", "high"), map(float, ends), strict=True))
+) -> dict[str, float | None]:
+    """Mean, low and high; resamples of a single cluster are all alike and tell no ends."""
+    mean, low, high = map(float, ratio_interval(numerators, denominators, n_resamples, seed))
+    if len(numerators) == 1:
+        return {"mean": mean, "low": None, "high": None}
+    return {"mean": mean, "low": low, "high": high}
 
 
-def _points(interval: Mapping[str, float] | None) -> str:
+def _points(interval: Mapping[str, float | None] | None) -> str:
     if interval is None:
         return "-"
-    mean, low, high = (100 * interval[end] for end in ("mean", "low", "high"))
-    return f"{mean:.1f} [{low:.1f}, {high:.1f}]"
+    ends = (interval[end] for end in ("mean", "low", "high"))
+    mean, low, high = ("-" if end is None else f"{100 * end:.1f}" for end in ends)
+    return f"{mean} [{low}, {high}]"
 
 
 def _n_pairs(tested: pd.DataFrame) -> int:

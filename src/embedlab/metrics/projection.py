@@ -13,9 +13,11 @@ def principal_plane(vectors: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndar
 
     Returns:
         Points `(n, 2)`, and the share of the variance along each axis `(2,)`; all zero if n or d
-        is 1.
+        is 1, or all vectors are the same.
     """
     if min(vectors.shape) < 2:
         return np.zeros((len(vectors), 2)), np.zeros(2)
     pca = PCA(n_components=2, svd_solver="randomized", random_state=seed)
-    return pca.fit_transform(vectors), pca.explained_variance_ratio_
+    with np.errstate(invalid="ignore"):  # 0 / 0 where all vectors are the same
+        points = pca.fit_transform(vectors)
+    return points, np.nan_to_num(pca.explained_variance_ratio_)

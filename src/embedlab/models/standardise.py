@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-# A constant component is left at zero and not blown up.
+# A component that deviates less is constant but for rounding, and is not blown up.
 SMALLEST_DEVIATION = 1e-6
 
 
@@ -28,7 +28,7 @@ class Standardise(nn.Module):
         """Take the statistics of `vectors` (n, d)."""
         deviation, mean = torch.std_mean(vectors, dim=0, correction=0)
         self.mean.copy_(mean)
-        self.deviation.copy_(deviation.clamp_min(SMALLEST_DEVIATION))
+        self.deviation.copy_(torch.where(deviation > SMALLEST_DEVIATION, deviation, 1.0))
 
     def forward(self, vectors: Tensor) -> Tensor:
         """Standardise."""

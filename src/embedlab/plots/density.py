@@ -1,6 +1,7 @@
 """Figures about density weights, and about rewards by density."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -37,17 +38,18 @@ def plot_density_map(points: np.ndarray, weights: np.ndarray, variance: np.ndarr
     return figure
 
 
-def plot_quintile_accuracy(accuracies: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Figure:
+def plot_quintile_accuracy(accuracies: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Figure:
     """Accuracy with its interval by density quintile, a line for each model.
 
     Args:
-        accuracies: by model, then quintile: mean, low and high.
+        accuracies: by model, then quintile: mean, low and high, None where an end is not known.
     """
     figure, axes = _figure(6, 3.8)
     n_models = len(accuracies)
     for i, (model, by_quintile) in enumerate(accuracies.items()):
         mean, low, high = np.array(
-            [[cell[end] for end in ("mean", "low", "high")] for cell in by_quintile.values()]
+            [[cell[end] for end in ("mean", "low", "high")] for cell in by_quintile.values()],
+            dtype=float,
         ).T
         # Beside each other, so that no interval hides another.
         places = np.array(list(by_quintile), dtype=float) + 0.12 * (i - (n_models - 1) / 2)

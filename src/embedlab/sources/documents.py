@@ -9,7 +9,7 @@ import pandas as pd
 from pydantic import Field, model_validator
 
 from embedlab.errors import InputError
-from embedlab.parameters import Parameters
+from embedlab.parameters import Parameters, Seed
 from embedlab.sources.bad_rows import BadRows, OnError
 from embedlab.sources.huggingface import HuggingFaceSource, open_rows
 from embedlab.sources.negatives import bm25_negatives, random_negatives
@@ -49,7 +49,7 @@ class DocumentPairsParameters(Parameters):
     keep_sentence: bool = False
     negatives: Literal["none", "random", "bm25"] = "random"
     split: tuple[float, float, float] = (0.8, 0.1, 0.1)
-    seed: int = Field(default=42, ge=0)
+    seed: Seed = 42
     on_error: OnError = "fail"
 
     @model_validator(mode="after")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import Field, StringConstraints, model_validator
 
 from embedlab.errors import InputError
-from embedlab.parameters import Parameters
+from embedlab.parameters import Parameters, Seed
 from embedlab.sources.near_neighbours import near_neighbours
 from embedlab.sources.prefixes import prefix_id
 from embedlab.sources.retrieval_set import RetrievalSet
@@ -65,7 +65,7 @@ class LibraryDocsParameters(Parameters):
     sample_size: int = Field(2400, ge=50, le=4000)
     validation_fraction: float = Field(0.1, gt=0, le=0.5)
     pairs_per_prefix: int = Field(3, ge=1, le=10)
-    seed: int = Field(0, ge=0)
+    seed: Seed = 0
 
     @model_validator(mode="after")
     def _test_libraries_are_held_out(self) -> Self:

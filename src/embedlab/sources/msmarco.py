@@ -9,7 +9,7 @@ import pandas as pd
 from pydantic import Field
 
 from embedlab.errors import InputError
-from embedlab.parameters import Parameters
+from embedlab.parameters import Parameters, Seed
 from embedlab.sources.bad_rows import BadRowError, BadRows, OnError
 from embedlab.sources.fields import checked_text, optional_text, required_text
 from embedlab.sources.huggingface import HuggingFaceSource, open_rows
@@ -40,7 +40,7 @@ class MsMarcoParameters(Parameters):
     validation_fraction: float = Field(default=0.05, ge=0, lt=1)
     split_ratio: float = Field(default=1.0, gt=0, le=1)
     max_samples: int | None = Field(default=None, ge=1)
-    seed: int = Field(default=42, ge=0)
+    seed: Seed = 42
     on_error: OnError = "fail"
 
 

@@ -33,7 +33,7 @@ class Checkpoint:
         if not self.path.is_file():
             return None
         content = read_tensors(self.path)
-        return content["state"] if content.get("fingerprint") == self.fingerprint else None
+        return content.get("state") if content.get("fingerprint") == self.fingerprint else None
 
     def save(self, state: dict[str, Any]) -> None:
         """Replace the file in one rename."""

@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from embedlab.errors import InputError
 from embedlab.parameters import Parameters
 from embedlab.training.checkpoints import Checkpoint
 
@@ -61,6 +62,9 @@ def train(
 
     Returns:
         Training loss, validation loss and seconds of each epoch.
+
+    Raises:
+        InputError: if the loss is not finite.
     """
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=parameters.learning_rate, weight_decay=parameters.weight_decay
@@ -77,6 +81,11 @@ def train(
                 model, optimizer, batch_loss, n_items, parameters.batch_size, [seed, len(history)]
             )
             validation = _validate(model, validation_loss)
+            if not np.isfinite([loss, validation]).all():
+                raise InputError(
+                    f"{name}: the loss is not finite in epoch {len(history) + 1}; "
+                    "lower learning_rate"
+                )
             elapsed = time.perf_counter() - start
             history.append({"loss": loss, "validation_loss": validation, "seconds": elapsed})
             if best_epoch(history) == len(history) - 1:

@@ -13,13 +13,15 @@ from torch import Tensor
 from embedlab.losses.bradley_terry import bradley_terry_loss
 from embedlab.metrics.density import WeightMode, loss_weights
 from embedlab.models.reward_head import RewardHead, RewardHeadParameters
-from embedlab.parameters import Parameters
+from embedlab.parameters import Parameters, Seed
 from embedlab.training.checkpoints import CheckpointFolder, run_fingerprint
 from embedlab.training.loop import History, TrainingParameters, train
-from embedlab.training.reward_pairs import BLOCK_SIZE, RewardPairs
+from embedlab.training.reward_pairs import RewardPairs
 from embedlab.training.splits import SPLITS, split_by_group
 
 VARIANTS = ("uniform", "density")
+# Training pairs, at most, whose answers the features are standardised by.
+STATISTICS_SIZE = 8192
 
 
 class RewardModelParameters(Parameters):
@@ -37,16 +39,16 @@ class RewardModelParameters(Parameters):
     head: RewardHeadParameters = RewardHeadParameters()
     training: TrainingParameters = TrainingParameters()
     weight_mode: WeightMode = "linear"
-    weight_cap: float | None = Field(5.0, gt=0)
+    weight_cap: float | None = Field(5.0, ge=1)
     split: tuple[float, float, float] = (0.7, 0.1, 0.2)
-    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    seeds: tuple[Seed, ...] = Field((0,), min_length=1)
 
     @model_validator(mode="after")
     def _values_make_sense(self) -> Self:
         if min(self.split) <= 0 or not np.isclose(sum(self.split), 1):
             raise ValueError(f"split must be three positive shares of sum 1 (got {self.split})")
-        if min(self.seeds) < 0 or len(set(self.seeds)) < len(self.seeds):
-            raise ValueError(f"seeds must be different and not negative (got {self.seeds})")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"seeds must be different (got {self.seeds})")
         return self
 
 
@@ -140,9 +142,10 @@ def _train_variant(
         losses = bradley_terry_loss(margins, torch.zeros_like(margins))
         return (validation_weights * losses).mean().item()
 
-    identity = {"variant": variant, "embeddings": fingerprint, "seed": trial.seed}
-    identity |= parameters.model_dump(mode="json", exclude={"seeds"})
-    arrays = (data.chosen, data.rejected, data.weights, trial.train, trial.validation)
+    identity = {"embeddings": fingerprint, "seed": trial.seed}
+    identity |= parameters.model_dump(mode="json", include={"head", "training"})
+    weighed = (weights.numpy(), validation_weights.numpy())
+    arrays = (data.chosen, data.rejected, trial.train, trial.validation, *weighed)
     name = f"{variant}-{trial.seed}"
     checkpoint = checkpoints.checkpoint(name, run_fingerprint(identity, *arrays))
     history = train(
@@ -163,6 +166,6 @@ def _new_head(data: RewardPairs, trial: Trial, parameters: RewardHeadParameters)
     with torch.random.fork_rng():
         torch.manual_seed(trial.seed)
         head = RewardHead(data.embeddings.shape[1], parameters).to(data.device)
-    sample = np.random.default_rng(trial.seed).permutation(trial.train)[:BLOCK_SIZE]
+    sample = np.random.default_rng(trial.seed).permutation(trial.train)[:STATISTICS_SIZE]
     head.fit_statistics(data.answers(sample))
     return head

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from embedlab.encoders.collection import prefix_texts, response_ids, response_texts
+from embedlab.encoders.collection import prefix_texts, response_ids
 from embedlab.errors import InputError
 from embedlab.metrics.approximate_neighbours import approximate_neighbours
 from embedlab.metrics.density import (
@@ -56,7 +56,7 @@ def weigh_prefixes(
     Raises:
         InputError: if there is no prefix, or the embeddings are of other prefixes.
     """
-    prefix_texts(prefixes).check_embeddings_of("prefixes", ids, metadata)
+    prefix_texts(prefixes).check_embeddings_of("prefixes", embeddings, ids, metadata)
     if not ids:
         raise InputError("prefixes: there is none to weigh; ingest preference pairs first")
     is_uniform = len(ids) <= parameters.k
@@ -72,6 +72,7 @@ def weigh_prefixes(
     description = describe_density(distances, weights) | {
         "k": parameters.k,
         "uniform": is_uniform,
+        **({"duplicates": None} if is_uniform else {}),
         "recall": recall,
         "metric": parameters.metric,
         "estimator": parameters.estimator,
@@ -102,19 +103,10 @@ def plot_density(
 
 
 def make_reward_pairs(
-    preference_pairs: pd.DataFrame,
-    embeddings: np.ndarray,
-    ids: list[str],
-    metadata: dict[str, Any],
-    weights: np.ndarray,
-    weight_ids: list[str],
+    preference_pairs: pd.DataFrame, weights: np.ndarray, weight_ids: list[str]
 ) -> pd.DataFrame:
-    """Pairs as rows of the responses' embeddings, with weight, quintile and baselines' margins."""
-    response_texts(preference_pairs).check_embeddings_of("responses", ids, metadata)
-    index = pd.Index(ids)
-    chosen, rejected = (
-        index.get_indexer(pd.Index(part)) for part in response_ids(preference_pairs)
-    )
+    """Pairs as ids of responses, with weight, quintile and how much longer the chosen one is."""
+    chosen, rejected = response_ids(preference_pairs)
     mapping = density_mapping(weight_ids, weights)
     quintiles = dict(zip(weight_ids, density_quintiles(weights).tolist(), strict=True))
     prefix_id = preference_pairs["prefix_id"]
@@ -124,11 +116,10 @@ def make_reward_pairs(
         {
             "prefix_id": prefix_id,
             "src": preference_pairs["src"],
-            "chosen_row": chosen,
-            "rejected_row": rejected,
+            "chosen_id": chosen,
+            "rejected_id": rejected,
             "weight": prefix_id.map(mapping),
             "quintile": prefix_id.map(quintiles),
-            "cosine": cosine_margins(embeddings, chosen, rejected),
             "longer": lengths[0] - lengths[1],
         }
     )
@@ -137,20 +128,29 @@ def make_reward_pairs(
 def fit_reward_models(
     pairs: pd.DataFrame,
     embeddings: np.ndarray,
+    ids: list[str],
     metadata: dict[str, Any],
     checkpoints: CheckpointFolder,
     parameters: DensityParameters,
 ) -> tuple[dict[str, Any], pd.DataFrame, dict[str, Any]]:
-    """Both reward models, their margins on the test pairs, and how training went."""
+    """Both reward models, the test pairs with all margins, and how training went.
+
+    Raises:
+        InputError: if a response has no embedding, or the pairs have too few prefixes to split by.
+    """
+    rows = _response_rows(pairs, embeddings, ids)
+    located = pairs.assign(**rows, cosine=cosine_margins(embeddings, *rows.values()))
     fingerprint = f"{metadata['fingerprint']} {metadata['texts_sha256']}"
-    return train_reward_models(pairs, embeddings, fingerprint, parameters.reward_model, checkpoints)
+    model, margins, history = train_reward_models(
+        located, embeddings, fingerprint, parameters.reward_model, checkpoints
+    )
+    return model, margins.join(located.drop(columns=list(rows)), on="pair"), history
 
 
 def evaluate_reward_models(
-    margins: pd.DataFrame, pairs: pd.DataFrame, parameters: DensityParameters
+    tested: pd.DataFrame, parameters: DensityParameters
 ) -> tuple[dict[str, Any], Figure]:
     """Accuracies of both models and the baselines, and what density weighting changed."""
-    tested = margins.join(pairs, on="pair")
     resampling = (parameters.n_resamples, parameters.seed)
     summaries = summarise_margins(tested, [*VARIANTS, *BASELINES], *resampling)
     rare = tested[tested["quintile"] == RARE_QUINTILE]
@@ -159,13 +159,13 @@ def evaluate_reward_models(
         "rare_quintile": compare_models(rare, "density", "uniform", *resampling),
     }
     metrics = {
-        "n_pairs": len(pairs),
-        "n_prefixes": int(pairs["prefix_id"].nunique()),
+        "n_pairs": int(tested["pair"].nunique()),
+        "n_prefixes": int(tested["prefix_id"].nunique()),
         "seeds": list(parameters.reward_model.seeds),
         "models": summaries,
         "density_against_uniform": density_against_uniform,
     }
-    _say(metrics, pairs["src"].unique())
+    _say(metrics, tested["src"].unique())
     quintiles = {model: summary["by_quintile"] for model, summary in summaries.items()}
     return metrics, plot_quintile_accuracy(quintiles)
 
@@ -197,9 +197,28 @@ def _say(metrics: dict[str, Any], sources: np.ndarray) -> None:
         logger.info(
             "Density weighting on the rare quintile: %+.1f points [%.1f, %.1f], p = %.3f, "
             "%d prefixes",
-            *(100 * rare[end] for end in ("mean", "low", "high")),
+            *(np.nan if rare[end] is None else 100 * rare[end] for end in ("mean", "low", "high")),
             *(rare[key] for key in ("p_value", "n_prefixes")),
         )
+
+
+def _response_rows(
+    pairs: pd.DataFrame, embeddings: np.ndarray, ids: list[str]
+) -> dict[str, np.ndarray]:
+    """The rows of the embeddings that the chosen and the rejected responses have."""
+    index = pd.Index(ids)
+    rows = {
+        f"{part}_row": index.get_indexer(pd.Index(pairs[f"{part}_id"]))
+        for part in ("chosen", "rejected")
+    }
+    n_absent = sum(int((row < 0).sum()) for row in rows.values())
+    if n_absent or len(embeddings) != len(ids):
+        raise InputError(
+            f"responses.embeddings: {len(embeddings)} rows for {len(ids)} ids, and {n_absent} "
+            "responses of reward_pairs are not there; run "
+            "`kedro run --pipelines=embedding_cache,density` again"
+        )
+    return rows
 
 
 def _check_weighed(prefix_ids: pd.Series, mapping: dict[str, float]) -> None:

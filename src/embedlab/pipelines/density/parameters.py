@@ -4,7 +4,7 @@ from pydantic import Field
 
 from embedlab.metrics.density import Estimator
 from embedlab.metrics.neighbours import Metric
-from embedlab.parameters import Parameters
+from embedlab.parameters import Parameters, Seed
 from embedlab.training.reward_model import RewardModelParameters
 
 
@@ -19,7 +19,7 @@ class SampleParameters(Parameters):
 
     n_samples: int = Field(1000, ge=1)
     replacement: bool = True
-    seed: int = Field(0, ge=0)
+    seed: Seed = 0
 
 
 class DensityParameters(Parameters):
@@ -50,4 +50,4 @@ class DensityParameters(Parameters):
     sample: SampleParameters = SampleParameters()
     reward_model: RewardModelParameters = RewardModelParameters()
     n_resamples: int = Field(1000, ge=1)
-    seed: int = Field(0, ge=0)
+    seed: Seed = 0

@@ -25,8 +25,8 @@ def create_pipeline(encoder: str) -> Pipeline:
     {encoder}.prefixes ── weigh_prefixes ── density_weights, density_ids, density_metadata
     density_weights ─┬─ draw_sample ─ density_sample
                      ├─ plot_density ─ density_weights_plot, density_map_plot
-    preference_pairs ┴─ make_reward_pairs ─ reward_pairs ─ fit_reward_models ─ reward_model
-    {encoder}.responses ─┘                                 └─ evaluate_reward_models ─ metrics
+    preference_pairs ┴─ make_reward_pairs ─ reward_pairs ─┬─ fit_reward_models ─ reward_model
+    {encoder}.responses ──────────────────────────────────┘   └─ evaluate_reward_models ─ metrics
     ```
     """
     prefixes, responses = (
@@ -51,19 +51,19 @@ def create_pipeline(encoder: str) -> Pipeline:
             ),
             Node(
                 make_reward_pairs,
-                ["preference_pairs", *responses, *WEIGHTS],
+                ["preference_pairs", *WEIGHTS],
                 "reward_pairs",
                 name="make_reward_pairs",
             ),
             Node(
                 fit_reward_models,
-                ["reward_pairs", responses[0], responses[2], "reward_checkpoints", PARAMETERS],
+                ["reward_pairs", *responses, "reward_checkpoints", PARAMETERS],
                 trained,
                 name="fit_reward_models",
             ),
             Node(
                 evaluate_reward_models,
-                ["reward_model_margins", "reward_pairs", PARAMETERS],
+                ["reward_model_margins", PARAMETERS],
                 ["reward_model_metrics", "reward_quintile_plot"],
                 name="evaluate_reward_models",
             ),

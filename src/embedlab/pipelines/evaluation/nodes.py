@@ -52,8 +52,12 @@ def embedding_search(encoder: str, name: str) -> Callable[..., pd.DataFrame]:
         parameters: EvaluationParameters,
     ) -> pd.DataFrame:
         queries, documents = query_texts(retrieval_set), document_texts(retrieval_set)
-        queries.check_embeddings_of(f"{encoder}.{name}_queries", query_ids, query_metadata)
-        documents.check_embeddings_of(f"{encoder}.{name}_corpus", corpus_ids, corpus_metadata)
+        queries.check_embeddings_of(
+            f"{encoder}.{name}_queries", query_embeddings, query_ids, query_metadata
+        )
+        documents.check_embeddings_of(
+            f"{encoder}.{name}_corpus", corpus_embeddings, corpus_ids, corpus_metadata
+        )
         run = exact_search(
             query_embeddings,
             corpus_embeddings,

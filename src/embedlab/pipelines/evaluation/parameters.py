@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from embedlab.metrics.bm25 import Bm25Parameters
 from embedlab.metrics.retrieval import metric_names
 from embedlab.metrics.search import Similarity
-from embedlab.parameters import Parameters
+from embedlab.parameters import Parameters, Seed
 
 Rank = Annotated[int, Field(ge=1)]
 
@@ -34,7 +34,7 @@ class EvaluationParameters(Parameters):
     similarity: dict[str, Similarity] = Field(default_factory=dict)
     bm25: Bm25Parameters = Bm25Parameters()
     n_resamples: int = Field(1000, ge=1)
-    seed: int = Field(0, ge=0)
+    seed: Seed = 0
     trec_runs: bool = False
 
     @model_validator(mode="after")
