@@ -453,6 +453,17 @@ CASES = {
     ),
     "seed is too great": (density(seed=2**32), DENSITY, r"density\.seed: .* less than 4294967296"),
     "exponent is infinite": (density(exponent=float("inf")), DENSITY, r"exponent: .*finite"),
+    "prefixes are not embedded": (
+        change_file("04_feature/hashing/prefixes/embeddings.npy", Path.unlink),
+        DENSITY,
+        r"hashing\.prefixes\.embeddings: \S+embeddings\.npy is not there; make it with "
+        r"`kedro run --to-outputs=hashing\.prefixes\.embeddings`",
+    ),
+    "density's encoder embeds nothing": (
+        density(encoder="minilm"),
+        DENSITY,
+        r"density\.encoder is minilm, whose vectors are not made; name it in embedding_cache",
+    ),
     "prefix has no weight": (
         change_file(
             "04_feature/density/density_ids.json",

@@ -46,7 +46,7 @@ def test_the_page_shows_the_pipelines_nodes(built_page, tmp_path):
         timeout=120,
         check=False,
     ).stdout
-    for name in ("ingest_library_docs", "problem_solutions", "evaluation_metrics"):
+    for name in ("ingest_library_docs", "problem_solutions", "fit_reward_models", "density_weights"):
         assert f">{name}</text>" in page
 
 
@@ -60,3 +60,6 @@ def test_reports_and_tables_are_previewed(built_page, finished_project):
     assert kinds["evaluation_metrics"] == "JSONPreview"
     assert kinds["evaluation_plot"] == "ImagePreview"
     assert kinds["prefixes"] == "TablePreview"
+    assert kinds["reward_model_metrics"] == "JSONPreview"
+    for name in ("density_weights_plot", "density_map_plot", "reward_quintile_plot"):
+        assert kinds[name] == "ImagePreview"

@@ -31,6 +31,12 @@ def one_line(error: BaseException) -> str | None:
     for cause in _chain(error):
         if isinstance(cause, InputError):
             return str(cause)
+        if isinstance(cause, FileNotFoundError) and isinstance(error, DatasetError):
+            entry = str(error).partition(":")[0]
+            return (
+                f"{entry}: {cause.filename} is not there; "
+                f"make it with `kedro run --to-outputs={entry}`"
+            )
     if isinstance(error, DatasetError | OSError) or _raised_by_kedro(error):
         return " ".join(str(error).split())
     return None

@@ -39,6 +39,11 @@ class ProjectParameters(Parameters):
         if unknown := sorted(used - set(self.encoders)):
             known = ", ".join(self.encoders)
             raise ValueError(f"encoder {', '.join(unknown)} is not defined; there are {known}")
+        if self.density_encoder() not in cache.encoders:
+            raise ValueError(
+                f"density.encoder is {self.density.encoder}, whose vectors are not made; "
+                "name it in embedding_cache.encoders too"
+            )
         return self
 
     def density_encoder(self) -> str:

@@ -100,6 +100,7 @@ def train(
             )
             bar.update()
             bar.set_postfix(loss=f"{loss:.4f}", validation=f"{validation:.4f}")
+        bar.total = len(history)  # early stopping is an end, too
     model.load_state_dict(best)
     model.eval()
     return history
