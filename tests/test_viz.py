@@ -46,7 +46,7 @@ def test_the_page_shows_the_pipelines_nodes(built_page, tmp_path):
         timeout=120,
         check=False,
     ).stdout
-    for name in ("ingest_library_docs", "problem_solutions", "fit_reward_models", "density_weights"):
+    for name in ("ingest_library_docs", "problem_solutions", "fit_reward_models"):
         assert f">{name}</text>" in page
 
 
