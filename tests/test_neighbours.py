@@ -2,8 +2,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.spatial.distance import cdist
 from sklearn.neighbors import NearestNeighbors
 
 from embedlab.errors import InputError
@@ -26,11 +28,33 @@ def peer(vectors: np.ndarray, k: int, metric: Metric) -> tuple[np.ndarray, np.nd
 
 def all_pairs(vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """By every Euclidean distance, and a full stable sort."""
-    exact = vectors.astype(np.float64)
-    distances = np.linalg.norm(exact[:, None] - exact[None], axis=2)
+    distances = cdist(vectors.astype(np.float64), vectors.astype(np.float64))
     np.fill_diagonal(distances, np.inf)
     rows = np.argsort(distances, axis=1, kind="stable")[:, :k]
     return np.take_along_axis(distances, rows, axis=1), rows
+
+
+def crowded(n_rows: int, n_crowd: int, dimension: int, spread: float = 0) -> np.ndarray:
+    """Normal vectors, of which some rows are near-duplicates, or copies if there is no spread."""
+    vectors = normal(n_rows, dimension)
+    rows = np.random.default_rng(7).permutation(n_rows)[:n_crowd]
+    vectors[rows] = vectors[rows[0]] * (1 + spread * normal(n_crowd, dimension, seed=8))
+    return vectors
+
+
+@pytest.fixture
+def compared(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """The sizes of what is read, and of the distances computed, each time that any are."""
+    sizes = []
+
+    def count(points: torch.Tensor, vectors: torch.Tensor, **options: str) -> torch.Tensor:
+        distances = original(points, vectors, **options)
+        sizes.append((vectors.numel(), distances.numel()))
+        return distances
+
+    original = torch.cdist
+    monkeypatch.setattr(torch, "cdist", count)
+    return sizes
 
 
 def hard_vectors() -> dict[str, np.ndarray]:
@@ -112,6 +136,63 @@ def test_more_copies_than_neighbours_leave_oneself_out() -> None:
     assert not distances.any()
     np.testing.assert_array_equal(rows[:4], [[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]])
     np.testing.assert_array_equal(rows[4:], np.tile([0, 1, 2], (36, 1)))
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_many_copies_cost_no_more_than_distinct_rows(
+    metric: Metric, compared: list[tuple[int, int]]
+) -> None:
+    vectors = crowded(2600, 2200, 24)
+    distances, rows = nearest_neighbours(vectors, 10, metric)
+    assert sum(n_distances for _, n_distances in compared) <= 2600 * (10 + 1 + neighbours.SPARE)
+    np.testing.assert_allclose(distances, peer(vectors, 10, metric)[0], atol=1e-6, rtol=2e-6)
+    if metric == "euclidean":
+        np.testing.assert_array_equal(rows, all_pairs(vectors, 10)[1])
+
+
+def test_many_copies_near_a_query_are_taken_by_row(compared: list[tuple[int, int]]) -> None:
+    vectors = crowded(2600, 2200, 24)
+    copies = np.flatnonzero((vectors == np.median(vectors, axis=0)).all(axis=1))
+    queries = vectors[copies[0]] + np.float32(0.1) * normal(300, 24, seed=9)
+    distances, rows = neighbours_of(queries, vectors, 10)
+    assert sum(n_distances for _, n_distances in compared) <= 300 * (10 + neighbours.SPARE)
+    assert len(copies) == 2200
+    np.testing.assert_array_equal(rows, np.tile(copies[:10], (300, 1)))
+    expected = np.linalg.norm(queries - vectors[copies[0]], axis=1)
+    np.testing.assert_allclose(distances, np.tile(expected[:, None], 10), rtol=1e-6)
+
+
+@pytest.mark.parametrize("n_crowd", [300, 1300])
+@pytest.mark.parametrize("spread", [1e-7, 1e-4])
+def test_near_duplicates_are_exact_in_blocks_of_the_promised_size(
+    n_crowd: int,
+    spread: float,
+    compared: list[tuple[int, int]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(neighbours, "BLOCK_SIZE", 2**16)
+    vectors = crowded(1500, n_crowd, 48, spread)
+    distances, _ = nearest_neighbours(vectors, 10)
+    assert max(max(sizes) for sizes in compared) <= 2**16
+    np.testing.assert_allclose(distances, all_pairs(vectors, 10)[0], atol=1e-6, rtol=1e-5)
+
+
+def test_near_duplicates_are_told_apart_without_all_their_distances(
+    compared: list[tuple[int, int]],
+) -> None:
+    vectors = crowded(3000, 1000, 48, 1e-6)
+    distances, rows = nearest_neighbours(vectors, 10)
+    assert sum(n_distances for _, n_distances in compared) <= 1000 * 1000
+    expected, expected_rows = all_pairs(vectors, 10)
+    np.testing.assert_allclose(distances, expected, atol=1e-9, rtol=1e-5)
+    assert (rows == expected_rows).mean() > 0.99  # but for distances equal in float32
+
+
+def test_zeros_of_either_sign_are_the_same() -> None:
+    vectors = np.tile(np.array([[0, 1], [-0.0, 1]], dtype=np.float32), (30, 1))
+    distances, rows = nearest_neighbours(vectors, 3)
+    assert not distances.any()
+    np.testing.assert_array_equal(rows[4:], np.tile([0, 1, 2], (56, 1)))
 
 
 @pytest.mark.parametrize("metric", METRICS)

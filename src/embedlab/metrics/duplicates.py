@@ -46,26 +46,27 @@ class Copies:
             return vectors
         return vectors[self.rows[self._starts()]]
 
-    def nearest_rows(
-        self, distances: np.ndarray, found: np.ndarray, k: int
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def nearest_rows(self, nearest: Tensor, found: Tensor, k: int) -> tuple[np.ndarray, np.ndarray]:
         """The k nearest rows by the nearest distinct vectors, equally near ones by row number.
 
         A row among the k nearest is of one of the k nearest vectors, because each of the vectors
         before its own has a row before it.
 
         Args:
-            distances: `(q, c)`, to the nearest vectors, c being k, or u if that is less.
+            nearest: distances `(q, c)` of the nearest vectors, c being k, or u if that is less.
             found: `(q, c)`, their numbers, the nearest first, equally near ones in order.
             k: rows wanted, from 1 to n.
 
         Returns:
             Distances and row numbers, both `(q, k)`.
         """
-        counts = self.counts[found]
+        distances, numbers = nearest.numpy(), found.numpy()
+        if len(self.counts) == len(self.rows):
+            return distances, numbers
+        counts = self.counts[numbers]
         taken = np.clip(k - _count_nearer(distances, counts), 0, counts)
         flat, totals = taken.ravel(), taken.sum(axis=1)
-        shifts = self._starts()[found].ravel() - (flat.cumsum() - flat)
+        shifts = self._starts()[numbers].ravel() - (flat.cumsum() - flat)
         rows = self.rows[np.repeat(shifts, flat) + np.arange(flat.sum())]
         spread = np.repeat(distances.ravel(), flat)
         order = np.lexsort((rows, spread, np.repeat(np.arange(len(found)), totals)))

@@ -1,6 +1,6 @@
 """Exact k nearest neighbours: filtered by matrix products, ranked by the distances themselves."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, Self
 
@@ -22,6 +22,9 @@ BLOCK_SIZE = 2**24
 # Candidates beyond those wanted, so that the last one wanted is seldom in doubt.
 SPARE = 8
 
+# Candidates of the second attempt over those of the first.
+GROWTH = 8
+
 # Values of which the lowest is found before any is ranked.
 GROUP = 32
 
@@ -37,8 +40,8 @@ def nearest_neighbours(
     A row is not its own neighbour; an exact duplicate of it is one, at distance 0.
 
     Args:
-        vectors: `(n, d)`, read into memory; twice their size in float32 is held, and blocks of
-            64 MiB, never `(n, n)`.
+        vectors: `(n, d)`, read into memory; twice their size in float32 is held, and a few blocks
+            of 64 MiB, never `(n, n)`.
         k: neighbours of each row.
         metric: Euclidean distance, or 1 - cosine.
 
@@ -52,8 +55,9 @@ def nearest_neighbours(
     points = read_vectors(vectors, metric)
     copies = Copies.among(points)
     points = copies.distinct(points)
-    distances, rows = copies.nearest_rows(*_find(points, points, k + 1), k + 1)
-    own = copies.vectors  # rows of the same vector have the same neighbours, themselves included
+    found = _find(points, points, k + 1)
+    distances, rows = copies.nearest_rows(*found, k + 1)
+    own = copies.vectors  # rows of one vector have the same neighbours, themselves included
     nearest, others = without_self(distances[own], rows[own], np.arange(len(own)))
     return to_metric(nearest, metric), others
 
@@ -150,79 +154,117 @@ def without_self(
     return distances[kept].reshape(shape), rows[kept].reshape(shape)
 
 
+def _find(queries: Tensor, vectors: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Euclidean distances and numbers `(q, min(k, n))` of the nearest vectors, ties by number."""
+    search = _Search.among(queries, vectors, min(k, len(vectors)))
+    pending = torch.arange(len(queries))
+    for count in (k + SPARE, GROWTH * (k + SPARE)):
+        pending = search.attempt(pending, min(count, len(vectors)))
+    search.settle(pending)
+    return search.distances, search.found
+
+
 @dataclass(frozen=True)
-class _Filter:
-    """Lower bounds on the squared distances to n vectors, n being padded to whole groups.
+class _Search:
+    """Filter by lower bounds on squared distances, then refine: compute the distances themselves.
 
     Attributes:
-        centre: the mean `(d,)`. Products lose the digits that an offset takes up; distances do not
-            depend on one.
-        centred: vectors less the mean `(n, d)`.
-        norms: their shrunken norms `(n,)`, infinite where there is no vector.
-    """
-
-    centre: Tensor
-    centred: Tensor
-    norms: Tensor
-
-    @classmethod
-    def of(cls, vectors: Tensor) -> Self:
-        """Prepare the filter of `vectors` (n, d)."""
-        centre, padding = vectors.mean(dim=0), -len(vectors) % GROUP
-        centred = vectors.new_zeros(len(vectors) + padding, vectors.shape[1])
-        inner = torch.sub(vectors, centre, out=centred[: len(vectors)])
-        return cls(centre, centred, pad(_shrunken_norms(inner), (0, padding), value=torch.inf))
-
-    def bounds(self, points: Tensor, space: Tensor) -> tuple[Tensor, Tensor]:
-        """The bounds in two parts, to be added: `(b, n)`, and `(b, 1)` for each query.
-
-        Args:
-            points: queries `(b, d)`.
-            space: at least `(b, n)`, to work in: new memory for each block would cost time.
-        """
-        points = points - self.centre
-        products = torch.addmm(
-            self.norms, points, self.centred.T, alpha=-2, out=space[: len(points)]
-        )
-        return products, _shrunken_norms(points)[:, None]
-
-
-def _find(queries: Tensor, vectors: Tensor, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """The nearest k of all vectors, or all if there are fewer: Euclidean distances and numbers.
-
-    The vectors of the lowest bounds are candidates, whose distances are computed. No other is
-    nearer than the greatest of these bounds: if k candidates are, they are the answer. Otherwise,
-    as among near-duplicates, a query is compared with all whose bounds do not exceed the k-th
-    distance so far.
+        queries: `(q, d)`.
+        vectors: `(n, d)`.
+        centre: the mean vector `(d,)`. Products lose the digits that an offset takes up; distances
+            do not depend on one.
+        centred: vectors less the mean, padded to whole groups.
+        norms: their shrunken norms, infinite where there is no vector.
+        distances: to the nearest so far, `(q, k)`, the nearest first.
+        found: the numbers of these, `(q, k)`.
 
     References:
         Seidl & Kriegel 1998, Optimal Multi-Step k-Nearest Neighbor Search.
     """
-    k, count = min(k, len(vectors)), min(k + SPARE, len(vectors))
-    distances, found = torch.empty(len(queries), k), torch.empty(len(queries), k, dtype=torch.int64)
-    doubtful = torch.zeros(len(queries), dtype=torch.bool)
-    filtering = _Filter.of(vectors)
-    size = max(1, BLOCK_SIZE // max(len(vectors), count * vectors.shape[1]))
-    space = torch.empty(min(size, len(queries)), len(filtering.centred))
-    for block in _progress(torch.arange(len(queries)).split(size)):
-        points = queries[block]
-        products, norms = filtering.bounds(points, space)
-        lowest, candidates = _lowest(products, count)
-        distances[block], found[block] = _refine(points, vectors, candidates.sort().values, k)
-        possible = lowest[:, -1:] <= distances[block, -1:].square() - norms
-        doubtful[block] = possible[:, 0] & (count < len(vectors))
-    for block in _progress(doubtful.nonzero()[:, 0].split(size)):
-        products, norms = filtering.bounds(queries[block], space)
-        possible = products[:, : len(vectors)] <= distances[block, -1:].square() - norms
-        for query, mask in zip(block.split(1), possible, strict=True):
-            candidates = mask.nonzero().T
-            distances[query], found[query] = _refine(queries[query], vectors, candidates, k)
-    return distances.numpy(), found.numpy()
 
+    queries: Tensor
+    vectors: Tensor
+    centre: Tensor
+    centred: Tensor
+    norms: Tensor
+    distances: Tensor
+    found: Tensor
 
-def _progress(blocks: Sequence[Tensor]) -> Iterable[Tensor]:
-    """Blocks of queries, with a progress bar."""
-    return tqdm(blocks, desc="nearest neighbours", unit="block", delay=2, leave=False)
+    @classmethod
+    def among(cls, queries: Tensor, vectors: Tensor, k: int) -> Self:
+        """Prepare to search for the nearest k of the vectors."""
+        n_vectors, padding = len(vectors), -len(vectors) % GROUP
+        centre, centred = vectors.mean(dim=0), torch.zeros(n_vectors + padding, vectors.shape[1])
+        torch.sub(vectors, centre, out=centred[:n_vectors])
+        norms = pad(_shrunken_norms(centred[:n_vectors]), (0, padding), value=torch.inf)
+        distances = torch.empty(len(queries), k)
+        found = torch.empty(len(queries), k, dtype=torch.int64)
+        return cls(queries, vectors, centre, centred, norms, distances, found)
+
+    def attempt(self, pending: Tensor, count: int) -> Tensor:
+        """Refine the vectors of the lowest bounds, and return the queries still in doubt.
+
+        No other vector is nearer than the greatest of these bounds: if k of those refined are, they
+        are the answer.
+        """
+        doubtful = [pending[:0]]
+        for block, bounds in self._filter(pending, BLOCK_SIZE // (count * len(self.centre))):
+            lowest, candidates = _lowest(bounds, count)
+            candidates = candidates.sort(dim=1).values
+            points = self.queries[block][:, None]
+            distances = torch.cdist(points, self.vectors[candidates], compute_mode=BY_DIFFERENCES)
+            self._keep(block, distances.squeeze(1), candidates)
+            doubtful.append(block[lowest[:, -1] <= self._limits(block)])
+        return torch.cat(doubtful) if count < len(self.vectors) else pending[:0]
+
+    def settle(self, pending: Tensor) -> None:
+        """Search among all vectors that may be as near as those found, near-duplicates mostly.
+
+        A block is of queries that follow one another along a line, as near-duplicates do: it has
+        few such vectors, and a search among these alone, centred on them, tells them apart. Where
+        it has many, their distances are computed.
+        """
+        order = (self.queries @ self.centre)[pending].argsort()
+        for block, bounds in self._filter(pending[order], len(self.vectors) // GROWTH):
+            possible = (bounds <= self._limits(block)[:, None]).any(dim=0)
+            possible[self.found[block]] = True
+            nearby, points = possible[: len(self.vectors)].nonzero()[:, 0], self.queries[block]
+            if len(nearby) * len(self.centre) <= min(BLOCK_SIZE, self.vectors.numel() // 2):
+                distances, places = _find(points, self.vectors[nearby], self.found.shape[1])
+                self.distances[block], self.found[block] = distances, nearby[places]
+            else:
+                self._keep(block, self._differ(points, nearby), nearby.expand(len(block), -1))
+
+    def _filter(self, pending: Tensor, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Blocks of at most `size` queries, and their bounds less their norms, `(b, n)`.
+
+        Bounds are overwritten by the next: new memory for each block would cost time.
+        """
+        size = max(1, min(size, BLOCK_SIZE // len(self.centred)))
+        space = torch.empty(min(size, len(pending)), len(self.centred))
+        starts = range(0, len(pending), size)
+        for start in tqdm(starts, desc="nearest neighbours", unit="block", delay=2, leave=False):
+            block = pending[start : start + size]
+            points, out = self.queries[block] - self.centre, space[: len(block)]
+            yield block, torch.addmm(self.norms, points, self.centred.T, alpha=-2, out=out)
+
+    def _limits(self, block: Tensor) -> Tensor:
+        """The squared distances `(b,)` of the k-th found, less the norms of the queries."""
+        norms = _shrunken_norms(self.queries[block] - self.centre)
+        return self.distances[block, -1].square() - norms
+
+    def _differ(self, points: Tensor, numbers: Tensor) -> Tensor:
+        """Distances `(b, c)` of points to vectors, of which a block at a time is read."""
+        parts = (
+            self.vectors[part] for part in numbers.split(max(1, BLOCK_SIZE // len(self.centre)))
+        )
+        distances = [torch.cdist(points, part, compute_mode=BY_DIFFERENCES) for part in parts]
+        return torch.cat(distances, dim=1)
+
+    def _keep(self, block: Tensor, distances: Tensor, numbers: Tensor) -> None:
+        """Keep the nearest of the vectors of these numbers `(b, c)`, ties in their order."""
+        nearness, columns = stable_top_k(-distances, self.found.shape[1])
+        self.distances[block], self.found[block] = -nearness, numbers.gather(1, columns)
 
 
 def _shrunken_norms(vectors: Tensor) -> Tensor:
@@ -252,13 +294,3 @@ def _lowest(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
     lowest, places = members.topk(count, largest=False)
     columns = places // n_searched * groups.shape[2] + searched.gather(1, places % n_searched)
     return lowest, columns
-
-
-def _refine(points: Tensor, vectors: Tensor, candidates: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Distances and numbers of the k nearest of each query's candidates, equal ones in order."""
-    parts = candidates.split(max(1, BLOCK_SIZE // points.numel()), dim=1)
-    distances = [
-        torch.cdist(points[:, None], vectors[part], compute_mode=BY_DIFFERENCES) for part in parts
-    ]
-    nearness, columns = stable_top_k(-torch.cat(distances, dim=2).squeeze(1), k)
-    return -nearness, candidates.gather(1, columns)
