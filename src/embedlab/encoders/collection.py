@@ -69,14 +69,14 @@ class TextCollection:
         Raises:
             InputError: if they are of other texts, or not as many as there are ids.
         """
-        if len(embeddings) != len(ids):
-            raise InputError(
-                f"{entry}.embeddings: {len(embeddings)} rows for {len(ids)} ids; "
-                "run `kedro run --pipelines=embedding_cache` again"
-            )
         if ids != self.ids or metadata.get("texts_sha256") != self.digest:
             raise InputError(
                 f"{entry}.embeddings are not those of the present texts; "
+                "run `kedro run --pipelines=embedding_cache` again"
+            )
+        if len(embeddings) != len(ids):
+            raise InputError(
+                f"{entry}.embeddings: {len(embeddings)} rows for {len(ids)} ids; "
                 "run `kedro run --pipelines=embedding_cache` again"
             )
 
