@@ -37,60 +37,59 @@ VARIANTS = {
 NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 
 
-@pytest.fixture(params=["base/default", "base/files", "test/default"])
-def context(request):
+@pytest.fixture(params=["base/default", "base/files", "test/default", "three_encoders/default"])
+def catalog(request):
     env, variant = request.param.split("/")
     bootstrap_project(ROOT)
     with KedroSession.create(
         ROOT, env=None if env == "base" else env, runtime_params=VARIANTS[variant]
     ) as session:
-        yield session.load_context()
+        yield session.load_context().catalog
 
 
-def datasets_of(context):
+def dataset_names():
     """Every data set of every pipeline, parameters apart, with its catalog configuration."""
     names = {name for pipeline in pipelines.values() for name in pipeline.datasets()}
     return sorted(name for name in names if not name.startswith("params:"))
 
 
-def configuration_of(context, name):
-    catalog = context.catalog
+def configuration_of(catalog, name):
     pattern = name if name in catalog.config_resolver.config else None
     pattern = pattern or catalog.config_resolver.match_dataset_pattern(name)
     return pattern, catalog.config_resolver.resolve_pattern(name)
 
 
-def test_only_the_eight_pipelines_are_registered(context):
+def test_only_the_eight_pipelines_are_registered(catalog):
     assert set(pipelines) - {"__default__"} <= PIPELINES
     assert set(pipelines["__default__"].nodes) == {
         node for name in set(pipelines) - {"__default__"} for node in pipelines[name].nodes
     }
 
 
-def test_every_dataset_is_in_the_catalog(context):
-    for name in datasets_of(context):
-        pattern, _ = configuration_of(context, name)
+def test_every_dataset_is_in_the_catalog(catalog):
+    for name in dataset_names():
+        pattern, _ = configuration_of(catalog, name)
         assert pattern is not None, f"{name} would be an accidental MemoryDataset"
 
 
-def test_names_follow_the_convention(context):
-    for name in datasets_of(context):
+def test_names_follow_the_convention(catalog):
+    for name in dataset_names():
         assert NAME.fullmatch(name), name
 
 
-def test_every_artifact_has_a_layer_that_its_folder_agrees_with(context):
-    for name in datasets_of(context):
-        _, config = configuration_of(context, name)
+def test_every_artifact_has_a_layer_that_its_folder_agrees_with(catalog):
+    for name in dataset_names():
+        _, config = configuration_of(catalog, name)
         layer = config["metadata"]["kedro-viz"]["layer"]
         if "filepath" in config:
             assert re.search(rf"data/0\d_{layer}/", config["filepath"]), name
 
 
-def test_metrics_and_plots_have_previews(context):
-    for name in datasets_of(context):
-        path = configuration_of(context, name)[1].get("filepath", "")
-        if "08_reporting" in path and not path.endswith(".trec"):
-            assert hasattr(context.catalog[name], "preview"), name
+def test_metrics_and_plots_have_previews(catalog):
+    for name in dataset_names():
+        path = configuration_of(catalog, name)[1].get("filepath", "")
+        if "08_reporting" in path and not path.endswith((".trec", ".tex")):
+            assert hasattr(catalog[name], "preview"), name
 
 
 def test_every_catalog_entry_is_used():
@@ -98,9 +97,9 @@ def test_every_catalog_entry_is_used():
     bootstrap_project(ROOT)
     for variant in VARIANTS.values():
         with KedroSession.create(ROOT, runtime_params=variant) as session:
-            context = session.load_context()
-            used |= {configuration_of(context, name)[0] for name in datasets_of(context)}
-            resolver = context.catalog.config_resolver
+            catalog = session.load_context().catalog
+            used |= {configuration_of(catalog, name)[0] for name in dataset_names()}
+            resolver = catalog.config_resolver
             entries |= {*resolver.config, *resolver.list_patterns()}
     # Kedro's own pattern for what the catalog does not name.
     assert entries - used == {"{default}"}

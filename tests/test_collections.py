@@ -6,9 +6,10 @@ from hypothesis import strategies as st
 
 from embedlab.encoders.collection import (
     TextCollection,
+    concatenated_pair_texts,
     document_texts,
+    pair_texts,
     prefix_texts,
-    problem_solution_texts,
     query_texts,
     response_ids,
     response_texts,
@@ -37,12 +38,13 @@ def pairs(*rows):
 
 
 def test_problem_and_solution_as_one_text_or_two():
-    assert problem_solution_texts(PROBLEMS, concat=True).parts == [["p1 [SEP] s1", "p2 [SEP] s2"]]
-    assert problem_solution_texts(PROBLEMS, concat=False).parts == [["p1", "p2"], ["s1", "s2"]]
+    assert concatenated_pair_texts(PROBLEMS).parts == [["p1 [SEP] s1", "p2 [SEP] s2"]]
+    assert pair_texts(PROBLEMS).parts == [["p1", "p2"], ["s1", "s2"]]
+    assert concatenated_pair_texts(PROBLEMS).ids == pair_texts(PROBLEMS).ids == ["a", "b"]
 
 
 def test_the_vectors_of_the_parts_stand_end_to_end():
-    collection = problem_solution_texts(PROBLEMS, concat=False)
+    collection = pair_texts(PROBLEMS)
     vectors = np.arange(8, dtype=np.float32).reshape(4, 2)
     assert collection.join(vectors).tolist() == [[0, 1, 4, 5], [2, 3, 6, 7]]
 
@@ -108,7 +110,7 @@ def test_an_empty_response_is_named(empty):
 
 
 def test_embeddings_must_be_of_the_very_texts():
-    collection = problem_solution_texts(PROBLEMS, concat=False)
+    collection = pair_texts(PROBLEMS)
     metadata = {"texts_sha256": collection.digest}
     entry, vectors = "minilm.problem_solutions", np.zeros((2, 3), np.float32)
     collection.check_embeddings_of(entry, vectors, ["a", "b"], metadata)

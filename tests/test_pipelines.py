@@ -62,12 +62,17 @@ def test_published_vectors_are_what_their_metadata_says(finished_project):
     assert re.fullmatch("[0-9a-f]{64}", metadata["fingerprint"])
 
 
-def test_problem_and_solution_may_be_one_text(copy_of_finished):
-    option = "--params=embedding_cache.concat_problem_answer=true"
-    result = kedro(copy_of_finished, "run", "--env=test", "--pipelines=embedding_cache", option)
-    assert result.returncode == 0, result.stderr
-    path = copy_of_finished / "data/04_feature/hashing/problem_solutions/embeddings.npy"
-    assert np.load(path).shape[1] == 64
+def test_problem_and_solution_are_two_vectors_end_to_end_or_one(finished_project):
+    folder = finished_project / "data/04_feature/hashing"
+    vectors, ids = {}, {}
+    for name in ("novelty_pairs", "novelty_pairs_concat"):
+        vectors[name] = np.load(folder / name / "embeddings.npy", allow_pickle=False)
+        ids[name] = json.loads((folder / name / "ids.json").read_text())
+    assert vectors["novelty_pairs"].shape[1] == 2 * 64
+    assert vectors["novelty_pairs_concat"].shape[1] == 64
+    rows = (finished_project / "data/03_primary/novelty_pairs.jsonl").read_text().splitlines()
+    pairs = [json.loads(row)["id"] for row in rows]
+    assert ids["novelty_pairs"] == ids["novelty_pairs_concat"] == pairs
 
 
 def test_on_demand_items_become_one_file(copy_of_finished):

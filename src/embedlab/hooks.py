@@ -1,7 +1,8 @@
 """What happens around a run."""
 
 import logging
-from typing import Any
+from collections import defaultdict
+from pathlib import PurePath
 
 from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
@@ -10,6 +11,8 @@ from kedro.pipeline import Node, Pipeline
 logger = logging.getLogger(__name__)
 
 REPORTING = "08_reporting"
+# Reports of one folder that are named one by one.
+MOST_PATHS = 8
 
 
 class RunLogHook:
@@ -22,8 +25,12 @@ class RunLogHook:
 
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Log the path of each report that the run has made."""
+        """Log the path of each report that the run has made, or their folder if they are many."""
+        folders: dict[PurePath, list[PurePath]] = defaultdict(list)
         for name in sorted(pipeline.outputs()):
-            path: Any = getattr(catalog[name], "_filepath", "")
-            if REPORTING in str(path) and not name.endswith(".ingestion_report"):
-                logger.info("Report: %s", path)
+            path = PurePath(getattr(catalog[name], "_filepath", ""))
+            if REPORTING in path.parts and not name.endswith(".ingestion_report"):
+                folders[path.parent].append(path)
+        for folder, paths in folders.items():
+            for shown in paths if len(paths) <= MOST_PATHS else [folder]:
+                logger.info("Report: %s", shown)

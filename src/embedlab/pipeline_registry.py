@@ -3,7 +3,7 @@
 from kedro.pipeline import Pipeline
 
 from embedlab import project_parameters
-from embedlab.pipelines import data_ingestion, density, embedding_cache, evaluation
+from embedlab.pipelines import data_ingestion, density, embedding_cache, evaluation, rnd
 
 
 def register_pipelines() -> dict[str, Pipeline]:
@@ -14,6 +14,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         "data_ingestion": data_ingestion.create_pipeline(parameters.data_ingestion, sets),
         "embedding_cache": embedding_cache.create_pipeline(parameters.embedding_cache, list(sets)),
         "density": density.create_pipeline(parameters.density_encoder()),
+        "rnd": rnd.create_pipeline(parameters.rnd_experiments()),
         "evaluation": evaluation.create_pipeline(
             parameters.embedding_cache.encoders, list(sets), notes, parameters.evaluation.trec_runs
         ),

@@ -13,7 +13,9 @@ from embedlab.pipelines.data_ingestion.parameters import DataIngestionParameters
 from embedlab.pipelines.density.parameters import DensityParameters
 from embedlab.pipelines.embedding_cache.parameters import EmbeddingCacheParameters
 from embedlab.pipelines.evaluation.parameters import EvaluationParameters
+from embedlab.pipelines.rnd.parameters import RNDParameters
 from embedlab.sources.beir import available_sets
+from embedlab.training.rnd import ExperimentParameters
 
 # Names become parts of catalog entries and of paths.
 EncoderName = Annotated[str, StringConstraints(pattern="^[A-Za-z0-9_-]+$")]
@@ -26,6 +28,7 @@ class ProjectParameters(Parameters):
     data_ingestion: DataIngestionParameters
     embedding_cache: EmbeddingCacheParameters
     density: DensityParameters
+    rnd: RNDParameters
     evaluation: EvaluationParameters
 
     @model_validator(mode="after")
@@ -44,7 +47,17 @@ class ProjectParameters(Parameters):
                 f"density.encoder is {self.density.encoder}, whose vectors are not made; "
                 "name it in embedding_cache.encoders too"
             )
+        for name, experiment in self.rnd_experiments().items():
+            if experiment.encoder_name not in cache.encoders:
+                raise ValueError(
+                    f"rnd experiment {name}: encoder_name {experiment.encoder_name} is not in "
+                    f"embedding_cache.encoders ({', '.join(cache.encoders)})"
+                )
         return self
+
+    def rnd_experiments(self) -> dict[str, ExperimentParameters]:
+        """The experiments of rnd by name, each with its encoder."""
+        return self.rnd.named(self.embedding_cache.encoders)
 
     def density_encoder(self) -> str:
         """The encoder whose vectors density uses."""

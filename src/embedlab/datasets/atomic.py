@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from kedro_datasets.json import JSONDataset as LibraryJSONDataset
 from kedro_datasets.matplotlib import MatplotlibDataset
+from kedro_datasets.pandas import CSVDataset as PandasCSVDataset
 from kedro_datasets.pandas import JSONDataset as PandasJSONDataset
 from kedro_datasets.pandas import ParquetDataset as PandasParquetDataset
 from kedro_datasets.text import TextDataset as LibraryTextDataset
@@ -59,6 +60,10 @@ class JsonLinesDataset(Atomic, PandasJSONDataset):
 
 class ParquetDataset(Atomic, PandasParquetDataset):
     """A pandas table as Parquet."""
+
+
+class CSVDataset(Atomic, PandasCSVDataset):
+    """A pandas table as comma-separated values."""
 
 
 class TextDataset(Atomic, LibraryTextDataset):

@@ -81,13 +81,17 @@ class TextCollection:
             )
 
 
-def problem_solution_texts(problem_solutions: pd.DataFrame, concat: bool) -> TextCollection:
-    """Problems with their solutions: as one text each if `concat`, else as two."""
-    ids = problem_solutions["id"].tolist()
-    problems, solutions = problem_solutions["problem"], problem_solutions["solution"]
-    if concat:
-        return TextCollection(ids, [(problems + SEPARATOR + solutions).tolist()])
-    return TextCollection(ids, [problems.tolist(), solutions.tolist()])
+def pair_texts(pairs: pd.DataFrame) -> TextCollection:
+    """Problems with their solutions, two texts each: their vectors are put end to end."""
+    return TextCollection(
+        pairs["id"].tolist(), [pairs["problem"].tolist(), pairs["solution"].tolist()]
+    )
+
+
+def concatenated_pair_texts(pairs: pd.DataFrame) -> TextCollection:
+    """Problems with their solutions, as one text each."""
+    joined = pairs["problem"] + SEPARATOR + pairs["solution"]
+    return TextCollection(pairs["id"].tolist(), [joined.tolist()])
 
 
 def prefix_texts(prefixes: pd.DataFrame) -> TextCollection:

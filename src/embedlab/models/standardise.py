@@ -1,5 +1,7 @@
 """Standardisation of vectors by statistics that training data fixes."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -8,7 +10,7 @@ SMALLEST_DEVIATION = 1e-6
 
 
 class Standardise(nn.Module):
-    """(x - mean) / standard deviation, each component by itself.
+    """(x - mean) / standard deviation, each component by itself, clipped to +-limit.
 
     The statistics are buffers: saved with the model, never trained, and no scoring changes them.
 
@@ -19,8 +21,9 @@ class Standardise(nn.Module):
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, dimension: int):
+    def __init__(self, dimension: int, limit: float = math.inf):
         super().__init__()
+        self.limit = limit
         self.register_buffer("mean", torch.zeros(dimension))
         self.register_buffer("deviation", torch.ones(dimension))
 
@@ -32,4 +35,4 @@ class Standardise(nn.Module):
 
     def forward(self, vectors: Tensor) -> Tensor:
         """Standardise."""
-        return (vectors - self.mean) / self.deviation
+        return ((vectors - self.mean) / self.deviation).clamp(-self.limit, self.limit)

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from embedlab.plots.figure import label_components, new_figure
 
 
 def plot_weight_distribution(weights: np.ndarray) -> Figure:
     """A histogram of weights `(n,)`, whose mean is 1."""
-    figure, axes = _figure(5.5, 3.4)
+    figure, axes = new_figure(5.5, 3.4)
     axes.hist(weights, bins=min(60, max(5, len(weights) // 10)))
     axes.axvline(1, color="black", linewidth=1, linestyle="--", label="mean")
     axes.set_xlabel("density weight (greater = rarer)")
@@ -27,14 +28,13 @@ def plot_density_map(points: np.ndarray, weights: np.ndarray, variance: np.ndarr
         weights: `(n,)`.
         variance: share of the variance along each axis, `(2,)`.
     """
-    figure, axes = _figure(5.5, 4.5)
+    figure, axes = new_figure(5.5, 4.5)
     order = np.argsort(weights, kind="stable")
     size = np.clip(8000 / len(points), 1, 30)
     x, y = points[order].T
     drawn = axes.scatter(x, y, c=weights[order], s=size, cmap="viridis", linewidths=0)
     figure.colorbar(drawn, ax=axes, label="density weight")
-    for axis, name, share in zip((axes.xaxis, axes.yaxis), "12", variance, strict=True):
-        axis.set_label_text(f"principal component {name} ({share:.0%} of variance)")
+    label_components(axes, variance)
     return figure
 
 
@@ -44,7 +44,7 @@ def plot_quintile_accuracy(accuracies: Mapping[str, Mapping[str, Mapping[str, An
     Args:
         accuracies: by model, then quintile: mean, low and high, None where an end is not known.
     """
-    figure, axes = _figure(6, 3.8)
+    figure, axes = new_figure(6, 3.8)
     n_models = len(accuracies)
     for i, (model, by_quintile) in enumerate(accuracies.items()):
         mean, low, high = np.array(
@@ -61,10 +61,3 @@ def plot_quintile_accuracy(accuracies: Mapping[str, Mapping[str, Mapping[str, An
     axes.set_ylabel("accuracy (95 % interval)")
     figure.legend(loc="outside upper center", ncols=min(n_models, 4), frameon=False)
     return figure
-
-
-def _figure(width: float, height: float) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(width, height), dpi=150, layout="constrained")
-    axes = figure.subplots()
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
+from embedlab.plots.figure import new_figure
+
 
 def plot_metric_bars(
     values: np.ndarray, retrieval_sets: Sequence[str], models: Sequence[str], label: str
@@ -19,8 +21,7 @@ def plot_metric_bars(
     """
     n_sets, n_models = len(retrieval_sets), len(models)
     inches = np.clip(1.2 + 0.4 * n_sets * (n_models + 1), 4, 16)
-    figure = Figure(figsize=(inches, 3.6), dpi=150, layout="constrained")
-    axes = figure.subplots()
+    figure, axes = new_figure(inches, 3.6)
     width = 0.8 / n_models
     centres = np.arange(n_sets)
     for i, model in enumerate(models):
@@ -33,6 +34,5 @@ def plot_metric_bars(
     axes.set_xticks(centres, retrieval_sets, rotation=rotation, ha=alignment)
     axes.set_ylim(0, 1)
     axes.set_ylabel(f"{label} (95 % interval)")
-    axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside upper center", ncols=min(n_models, 4), frameon=False)
     return figure

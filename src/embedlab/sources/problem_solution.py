@@ -12,6 +12,7 @@ from embedlab.sources.bad_rows import BadRowError, BadRows, OnError
 from embedlab.sources.fields import UniqueIds, required_id, required_text
 from embedlab.sources.huggingface import HuggingFaceSource, HuggingFaceSources, open_rows
 from embedlab.sources.records import Record, usable_rows
+from embedlab.sources.relevant_pairs import RelevantPairsParameters, read_relevant_pairs
 
 # GSM8K (Cobbe et al. 2021, arXiv 2110.14168), then MATH (Hendrycks et al. 2021, arXiv 2103.03874).
 KNOWN_COLUMNS = (("question", "answer"), ("problem", "solution"))
@@ -23,6 +24,7 @@ class ProblemSolutionParameters(Parameters):
 
     Attributes:
         data: the sets; each entry is one split of one dataset.
+        relevant_pairs: retrieval sets, whose queries are problems and relevant documents solutions.
         problem_column: the problem's column; None finds "question" or "problem".
         solution_column: the solution's column; None finds "answer" or "solution".
         id_column: the identifiers' column; None numbers the rows "<source>-<split>-<n>".
@@ -31,6 +33,7 @@ class ProblemSolutionParameters(Parameters):
 
     source: Literal["problem_solution"] = "problem_solution"
     data: HuggingFaceSources
+    relevant_pairs: RelevantPairsParameters = RelevantPairsParameters()
     problem_column: str | None = None
     solution_column: str | None = None
     id_column: str | None = None
@@ -55,7 +58,11 @@ def read_problem_solutions(p: ProblemSolutionParameters) -> tuple[pd.DataFrame, 
     bad_rows, ids = BadRows(p.on_error), UniqueIds()
     rows = [row for source in p.data for row in _rows(source, p, ids, bad_rows)]
     bad_rows.settle()
-    return pd.DataFrame(rows, columns=COLUMNS), bad_rows.report()
+    table, report = pd.DataFrame(rows, columns=COLUMNS), bad_rows.report()
+    if p.relevant_pairs.sets:
+        relevant, report["relevant_pairs"] = read_relevant_pairs(p.relevant_pairs)
+        table = pd.concat([table, relevant], ignore_index=True)
+    return table, report
 
 
 def _rows(

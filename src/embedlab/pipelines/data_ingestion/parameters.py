@@ -10,6 +10,7 @@ from embedlab.sources.documents import DocumentPairsParameters
 from embedlab.sources.hh_rlhf import HhRlhfParameters
 from embedlab.sources.library_docs import LibraryDocsParameters
 from embedlab.sources.msmarco import MsMarcoParameters
+from embedlab.sources.novelty_pairs import NoveltyPairsParameters
 from embedlab.sources.problem_solution import ProblemSolutionParameters
 
 # Names become parts of catalog entries and of paths.
@@ -28,6 +29,7 @@ class DataIngestionParameters(Parameters):
     Attributes:
         library_docs: how the installed libraries' documentation is sampled.
         problem_solutions: source of problems and solutions.
+        novelty_pairs: how these are divided into sets for novelty detection.
         preference_pairs: source of chosen and rejected answers.
         retrieval_pairs: source of queries and their relevant texts, to train on.
         retrieval_sets: BEIR sets, or groups of them, to test on; `library_docs` and `documents` are
@@ -39,6 +41,7 @@ class DataIngestionParameters(Parameters):
     problem_solutions: Annotated[
         FromLibraryDocs | ProblemSolutionParameters, Field(discriminator="source")
     ]
+    novelty_pairs: NoveltyPairsParameters = NoveltyPairsParameters()
     preference_pairs: Annotated[FromLibraryDocs | HhRlhfParameters, Field(discriminator="source")]
     retrieval_pairs: Annotated[
         FromLibraryDocs | MsMarcoParameters | DocumentPairsParameters,

@@ -11,6 +11,7 @@ from embedlab.sources import library_docs
 from embedlab.sources.documents import read_document_pairs
 from embedlab.sources.hh_rlhf import read_preference_pairs
 from embedlab.sources.msmarco import read_msmarco
+from embedlab.sources.novelty_pairs import make_novelty_pairs
 from embedlab.sources.prefixes import unique_prefixes
 from embedlab.sources.problem_solution import read_problem_solutions
 
@@ -24,7 +25,7 @@ def create_pipeline(
     """The nodes of the sources that the parameters choose.
 
     ```
-    library_docs ─┬─ problem_solutions
+    library_docs ─┬─ problem_solutions ─ novelty_pairs
     local files ──┼─ preference_pairs ─ prefixes
     Hugging Face ─┼─ retrieval_pairs_train, retrieval_pairs_val
     BEIR ─────────┴─ beir.{set}
@@ -32,6 +33,11 @@ def create_pipeline(
     """
     nodes = [
         _problem_solutions(parameters.problem_solutions.source),
+        _named(
+            make_novelty_pairs,
+            ["problem_solutions", "params:data_ingestion.novelty_pairs"],
+            "novelty_pairs",
+        ),
         _preference_pairs(parameters.preference_pairs.source),
         _named(unique_prefixes, "preference_pairs", "prefixes"),
         _retrieval_pairs(parameters.retrieval_pairs.source),

@@ -8,7 +8,9 @@ from embedlab.encoders.parameters import ExecutionParameters
 from embedlab.parameters import Parameters
 from embedlab.sources.bad_rows import OnError
 
-Collection = Literal["problem_solutions", "prefixes", "responses"]
+Collection = Literal[
+    "problem_solutions", "novelty_pairs", "novelty_pairs_concat", "prefixes", "responses"
+]
 
 
 class OnDemandParameters(Parameters):
@@ -30,14 +32,13 @@ class EmbeddingCacheParameters(Parameters):
 
     Attributes:
         encoders: names of entries of `encoders`.
-        collections: tables to embed, beside the queries and documents of every retrieval set.
-        concat_problem_answer: whether problem and solution are one text, or two vectors end to end.
+        collections: tables to embed, beside the queries and documents of every retrieval set;
+            pairs are two vectors end to end, or one of both texts if `concat`.
         execution: how encoding runs.
         on_demand: the quick path.
     """
 
     encoders: tuple[str, ...] = Field(min_length=1)
     collections: tuple[Collection, ...]
-    concat_problem_answer: bool = False
     execution: ExecutionParameters = ExecutionParameters()
     on_demand: OnDemandParameters = OnDemandParameters()

@@ -6,9 +6,10 @@ from kedro.pipeline import Node, Pipeline
 
 from embedlab.encoders.collection import (
     TextCollection,
+    concatenated_pair_texts,
     document_texts,
+    pair_texts,
     prefix_texts,
-    problem_solution_texts,
     query_texts,
     response_texts,
 )
@@ -16,10 +17,9 @@ from embedlab.pipelines.embedding_cache.nodes import embed_collection, embed_on_
 from embedlab.pipelines.embedding_cache.parameters import EmbeddingCacheParameters
 
 VIEWS: dict[str, tuple[Callable[..., TextCollection], list[str]]] = {
-    "problem_solutions": (
-        problem_solution_texts,
-        ["problem_solutions", "params:embedding_cache.concat_problem_answer"],
-    ),
+    "problem_solutions": (pair_texts, ["problem_solutions"]),
+    "novelty_pairs": (pair_texts, ["novelty_pairs"]),
+    "novelty_pairs_concat": (concatenated_pair_texts, ["novelty_pairs"]),
     "prefixes": (prefix_texts, ["prefixes"]),
     "responses": (response_texts, ["preference_pairs"]),
 }

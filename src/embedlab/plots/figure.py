@@ -1,0 +1,59 @@
+"""What the figures share: an empty one in the house style, a legend, labels of a map."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+
+def new_figure(width: float, height: float, title: str = "") -> tuple[Figure, Axes]:
+    """An empty figure of one plot.
+
+    Args:
+        width: inches.
+        height: inches.
+        title: stands above the plot.
+    """
+    figure = Figure(figsize=(width, height), dpi=150, layout="constrained")
+    axes = figure.subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_title(title, fontsize="medium")
+    return figure, axes
+
+
+def legend_below(
+    figure: Figure, handles: Sequence[Artist] | None = None, title: str | None = None
+) -> None:
+    """A legend in one row below the plot, of all that has a label if no handles are given."""
+    if handles is None:
+        handles, _ = figure.axes[0].get_legend_handles_labels()
+    figure.legend(
+        handles=handles,
+        loc="outside lower center",
+        ncols=len(handles),
+        columnspacing=1.5,
+        frameon=False,
+        fontsize="small",
+        title=title,
+    )
+
+
+def label_components(axes: Axes, variance: np.ndarray | Sequence[float]) -> None:
+    """Name the axes of a map after its two principal components.
+
+    Args:
+        axes: the map.
+        variance: share of the variance along each axis, `(2,)`.
+    """
+    for axis, name, share in zip((axes.xaxis, axes.yaxis), "12", variance, strict=True):
+        axis.set_label_text(f"principal component {name} ({share:.0%} of variance)")
+
+
+def plot_message(text: str) -> Figure:
+    """A figure that says in words why there is nothing to see."""
+    figure, axes = new_figure(5, 2)
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, text, ha="center", va="center", wrap=True, fontsize="small")
+    return figure

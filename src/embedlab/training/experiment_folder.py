@@ -1,0 +1,70 @@
+"""Finished experiments on disk: a result and a model each, saved at once."""
+
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from embedlab.errors import InputError
+from embedlab.files import replacing
+from embedlab.tensor_files import read_tensors, write_tensors
+
+logger = logging.getLogger(__name__)
+
+PREFIX = "precomp_"
+
+
+@dataclass(frozen=True)
+class ExperimentFolder(Mapping[str, dict[str, Any]]):
+    """Results by the name of their experiment, `precomp_<name>.json`; models are beside, `.pt`."""
+
+    path: Path
+
+    def __getitem__(self, name: str) -> dict[str, Any]:
+        path = self._result(name)
+        try:
+            result = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise KeyError(name) from None
+        except ValueError as error:
+            raise InputError(f"{path}: damaged ({error}); delete it and run rnd again") from error
+        if not isinstance(result, dict):
+            raise InputError(f"{path}: holds no result; delete it and run rnd again")
+        return result
+
+    def __iter__(self) -> Iterator[str]:
+        files = sorted(self.path.glob(f"{PREFIX}*.json"))
+        return (path.stem.removeprefix(PREFIX) for path in files)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def model(self, name: str) -> dict[str, Any]:
+        """The content of an experiment's model file."""
+        return read_tensors(self._model(name))
+
+    def is_finished(self, name: str, identity: Mapping[str, str]) -> bool:
+        """Whether the experiment of this identity is here; says so where another one's is."""
+        found = self.get(name)
+        if found is None or not self._model(name).is_file():
+            return False
+        stale = [key for key, value in identity.items() if found.get(key) != value]
+        if stale:
+            logger.warning("%s is of another %s: run anew", self._result(name), ", ".join(stale))
+        return not stale
+
+    def save(self, name: str, result: Mapping[str, Any], model: dict[str, Any]) -> None:
+        """Save an experiment; it is finished when its result is there, which comes last."""
+        self._result(name).unlink(missing_ok=True)
+        write_tensors(self._model(name), model)
+        with replacing(self._result(name)) as temporary:
+            content = json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False)
+            temporary.write_text(content, encoding="utf-8")
+
+    def _result(self, name: str) -> Path:
+        return self.path / f"{PREFIX}{name}.json"
+
+    def _model(self, name: str) -> Path:
+        return self.path / f"{PREFIX}{name}.pt"

@@ -1,0 +1,27 @@
+"""Random network distillation as one would write it first: the oracle of training together."""
+
+import numpy as np
+import torch
+from torch import nn
+
+from embedlab.models.rnd import RandomNetworkDistillation
+from embedlab.training.rnd import Run, new_model
+
+
+def train_alone(embeddings: np.ndarray, run: Run) -> tuple[RandomNetworkDistillation, list[float]]:
+    """One model at a time, its target computed anew for every batch."""
+    vectors, p = torch.from_numpy(embeddings[run.rows]), run.parameters
+    model = new_model(vectors, run)
+    optimizer = torch.optim.Adam(model.predictor.parameters(), lr=p.learning_rate)
+    generator, losses = torch.Generator().manual_seed(run.seed), []
+    for _ in range(p.num_epochs):
+        total = 0.0
+        for rows in torch.randperm(len(vectors), generator=generator).split(p.batch_size):
+            inputs = model.standardise(vectors[rows])
+            loss = nn.functional.mse_loss(model.predictor(inputs), model.target(inputs))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            total += loss.item() * len(rows)
+        losses.append(total / len(vectors))
+    return model, losses
