@@ -24,6 +24,7 @@ PROBLEMS = (*INGEST, "--nodes=read_problem_solutions")
 EMBED = ("--pipelines=embedding_cache",)
 EVALUATE = ("--pipelines=evaluation",)
 DENSITY = ("--pipelines=density",)
+RND = ("--pipelines=rnd",)
 REWARD = (*DENSITY, "--nodes=make_reward_pairs")
 ROW = '{"question": "1 + 1?", "answer": "2"}'
 
@@ -119,6 +120,10 @@ def preference_file(*rows):
         configure(project, "data_ingestion", preference_pairs=source)
 
     return prepare
+
+
+def rnd(**changes):
+    return lambda project: configure(project, "rnd", **changes)
 
 
 def density(**changes):
@@ -527,6 +532,51 @@ CASES = {
         ),
         (*DENSITY, "--from-nodes=fit_reward_models"),
         r"column\(s\) weight missing; run density again",
+    ),
+    "experiment is unknown": (
+        rnd(only=["nobody"]),
+        RND,
+        r"rnd: only: no experiment is called nobody; there are baseline, deep",
+    ),
+    "experiment's encoder is missing": (
+        rnd(experiments={"mine": {"encoder_name": "gte"}}, only=["mine"]),
+        RND,
+        r"rnd experiment mine: encoder_name gte is not in embedding_cache\.encoders \(hashing\)",
+    ),
+    "last widths differ": (
+        rnd(experiments={"mine": {"target_layers": [16, 8]}}),
+        RND,
+        r"experiments\.mine: target_layers and predictor_layers .* end with the same width",
+    ),
+    "baseline is mistyped": (
+        rnd(baseline={"num_epoch": 3}),
+        RND,
+        r"Error: rnd: baseline: num_epoch: no such parameter$",
+    ),
+    "fewer samples than a batch": (
+        rnd(experiments={"mine": {"num_train_samples": 4}}),
+        RND,
+        r"experiments\.mine: num_train_samples is 4, less than a batch of 8: lower batch_size",
+    ),
+    "pair's vector is not finite": (
+        change_array(put_nan, "novelty_pairs"),
+        RND,
+        r"novelty_pairs/embeddings\.npy: row 3 is not finite",
+    ),
+    "experiment's result is damaged": (
+        change_file("07_model_output/rnd/precomp_baseline_hashing.json", truncate),
+        RND,
+        r"precomp_baseline_hashing\.json: damaged .*; delete it and run rnd again",
+    ),
+    "nothing to hold out": (
+        problems("p.jsonl", ROW),
+        (*INGEST, "--nodes=read_problem_solutions,make_novelty_pairs"),
+        r"problem_solutions: \d+ pairs to train on, \d+ to hold out, 0 to shuffle",
+    ),
+    "source out of distribution is unknown": (
+        ingestion(novelty_pairs={"out_of_distribution": ["nowhere"]}),
+        (*INGEST, "--nodes=make_novelty_pairs"),
+        r"novelty_pairs\.out_of_distribution: no pair is of source nowhere; there are library_docs",
     ),
     "pipeline is unknown": (lambda project: None, ("--pipelines=density2",), r"density2"),
     "YAML is broken": (

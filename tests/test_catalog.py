@@ -37,7 +37,7 @@ VARIANTS = {
 NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 
 
-@pytest.fixture(params=["base/default", "base/files", "test/default", "three_encoders/default"])
+@pytest.fixture(params=["base/default", "base/files", "test/default"])
 def catalog(request):
     env, variant = request.param.split("/")
     bootstrap_project(ROOT)
@@ -114,3 +114,14 @@ def test_the_full_group_notes_what_it_leaves_out():
     assert len(notes) == 4
     assert any(note.startswith("bioasq skipped: ") for note in notes)
     assert names["cqadupstack-android"] == "cqadupstack/android"
+
+
+def test_three_encoders_have_the_ten_experiments_each():
+    bootstrap_project(ROOT)
+    with KedroSession.create(ROOT, env="three_encoders") as session:
+        session.load_context()
+    namespaces = {node.namespace for node in pipelines["rnd"].nodes if "plot_rnd" in node.name}
+    assert len(namespaces) == 30
+    assert {"deep_gte", "deep_granite", "deep_granite-small"} <= namespaces
+    # Its embeddings are not made.
+    assert not set(pipelines["density"].nodes) & set(pipelines["__default__"].nodes)

@@ -87,7 +87,7 @@ def test_trained_together_as_trained_alone():
     experiments = {
         "a": experiment(num_seeds=3),
         "b": experiment(normalize_embeddings=False, seed=7),
-        "c": experiment(target_layers=[64, 32, 8], learning_rate=1e-2),
+        "c": experiment(target_layers=[64, 32, 8]),
     }
     runs = [r for name, p in experiments.items() for r in plan_runs(name, p, data.rows["train"])]
     (stack,) = stacks(runs, DIMENSION)
@@ -114,12 +114,13 @@ def test_only_runs_of_one_shape_are_stacked():
         {"num_train_samples": 80},
         {"batch_size": 10},
         {"num_epochs": 3},
+        {"learning_rate": 1e-4},
     ]
     runs = [
         plan_runs(str(i), experiment(**changes), np.arange(N_TRAIN))[0]
         for i, changes in enumerate([{}, *different])
     ]
-    assert len(list(stacks(runs, DIMENSION))) == 5
+    assert len(list(stacks(runs, DIMENSION))) == 6
 
 
 def test_a_stack_is_bounded(monkeypatch):

@@ -55,11 +55,11 @@ def shipped():
 @pytest.fixture(scope="module")
 def of_one_shape():
     """Ten experiments that can all be trained together."""
-    settings = itertools.product([1e-3, 3e-4, 1e-4, 3e-5, 1e-5], [True, False])
+    settings = itertools.product(range(5), [True, False])
     return plan(
         {
-            str(i): ExperimentParameters(learning_rate=rate, normalize_embeddings=normalize)
-            for i, (rate, normalize) in enumerate(settings)
+            f"{seed} {normalize}": ExperimentParameters(seed=seed, normalize_embeddings=normalize)
+            for seed, normalize in settings
         }
     )
 

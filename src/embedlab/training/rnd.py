@@ -92,7 +92,7 @@ def stacks(runs: Sequence[Run], dimension: int) -> Iterator[list[Run]]:
     groups: dict[tuple[object, ...], list[Run]] = {}
     for run in runs:
         p = run.parameters
-        shape = (p.predictor_layers, len(run.rows), p.batch_size, p.num_epochs)
+        shape = (p.predictor_layers, len(run.rows), p.batch_size, p.num_epochs, p.learning_rate)
         groups.setdefault(shape, []).append(run)
     for group in groups.values():
         size = max(1, STACK_SIZE // (len(group[0].rows) * dimension))
@@ -147,11 +147,7 @@ def _fit(
         The mean loss of each epoch, for each run.
     """
     p, (n_runs, n_items) = runs[0].parameters, inputs.shape[:2]
-    groups = [
-        {"params": predictors.parameters(member), "lr": run.parameters.learning_rate}
-        for member, run in enumerate(runs)
-    ]
-    optimizer = torch.optim.Adam(groups, fused=True)
+    optimizer = torch.optim.Adam(predictors.parameters(), lr=p.learning_rate, fused=True)
     generators = [torch.Generator().manual_seed(run.seed) for run in runs]
     member = torch.arange(n_runs, device=inputs.device)[:, None]
     names = ", ".join(dict.fromkeys(run.experiment for run in runs))

@@ -26,12 +26,12 @@ class StackedMLP:
         ]
         self._gradients = [torch.zeros_like(part) for part in self._parts()]
 
-    def parameters(self, member: int) -> list[nn.Parameter]:
-        """The weights and biases of one network, with their gradients, where they are stacked."""
-        views = [nn.Parameter(part[member]) for part in self._parts()]
-        for view, gradient in zip(views, self._gradients, strict=True):
-            view.grad = gradient[member]
-        return views
+    def parameters(self) -> list[nn.Parameter]:
+        """The stacked weights and biases, with the gradients that each step fills."""
+        parameters = [nn.Parameter(part) for part in self._parts()]
+        for parameter, gradient in zip(parameters, self._gradients, strict=True):
+            parameter.grad = gradient
+        return parameters
 
     @torch.no_grad()
     def squared_error(self, inputs: Tensor, goals: Tensor) -> Tensor:

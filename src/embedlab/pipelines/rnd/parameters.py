@@ -5,6 +5,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
+from embedlab.errors import InputError
 from embedlab.parameters import Parameters
 from embedlab.training.rnd import ExperimentParameters
 
@@ -34,6 +35,10 @@ class RNDParameters(Parameters):
         if not isinstance(raw, dict) or not isinstance(raw.get("experiments"), dict):
             return raw
         baseline = raw.get("baseline") or {}
+        try:  # said once, and not of every experiment
+            ExperimentParameters.model_validate(baseline)
+        except InputError as error:
+            raise ValueError(f"baseline: {error}") from error
         experiments = {
             name: baseline | (changes or {}) if isinstance(changes, dict | None) else changes
             for name, changes in raw["experiments"].items()
