@@ -563,6 +563,12 @@ CASES = {
         RND,
         r"novelty_pairs/embeddings\.npy: row 3 is not finite",
     ),
+    "no experiment is to be run": (rnd(only=[]), RND, r"rnd\.only: .* at least 1 item"),
+    "other experiments were run": (
+        change_file("07_model_output/rnd/precomp_baseline_hashing.json", Path.unlink),
+        (*RND, "--from-nodes=compare_rnd_experiments"),
+        r"experiment baseline_hashing is not in \S+; run `kedro run --pipelines=rnd` again",
+    ),
     "experiment's result is damaged": (
         change_file("07_model_output/rnd/precomp_baseline_hashing.json", truncate),
         RND,

@@ -117,9 +117,8 @@ def test_sources_without_a_training_row_are_out_of_distribution(pairs) -> None:
     sets = divide(pairs, held_out=0.5)
     trained = pairs["source"].isin(pairs.loc[pairs["split"] == "train", "source"])
     known = pairs["problem"].isin([*sets["train"]["problem"], *sets["held_out"]["problem"]])
-    assert rows_of(pairs[~trained & ~known]) <= rows_of(sets["out_of_distribution"])
-    assert rows_of(sets["out_of_distribution"]) <= rows_of(pairs[~trained])
-    assert not set(sets["out_of_distribution"]["problem"]) & set(sets["train"]["problem"])
+    abroad = pairs[~trained & ~known].drop_duplicates("problem")
+    assert rows_of(sets["out_of_distribution"]) == rows_of(abroad)
     for name in ("train", "held_out", "other_solutions"):
         assert rows_of(sets[name]) <= rows_of(pairs[trained])
 
@@ -376,14 +375,14 @@ def test_relevant_pairs_stand_after_the_data_and_are_out_of_distribution(
         "held_out": 2,
         "other_solutions": 0,
         "shuffled": 2,
-        "out_of_distribution": 6,
+        "out_of_distribution": 2,
     }
 
 
 def test_the_pairs_of_all_sets_can_be_embedded(with_relevant_pairs: pd.DataFrame) -> None:
     pairs = make_novelty_pairs(with_relevant_pairs, NoveltyPairsParameters())
     texts = pair_texts(pairs)
-    assert len(texts.ids) == 18
+    assert len(texts.ids) == 14
     assert texts.parts == [pairs["problem"].tolist(), pairs["solution"].tolist()]
 
 
@@ -417,7 +416,7 @@ def test_gsm8k_is_divided_by_its_splits_and_scifact_is_foreign_to_it(shared_data
         "held_out": 1319,
         "other_solutions": 0,
         "shuffled": 1319,
-        "out_of_distribution": 339,
+        "out_of_distribution": 300,
     }
     assert set(sets["out_of_distribution"]["source"]) == {"scifact"}
     assert {len(own) for own in divide(pairs, max_pairs=300).values()} == {0, 300}

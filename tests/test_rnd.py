@@ -79,6 +79,18 @@ def test_rewards_of_training_vectors_have_mean_0_and_deviation_1():
     assert rewards.std(correction=0).item() == pytest.approx(1, abs=1e-4)
 
 
+def test_rewards_are_normalised_even_where_novelty_is_tiny():
+    model = RandomNetworkDistillation(4, RNDModelParameters(normalize_embeddings=False))
+    with torch.no_grad():
+        for layer in (model.target[-1], model.predictor[-1]):
+            layer.weight *= 1e-3
+            layer.bias *= 1e-3
+    vectors = torch.randn(200, 4)
+    model.fit_reward(vectors)
+    assert model(vectors).std().item() < 1e-7
+    assert model.reward(vectors).std().item() == pytest.approx(1, abs=0.01)
+
+
 # --- training ------------------------------------------------------------------------------------
 
 
@@ -198,20 +210,32 @@ def test_a_failure_does_not_stop_the_others(tmp_path):
     experiments = {
         "many": experiment(num_train_samples=1000),
         "wild": experiment(learning_rate=1e30),
+        "wild at last": experiment(learning_rate=1e30, num_epochs=1, batch_size=100),
+        "immense": experiment(predictor_layers=[10**12, 8]),
         "fine": experiment(),
     }
     outcomes = run_experiments(experiments, planted(), ExperimentFolder(tmp_path))
     assert outcomes["fine"] is None
     assert outcomes["many"].startswith("num_train_samples is 1000, but there are only 120 pairs")
-    assert outcomes["wild"].startswith("the loss is not finite in epoch")
+    for name in ("wild", "wild at last"):
+        assert outcomes[name].startswith("the loss is not finite in epoch")
+    assert "\n" not in outcomes["immense"]
     assert set(ExperimentFolder(tmp_path)) == {"fine"}
 
 
 @pytest.mark.parametrize("content", ["{", "[]"])
-def test_a_damaged_result_is_one_line(tmp_path, content):
+def test_a_damaged_result_is_one_line_and_does_not_stop_the_others(tmp_path, content):
     (tmp_path / "precomp_a.json").write_text(content)
-    with pytest.raises(InputError, match=r"precomp_a\.json: .*; delete it and run rnd again"):
-        run_experiments({"a": experiment()}, planted(), ExperimentFolder(tmp_path))
+    experiments = {"a": experiment(), "b": experiment()}
+    outcomes = run_experiments(experiments, planted(), ExperimentFolder(tmp_path))
+    assert "precomp_a.json: " in outcomes["a"]
+    assert outcomes["a"].endswith("; delete it and run rnd again")
+    assert outcomes["b"] is None
+
+
+def test_what_is_not_finished_is_one_line(tmp_path):
+    with pytest.raises(InputError, match=r"experiment a is not in \S+; run `kedro run"):
+        ExperimentFolder(tmp_path).require("a")
 
 
 @pytest.mark.parametrize(
@@ -221,6 +245,7 @@ def test_a_damaged_result_is_one_line(tmp_path, content):
         ({"target_layers": [0, 8]}, "must be positive"),
         ({"num_train_samples": 10}, "num_train_samples is 10, less than a batch of 20"),
         ({"num_epoch": 3}, "num_epoch: no such parameter"),
+        ({"seed": 2**32 - 1, "num_seeds": 2}, r"seed \+ num_seeds must be at most 2\*\*32"),
     ],
 )
 def test_configurations_that_make_no_sense_are_one_line(changes, message):
@@ -243,6 +268,26 @@ def test_the_scorer_gives_the_novelty_of_the_experiment(tmp_path):
         assert np.corrcoef(novelty, rewards)[0, 1] == pytest.approx(1)
     with pytest.raises(InputError, match=r"precomp_a\.pt: no run of seed 5; there are 0, 1"):
         NoveltyScorer.load(tmp_path / "precomp_a.pt", 5)
+
+
+@pytest.mark.parametrize(
+    ("vectors", "message"),
+    [
+        (np.ones((3, 5)), r"vectors must be \(n, 4\), not \(3, 5\)"),
+        (np.ones((3, 1)), r"vectors must be \(n, 4\), not \(3, 1\)"),
+        (np.array([[1, 1, 1, 1], [1, np.nan, 1, 1]]), "row 1 of the vectors is not finite"),
+    ],
+)
+def test_vectors_that_cannot_be_scored_are_one_line(vectors, message):
+    scorer = NoveltyScorer(RandomNetworkDistillation(4, RNDModelParameters()))
+    with pytest.raises(InputError, match=message):
+        scorer.novelty(vectors)
+
+
+def test_another_file_is_no_model(tmp_path):
+    torch.save({"weights": {}}, tmp_path / "a.pt")
+    with pytest.raises(InputError, match=r"a\.pt: not the model of an experiment"):
+        NoveltyScorer.load(tmp_path / "a.pt")
 
 
 def test_blocks_do_not_change_scores(monkeypatch):

@@ -57,6 +57,12 @@ def test_only_those_asked_for_are_run():
         shipped(only=["deeep"])
 
 
+def test_two_experiments_of_one_name_are_refused():
+    experiments = {"a": None, "a_gte": {"encoder_name": "minilm"}}
+    with pytest.raises(ValueError, match="two experiments would be called a_gte; rename one"):
+        shipped(experiments=experiments).named(["gte"])
+
+
 def test_failures_end_the_run_with_one_line():
     report_failures([], {"a": None})
     with pytest.raises(InputError, match="1 of 3 experiments failed: b: too wild"):

@@ -27,10 +27,12 @@ class NoveltyScorer:
             device: where to score.
 
         Raises:
-            InputError: if the file is damaged, or has no run of this seed.
+            InputError: if the file is damaged, no model of an experiment, or without this seed.
         """
         content: dict[str, Any] = read_tensors(Path(path))
-        weights = content.get("weights", {})
+        if not content.keys() >= {"weights", "model", "embedding_dim"}:
+            raise InputError(f"{path}: not the model of an experiment of rnd")
+        weights = content["weights"]
         name = next(iter(weights), None) if seed is None else str(seed)
         if name not in weights:
             raise InputError(f"{path}: no run of seed {seed}; there are {', '.join(weights)}")
@@ -40,20 +42,34 @@ class NoveltyScorer:
         return cls(model.to(device))
 
     def novelty(self, embeddings: np.ndarray) -> np.ndarray:
-        """The predictor's mean squared error for vectors (n, d): float32 `(n,)`, not negative."""
+        """The predictor's mean squared error for vectors (n, d): float32 `(n,)`, not negative.
+
+        Raises:
+            InputError: if the vectors are of another dimension, or one is not finite.
+        """
         return self._apply(embeddings, normalised=False)
 
     def reward(self, embeddings: np.ndarray) -> np.ndarray:
-        """Novelty less the training vectors' mean, in their standard deviations: float32 `(n,)`."""
+        """Novelty less the training vectors' mean, in their standard deviations: float32 `(n,)`.
+
+        Raises:
+            InputError: if the vectors are of another dimension, or one is not finite.
+        """
         return self._apply(embeddings, normalised=True)
 
     @torch.inference_mode()
     def _apply(self, embeddings: np.ndarray, normalised: bool) -> np.ndarray:
         function = self.model.reward if normalised else self.model
         device = next(self.model.parameters()).device
+        dimension = self.model.target[0].in_features
+        if embeddings.ndim != 2 or embeddings.shape[1] != dimension:
+            raise InputError(f"vectors must be (n, {dimension}), not {embeddings.shape}")
         scores = np.empty(len(embeddings), dtype=np.float32)
         for start in range(0, len(embeddings), BLOCK_SIZE):
             block = np.array(embeddings[start : start + BLOCK_SIZE], dtype=np.float32)
             part = function(torch.from_numpy(block).to(device))
             scores[start : start + len(block)] = part.cpu().numpy()
+        finite = np.isfinite(scores)
+        if not finite.all():
+            raise InputError(f"row {int(finite.argmin())} of the vectors is not finite")
         return scores

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-# A component that deviates less is constant but for rounding, and is not blown up.
+# A component that deviates less, over its mean, is constant but for rounding: not to be blown up.
 SMALLEST_DEVIATION = 1e-6
 
 
@@ -31,7 +31,8 @@ class Standardise(nn.Module):
         """Take the statistics of `vectors` (n, d)."""
         deviation, mean = torch.std_mean(vectors, dim=0, correction=0)
         self.mean.copy_(mean)
-        self.deviation.copy_(torch.where(deviation > SMALLEST_DEVIATION, deviation, 1.0))
+        varies = deviation > SMALLEST_DEVIATION * mean.abs()
+        self.deviation.copy_(torch.where(varies, deviation, 1.0))
 
     def forward(self, vectors: Tensor) -> Tensor:
         """Standardise."""

@@ -39,8 +39,9 @@ def make_novelty_pairs(problem_solutions: pd.DataFrame, p: NoveltyPairsParameter
 
     `train` has one solution of each training problem, its first; `other_solutions` the further ones
     of these problems. `held_out` has other problems of the same sources, `shuffled` the problems of
-    `held_out` with each other's solutions, and `out_of_distribution` the pairs of other sources,
-    but for training problems.
+    `held_out` with each other's solutions, and `out_of_distribution` one solution of each problem
+    of the other sources. No problem is in two of these, but in `train` and `other_solutions`, or in
+    `held_out` and `shuffled`.
 
     Args:
         problem_solutions: columns id, problem, solution, source, split.
@@ -56,11 +57,12 @@ def make_novelty_pairs(problem_solutions: pd.DataFrame, p: NoveltyPairsParameter
     rng = np.random.default_rng(p.seed)
     foreign = problem_solutions["source"].isin(_foreign_sources(problem_solutions, p))
     train, held_out, others = _divide(problem_solutions[~foreign], p.held_out, rng)
-    abroad = problem_solutions[foreign & ~problem_solutions["problem"].isin(train["problem"])]
+    abroad = problem_solutions[foreign].drop_duplicates("problem")
+    abroad = abroad[~abroad["problem"].isin([*train["problem"], *held_out["problem"]])]
     drawn = {"train": _draw(train, p.max_pairs, rng), "held_out": _draw(held_out, p.max_pairs, rng)}
     trained = others["problem"].isin(drawn["train"]["problem"])
     drawn["other_solutions"] = _draw(others[trained], p.max_pairs, rng)
-    drawn["shuffled"] = _shuffle(drawn["held_out"], rng)
+    drawn["shuffled"] = _shuffle(drawn["held_out"], problem_solutions, rng)
     drawn["out_of_distribution"] = _draw(abroad, p.max_pairs, rng)
     sizes = {name: len(drawn[name]) for name in SETS}
     if not (sizes["train"] and sizes["held_out"] and sizes["shuffled"]):
@@ -109,9 +111,10 @@ def _draw(pairs: pd.DataFrame, size: int | None, rng: np.random.Generator) -> pd
     return pairs.iloc[np.sort(rng.permutation(len(pairs))[:size])]
 
 
-def _shuffle(pairs: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    """Give every problem the solution of another one; pairs that stay as they are, are left out."""
+def _shuffle(pairs: pd.DataFrame, right: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    """Give every problem the solution of another one; those that are `right` are left out."""
     mixed = pairs.iloc[rng.permutation(len(pairs))]
     wrong = np.roll(mixed["solution"].to_numpy(), 1)
     changed = mixed.assign(id="shuffled:" + mixed["id"], solution=wrong)
-    return changed[wrong != mixed["solution"].to_numpy()]
+    known = pd.MultiIndex.from_frame(right[["problem", "solution"]])
+    return changed[~pd.MultiIndex.from_frame(changed[["problem", "solution"]]).isin(known)]

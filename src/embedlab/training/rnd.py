@@ -48,12 +48,14 @@ class ExperimentParameters(RNDModelParameters):
     num_seeds: int = Field(1, ge=1)
 
     @model_validator(mode="after")
-    def _samples_fill_a_batch(self) -> Self:
+    def _values_fit(self) -> Self:
         if self.num_train_samples < self.batch_size:
             raise ValueError(
                 f"num_train_samples is {self.num_train_samples}, less than a batch of "
                 f"{self.batch_size}: lower batch_size"
             )
+        if self.seeds.stop > 2**32:
+            raise ValueError(f"seed + num_seeds must be at most 2**32 (got {self.seeds.stop})")
         return self
 
     @property

@@ -21,7 +21,7 @@ Arrays = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Baselines:
-    """What does not depend on the model: scores by method and set, distances, and the seconds."""
+    """What like runs share: scores by method and set, distances, and the seconds that it took."""
 
     scores: dict[str, Arrays]
     nearest: Arrays

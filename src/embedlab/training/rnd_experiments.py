@@ -34,30 +34,35 @@ def run_experiments(
     outcomes: dict[str, str | None] = dict.fromkeys(experiments)
     runs: list[Run] = []
     for name, parameters in experiments.items():
-        if folder.is_finished(name, identity(parameters, data)):
-            logger.info("%s: finished before, skipped", name)
-            continue
-        with _noting_failure(name, outcomes):
-            runs += plan_runs(name, parameters, data.rows["train"])
+        with _noting_failure([name], outcomes):
+            if folder.is_finished(name, identity(parameters, data)):
+                logger.info("%s: finished before, skipped", name)
+            else:
+                runs += plan_runs(name, parameters, data.rows["train"])
     trained: dict[str, list[TrainedRun]] = defaultdict(list)
     for stack in stacks(runs, data.embeddings.shape[1]):
-        for run in train_stack(data.embeddings, stack):
+        together: list[TrainedRun] = []
+        with _noting_failure([run.experiment for run in stack], outcomes):
+            together = train_stack(data.embeddings, stack)
+        for run in together:
             name = run.run.experiment
             trained[name].append(run)
             if len(trained[name]) == experiments[name].num_seeds:
-                with _noting_failure(name, outcomes):
+                with _noting_failure([name], outcomes):
                     _finish(name, trained.pop(name), data, folder)
     return outcomes
 
 
 @contextmanager
-def _noting_failure(name: str, outcomes: dict[str, str | None]) -> Iterator[None]:
-    """Note an input error as the outcome of an experiment."""
+def _noting_failure(names: Sequence[str], outcomes: dict[str, str | None]) -> Iterator[None]:
+    """Note an input error, or a lack of memory, as the outcome of these experiments."""
     try:
         yield
-    except InputError as error:
-        logger.error("%s: %s", name, error)
-        outcomes[name] = str(error)
+    except (InputError, RuntimeError, MemoryError) as error:
+        reason = str(error).splitlines()[0]
+        for name in dict.fromkeys(names):
+            logger.error("%s: %s", name, reason)
+            outcomes[name] = reason
 
 
 def plan_runs(name: str, parameters: ExperimentParameters, pool: np.ndarray) -> list[Run]:
@@ -97,12 +102,7 @@ def _finish(
         InputError: if a run has diverged.
     """
     for run in trained:
-        finite = np.isfinite(run.losses)
-        if not finite.all():
-            raise InputError(
-                f"the loss is not finite in epoch {finite.argmin() + 1} of seed {run.run.seed}; "
-                "lower learning_rate"
-            )
+        _check_finite(run)
     reports, drawn = zip(*(evaluate_run(run, data) for run in trained), strict=True)
     parameters = trained[0].run.parameters
     result = {
@@ -122,3 +122,15 @@ def _finish(
         "figures": drawn[0],
     }
     folder.save(name, result, model)
+
+
+def _check_finite(trained: TrainedRun) -> None:
+    """Raise InputError if a run has diverged, be it in its last step."""
+    finite = np.isfinite(trained.losses)
+    statistics = trained.model.normalise.mean, trained.model.normalise.deviation
+    if finite.all() and all(value.isfinite().all() for value in statistics):
+        return
+    epoch = len(finite) if finite.all() else int(finite.argmin()) + 1
+    raise InputError(
+        f"the loss is not finite in epoch {epoch} of seed {trained.run.seed}; lower learning_rate"
+    )

@@ -60,13 +60,15 @@ def experiment_plotter(name: str) -> Callable[..., tuple[Figure, ...]]:
     """The node function that draws the six figures of the experiment of this name."""
 
     def plot_rnd_experiment(folder: ExperimentFolder, outcomes: Outcomes) -> tuple[Figure, ...]:
-        if outcomes[name] is not None:
-            return tuple(plot_message(f"{name} failed: {outcomes[name]}") for _ in range(6))
-        drawn, runs = folder.model(name)["figures"], folder[name]["runs"]
+        if (reason := outcomes.get(name)) is not None:
+            return tuple(plot_message(f"{name} failed: {reason}") for _ in range(6))
+        result, model = folder.require(name)
+        drawn, runs = model["figures"], result["runs"]
         novelty, nearest, points = (
             {own: tensor.numpy() for own, tensor in drawn[kind].items()}
             for kind in ("novelty", "nearest", "points")
         )
+        title = f"{name}, seed {runs[0]['seed']}"
         methods = {"rnd": drawn["novelty"], **drawn["scores"]}
         novel = next(own for own in NOVEL_SETS if own in novelty)
         roc = {
@@ -74,11 +76,11 @@ def experiment_plotter(name: str) -> Callable[..., tuple[Figure, ...]]:
         }
         return (
             plots.plot_training_loss({run["seed"]: run["loss"] for run in runs}, name),
-            plots.plot_novelty_histograms(novelty, name),
-            plots.plot_normalised_novelty(novelty, name),
-            plots.plot_roc(roc, name),
-            plots.plot_novelty_by_distance(nearest, novelty, name),
-            plots.plot_novelty_map(points, novelty, drawn["variance"].tolist(), name),
+            plots.plot_novelty_histograms(novelty, title),
+            plots.plot_normalised_novelty(novelty, title),
+            plots.plot_roc(roc, title),
+            plots.plot_novelty_by_distance(nearest, novelty, title),
+            plots.plot_novelty_map(points, novelty, drawn["variance"].tolist(), title),
         )
 
     return plot_rnd_experiment
@@ -87,11 +89,11 @@ def experiment_plotter(name: str) -> Callable[..., tuple[Figure, ...]]:
 def compare_rnd_experiments(
     folder: ExperimentFolder, *outcomes: Outcomes
 ) -> tuple[list[dict[str, Any]], pd.DataFrame, str, Figure]:
-    """All finished experiments beside each other: rows, table, LaTeX, and a figure."""
+    """The experiments of this run beside each other: rows, table, LaTeX, and a figure."""
     finished = [name for part in outcomes for name, reason in part.items() if reason is None]
     if not finished:
         raise InputError(_failures(outcomes))
-    rows = compare_experiments([folder[name] for name in finished])
+    rows = compare_experiments([folder.require(name)[0] for name in finished])
     table = format_table(rows)
     logger.info("Novelty, AUROC in points:\n%s", table.to_string(index=False))
     novel = next(own for own in NOVEL_SETS if own in rows[0])

@@ -25,7 +25,7 @@ class RNDParameters(Parameters):
 
     baseline: ExperimentParameters = ExperimentParameters()
     experiments: dict[ExperimentName, ExperimentParameters] = Field(min_length=1)
-    only: tuple[str, ...] | None = None
+    only: tuple[str, ...] | None = Field(None, min_length=1)
     n_neighbours: int = Field(10, ge=1)
 
     @model_validator(mode="before")
@@ -56,16 +56,17 @@ class RNDParameters(Parameters):
         """The experiments to run, each with its encoder.
 
         One that names no encoder is run with each of `encoders`, as `<name>_<encoder>`.
+
+        Raises:
+            ValueError: if two experiments would have the same name.
         """
-        chosen = {
-            name: own
-            for name, own in self.experiments.items()
-            if self.only is None or name in self.only
-        }
-        return {
-            f"{name}_{encoder}" if own.encoder_name is None else name: own.model_copy(
-                update={"encoder_name": encoder}
-            )
-            for name, own in chosen.items()
-            for encoder in (encoders if own.encoder_name is None else [own.encoder_name])
-        }
+        named: dict[str, ExperimentParameters] = {}
+        for name, own in self.experiments.items():
+            if self.only is not None and name not in self.only:
+                continue
+            for encoder in encoders if own.encoder_name is None else [own.encoder_name]:
+                full = f"{name}_{encoder}" if own.encoder_name is None else name
+                if full in named:
+                    raise ValueError(f"rnd: two experiments would be called {full}; rename one")
+                named[full] = own.model_copy(update={"encoder_name": encoder})
+        return named
