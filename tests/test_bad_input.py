@@ -551,7 +551,7 @@ CASES = {
     "baseline is mistyped": (
         rnd(baseline={"num_epoch": 3}),
         RND,
-        r"Error: rnd: baseline: num_epoch: no such parameter$",
+        r"^rnd: baseline: num_epoch: no such parameter$",
     ),
     "fewer samples than a batch": (
         rnd(experiments={"mine": {"num_train_samples": 4}}),

@@ -53,7 +53,6 @@ def label_components(axes: Axes, variance: np.ndarray | Sequence[float]) -> None
 
 def plot_message(text: str) -> Figure:
     """A figure that says in words why there is nothing to see."""
-    figure, axes = new_figure(5, 2)
-    axes.set_axis_off()
-    axes.text(0.5, 0.5, text, ha="center", va="center", wrap=True, fontsize="small")
+    figure = Figure(figsize=(5, 2), dpi=150)
+    figure.text(0.5, 0.5, text, ha="center", va="center", wrap=True, fontsize="small")
     return figure
