@@ -62,7 +62,7 @@ class LibraryDocsParameters(Parameters):
         "transformers",
     )
     test_libraries: tuple[LibraryName, ...] = ("kedro", "matplotlib", "sklearn")
-    sample_size: int = Field(2400, ge=50, le=4000)
+    sample_size: int = Field(1800, ge=50, le=4000)
     validation_fraction: float = Field(0.1, gt=0, le=0.5)
     pairs_per_prefix: int = Field(3, ge=1, le=10)
     seed: Seed = 0
