@@ -75,7 +75,7 @@ def plan_runs(name: str, parameters: ExperimentParameters, pool: np.ndarray) -> 
     if len(pool) < size:
         raise InputError(
             f"num_train_samples is {size}, but there are only {len(pool)} pairs to train on: lower "
-            "it, or raise data_ingestion.novelty_pairs.max_pairs"
+            "it, or ingest more (data_ingestion.novelty_pairs.max_pairs bounds each set)"
         )
     drawn = (np.random.default_rng(seed).permutation(pool)[:size] for seed in parameters.seeds)
     return [
