@@ -41,17 +41,22 @@ class ExperimentFolder(Mapping[str, dict[str, Any]]):
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
-    def require(self, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The result and the model of an experiment.
+    def require(self, name: str) -> dict[str, Any]:
+        """The result of an experiment.
 
         Raises:
             InputError: if it is not finished.
         """
-        if name not in self or not self._model(name).is_file():
+        result = self.get(name)
+        if result is None or not self._model(name).is_file():
             raise InputError(
                 f"experiment {name} is not in {self.path}; run `kedro run --pipelines=rnd` again"
             )
-        return self[name], read_tensors(self._model(name))
+        return result
+
+    def model(self, name: str) -> dict[str, Any]:
+        """The content of the model file of a finished experiment."""
+        return read_tensors(self._model(name))
 
     def is_finished(self, name: str, identity: Mapping[str, str]) -> bool:
         """Whether the experiment of this identity is here; says so where another one's is."""

@@ -62,8 +62,7 @@ def experiment_plotter(name: str) -> Callable[..., tuple[Figure, ...]]:
     def plot_rnd_experiment(folder: ExperimentFolder, outcomes: Outcomes) -> tuple[Figure, ...]:
         if (reason := outcomes.get(name)) is not None:
             return tuple(plot_message(f"{name} failed: {reason}") for _ in range(6))
-        result, model = folder.require(name)
-        drawn, runs = model["figures"], result["runs"]
+        runs, drawn = folder.require(name)["runs"], folder.model(name)["figures"]
         novelty, nearest, points = (
             {own: tensor.numpy() for own, tensor in drawn[kind].items()}
             for kind in ("novelty", "nearest", "points")
@@ -93,7 +92,7 @@ def compare_rnd_experiments(
     finished = [name for part in outcomes for name, reason in part.items() if reason is None]
     if not finished:
         raise InputError(_failures(outcomes))
-    rows = compare_experiments([folder.require(name)[0] for name in finished])
+    rows = compare_experiments([folder.require(name) for name in finished])
     table = format_table(rows)
     logger.info("Novelty, AUROC in points:\n%s", table.to_string(index=False))
     novel = next(own for own in NOVEL_SETS if own in rows[0])
