@@ -28,9 +28,18 @@ VARIANTS = {
             "problem_solutions": {"source": "problem_solution", "data": [{"files": ["a.jsonl"]}]},
             "preference_pairs": {"source": "hh_rlhf", "data": [{"files": ["b.jsonl"]}]},
             "retrieval_pairs": {"source": "documents", "data": {"files": ["c.txt"]}},
+            "pretraining_pairs": {"source": "documents", "data": {"files": ["e.txt"]}},
             "retrieval_sets": ["library_docs", "quick", "documents"],
         },
-        "embedding_cache": {"encoders": ["minilm", "gte"], "on_demand": {"path": "d.jsonl"}},
+        "embedding_cache": {
+            "encoders": ["minilm", "gte"],
+            "collections": [
+                *("problem_solutions", "novelty_pairs", "novelty_pairs_concat", "prefixes"),
+                *("responses", "retrieval_queries", "retrieval_documents"),
+                *("pretraining_queries", "pretraining_documents"),
+            ],
+            "on_demand": {"path": "d.jsonl"},
+        },
         "evaluation": {"trec_runs": True},
     },
 }

@@ -8,6 +8,8 @@ from embedlab.encoders.collection import (
     TextCollection,
     concatenated_pair_texts,
     document_texts,
+    pair_document_texts,
+    pair_query_texts,
     pair_texts,
     prefix_texts,
     query_texts,
@@ -16,6 +18,7 @@ from embedlab.encoders.collection import (
 )
 from embedlab.errors import InputError
 from embedlab.sources.prefixes import prefix_id, response_id, unique_prefixes
+from embedlab.sources.retrieval_documents import documents_of_pairs, text_id
 from embedlab.sources.retrieval_set import RetrievalSet
 
 PROBLEMS = pd.DataFrame({"id": ["a", "b"], "problem": ["p1", "p2"], "solution": ["s1", "s2"]})
@@ -52,6 +55,27 @@ def test_the_vectors_of_the_parts_stand_end_to_end():
 def test_documents_have_titles_and_roles_differ():
     assert document_texts(SET).parts == [["T x", "y"]]
     assert (document_texts(SET).role, query_texts(SET).role) == ("document", "query")
+
+
+def test_queries_of_pairs_are_distinct_and_known_by_their_text():
+    train, validation = (
+        pd.DataFrame({"query": ["b", "a", "b"]}),
+        pd.DataFrame({"query": ["c", "a"]}),
+    )
+    collection = pair_query_texts(train, validation)
+    assert (collection.parts, collection.role) == ([["b", "a", "c"]], "query")
+    assert collection.ids == [text_id(text) for text in "bac"]
+    assert pair_query_texts(train, validation.iloc[:0]).parts == [["b", "a"]]
+
+
+def test_documents_of_pairs_are_their_positives_and_negatives():
+    train = pd.DataFrame({"positive": ["p", "q", "p"], "negative": ["n", None, float("nan")]})
+    documents = documents_of_pairs(train, pd.DataFrame({"positive": ["n", "v"]}))
+    assert documents["text"].tolist() == ["p", "n", "q", "v"]
+    collection = pair_document_texts(documents)
+    assert (collection.parts, collection.role) == ([["p", "n", "q", "v"]], "document")
+    assert collection.ids == [text_id(text) for text in "pnqv"]
+    assert text_id("Hello") == "185f8db32271fe25f561a6fc938b2e26"
 
 
 def test_ids_are_distinct_and_as_many_as_texts():

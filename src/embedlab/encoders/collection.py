@@ -17,6 +17,7 @@ from embedlab.sources.prefixes import (
     prefix_text,
     response_id,
 )
+from embedlab.sources.retrieval_documents import TEXT_ID_SCHEME, text_id
 from embedlab.sources.retrieval_set import RetrievalSet
 
 SEPARATOR = " [SEP] "
@@ -131,6 +132,18 @@ def query_texts(retrieval_set: RetrievalSet) -> TextCollection:
 def document_texts(retrieval_set: RetrievalSet) -> TextCollection:
     """The documents of a retrieval set, title and text."""
     return TextCollection(retrieval_set.corpus["id"].tolist(), [retrieval_set.document_texts()])
+
+
+def pair_query_texts(train: pd.DataFrame, validation: pd.DataFrame) -> TextCollection:
+    """The distinct queries of training pairs, then of validation pairs."""
+    queries = list(dict.fromkeys([*train["query"], *validation["query"]]))
+    return TextCollection(list(map(text_id, queries)), [queries], "query", TEXT_ID_SCHEME)
+
+
+def pair_document_texts(documents: pd.DataFrame) -> TextCollection:
+    """The documents that can be found for training queries."""
+    ids, texts = documents["id"].tolist(), documents["text"].tolist()
+    return TextCollection(ids, [texts], id_scheme=TEXT_ID_SCHEME)
 
 
 def _responses(preference_pairs: pd.DataFrame) -> list[tuple[str, str]]:

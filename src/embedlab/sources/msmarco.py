@@ -12,6 +12,7 @@ from embedlab.errors import InputError
 from embedlab.parameters import Parameters, Seed
 from embedlab.sources.bad_rows import BadRowError, BadRows, OnError
 from embedlab.sources.fields import checked_text, optional_text, required_text
+from embedlab.sources.hold_out import hold_out_queries
 from embedlab.sources.huggingface import HuggingFaceSource, open_rows
 from embedlab.sources.records import Record, usable_rows
 
@@ -66,7 +67,7 @@ def read_msmarco(p: MsMarcoParameters) -> tuple[pd.DataFrame, pd.DataFrame, dict
         raise InputError(f"train ({p.train.label}): no row is usable; give rows with a positive")
     train = _drawn(pairs, p.split_ratio, random)[: p.max_samples]
     if p.validation is None:
-        train, validation = _hold_out(train, p.validation_fraction, random)
+        train, validation = hold_out_queries(train, p.validation_fraction, random)
     counts = {"train_pairs": len(train), "validation_pairs": len(validation)}
     return (
         train.reset_index(drop=True),
@@ -110,14 +111,3 @@ def _drawn(pairs: pd.DataFrame, ratio: float, random: np.random.Generator) -> pd
     """A share of the rows (at least one), their order kept."""
     size = max(1, round(ratio * len(pairs)))
     return pairs.iloc[np.sort(random.permutation(len(pairs))[:size])]
-
-
-def _hold_out(
-    pairs: pd.DataFrame, fraction: float, random: np.random.Generator
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Part the pairs by query, so that no validation query is trained on."""
-    codes, queries = pd.factorize(pairs["query"])
-    wanted = max(1, round(fraction * len(queries))) if fraction else 0
-    size = min(wanted, len(queries) - 1)
-    held_out = np.isin(codes, random.permutation(len(queries))[:size])
-    return pairs[~held_out], pairs[held_out]

@@ -29,15 +29,13 @@ def read_relevant_pairs(p: RelevantPairsParameters) -> tuple[pd.DataFrame, dict[
     tables, reports = [], {}
     for name in p.sets:
         found, reports[name] = load_beir_set(name, p)
-        relevant = found.qrels[found.qrels["score"] > 0]
-        corpus = pd.Series(found.document_texts(), index=found.corpus["id"])
-        relevant = relevant[relevant["corpus_id"].map(corpus) != ""]
+        relevant = found.relevant_pairs()
         tables.append(
             pd.DataFrame(
                 {
                     "id": name + "-" + relevant["query_id"] + "-" + relevant["corpus_id"],
-                    "problem": relevant["query_id"].map(found.queries.set_index("id")["text"]),
-                    "solution": relevant["corpus_id"].map(corpus),
+                    "problem": relevant["query"],
+                    "solution": relevant["document"],
                     "source": name,
                     "split": p.split,
                 }

@@ -25,3 +25,17 @@ class RetrievalSet:
             f"{title} {text}".strip()
             for title, text in zip(self.corpus["title"], self.corpus["text"], strict=True)
         ]
+
+    def relevant_pairs(self) -> pd.DataFrame:
+        """Every judged query with each of its relevant documents that is not empty.
+
+        Returns:
+            Columns query_id, corpus_id, query, document (both texts), in the order of the qrels.
+        """
+        queries = self.queries.set_index("id")["text"]
+        documents = pd.Series(self.document_texts(), index=self.corpus["id"])
+        relevant = self.qrels.loc[self.qrels["score"] > 0, ["query_id", "corpus_id"]]
+        pairs = relevant.assign(
+            query=relevant["query_id"].map(queries), document=relevant["corpus_id"].map(documents)
+        )
+        return pairs[pairs["document"] != ""]

@@ -8,15 +8,18 @@ from kedro.pipeline import Node, Pipeline
 from embedlab.pipelines.data_ingestion.nodes import beir_set_loader, ingest_library_docs
 from embedlab.pipelines.data_ingestion.parameters import DataIngestionParameters
 from embedlab.sources import library_docs
+from embedlab.sources.beir_pairs import read_beir_pairs
 from embedlab.sources.documents import read_document_pairs
 from embedlab.sources.hh_rlhf import read_preference_pairs
 from embedlab.sources.msmarco import read_msmarco
 from embedlab.sources.novelty_pairs import make_novelty_pairs
 from embedlab.sources.prefixes import unique_prefixes
 from embedlab.sources.problem_solution import read_problem_solutions
+from embedlab.sources.retrieval_documents import documents_of_pairs
 
 LIBRARY_DOCS = "params:data_ingestion.library_docs"
-RETRIEVAL_PAIRS = ["retrieval_pairs_train", "retrieval_pairs_val"]
+# Where the test share of pairs made from documents goes.
+TEST_SETS = {"retrieval": "beir.documents", "pretraining": "beir.pretraining"}
 
 
 def create_pipeline(
@@ -27,7 +30,7 @@ def create_pipeline(
     ```
     library_docs ─┬─ problem_solutions ─ novelty_pairs
     local files ──┼─ preference_pairs ─ prefixes
-    Hugging Face ─┼─ retrieval_pairs_train, retrieval_pairs_val
+    Hugging Face ─┼─ {stage}_pairs_train, {stage}_pairs_val ─ {stage}_documents
     BEIR ─────────┴─ beir.{set}
     ```
     """
@@ -40,9 +43,11 @@ def create_pipeline(
         ),
         _preference_pairs(parameters.preference_pairs.source),
         _named(unique_prefixes, "preference_pairs", "prefixes"),
-        _retrieval_pairs(parameters.retrieval_pairs.source),
+        *_training_pairs("retrieval", parameters.retrieval_pairs.source),
         *[_retrieval_set(*pair) for pair in retrieval_sets.items() if "documents" not in pair],
     ]
+    if parameters.pretraining_pairs:
+        nodes += _training_pairs("pretraining", parameters.pretraining_pairs.source)
     if any("library_docs" in node.inputs for node in nodes):
         outputs = ["library_docs", "library_docs.ingestion_report"]
         nodes.append(_named(ingest_library_docs, LIBRARY_DOCS, outputs))
@@ -68,15 +73,21 @@ def _preference_pairs(source: str) -> Node:
     return _named(read_preference_pairs, "params:data_ingestion.preference_pairs", outputs)
 
 
-def _retrieval_pairs(source: str) -> Node:
+def _training_pairs(stage: str, source: str) -> list[Node]:
+    """The nodes that make a stage's pairs, and the documents that can be found."""
+    name, documents = f"ingest_{stage}_pairs", f"{stage}_documents"
+    pairs = [f"{stage}_pairs_train", f"{stage}_pairs_val"]
+    collect = Node(documents_of_pairs, pairs, documents, name=f"collect_{documents}")
     if source == "library_docs":
-        return _named(library_docs.retrieval_pairs, "library_docs", RETRIEVAL_PAIRS)
-    report = "retrieval_pairs.ingestion_report"
+        return [Node(library_docs.retrieval_pairs, "library_docs", pairs, name=name), collect]
+    parameters, report = f"params:data_ingestion.{stage}_pairs", f"{stage}_pairs.ingestion_report"
+    if source == "beir":
+        outputs = [*pairs, documents, report]
+        return [Node(read_beir_pairs, parameters, outputs, name=name)]
     if source == "msmarco":
-        outputs = [*RETRIEVAL_PAIRS, report]
-        return _named(read_msmarco, "params:data_ingestion.retrieval_pairs", outputs)
-    outputs = [*RETRIEVAL_PAIRS, "beir.documents", report]
-    return _named(read_document_pairs, "params:data_ingestion.retrieval_pairs", outputs)
+        return [Node(read_msmarco, parameters, [*pairs, report], name=name), collect]
+    outputs = [*pairs, TEST_SETS[stage], report]
+    return [Node(read_document_pairs, parameters, outputs, name=name), collect]
 
 
 def _retrieval_set(entry: str, name: str) -> Node:

@@ -9,7 +9,15 @@ from embedlab.parameters import Parameters
 from embedlab.sources.bad_rows import OnError
 
 Collection = Literal[
-    "problem_solutions", "novelty_pairs", "novelty_pairs_concat", "prefixes", "responses"
+    "problem_solutions",
+    "novelty_pairs",
+    "novelty_pairs_concat",
+    "prefixes",
+    "responses",
+    "retrieval_queries",
+    "retrieval_documents",
+    "pretraining_queries",
+    "pretraining_documents",
 ]
 
 

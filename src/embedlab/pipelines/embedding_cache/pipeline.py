@@ -8,6 +8,8 @@ from embedlab.encoders.collection import (
     TextCollection,
     concatenated_pair_texts,
     document_texts,
+    pair_document_texts,
+    pair_query_texts,
     pair_texts,
     prefix_texts,
     query_texts,
@@ -22,6 +24,10 @@ VIEWS: dict[str, tuple[Callable[..., TextCollection], list[str]]] = {
     "novelty_pairs_concat": (concatenated_pair_texts, ["novelty_pairs"]),
     "prefixes": (prefix_texts, ["prefixes"]),
     "responses": (response_texts, ["preference_pairs"]),
+    "retrieval_queries": (pair_query_texts, ["retrieval_pairs_train", "retrieval_pairs_val"]),
+    "retrieval_documents": (pair_document_texts, ["retrieval_documents"]),
+    "pretraining_queries": (pair_query_texts, ["pretraining_pairs_train", "pretraining_pairs_val"]),
+    "pretraining_documents": (pair_document_texts, ["pretraining_documents"]),
 }
 
 
@@ -33,7 +39,9 @@ def create_pipeline(
     ```
     problem_solutions ─┐
     prefixes ──────────┤
-    preference_pairs ──┼─ view ─ {collection}.texts ─ embed ─ {encoder}.{collection}.embeddings
+    preference_pairs ──┤
+    {stage}_pairs_… ───┤
+    {stage}_documents ─┼─ view ─ {collection}.texts ─ embed ─ {encoder}.{collection}.embeddings
     beir.{set} ────────┘         embedding_store ───┘          .ids, .embeddings_metadata
     ```
     """

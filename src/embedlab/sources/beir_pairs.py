@@ -1,0 +1,79 @@
+"""Training pairs from retrieval sets: judged queries with their relevant documents."""
+
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from embedlab.errors import InputError
+from embedlab.parameters import Seed
+from embedlab.sources.beir import BeirParameters, load_beir_set
+from embedlab.sources.hold_out import hold_out_queries
+from embedlab.sources.retrieval_documents import distinct_documents
+from embedlab.sources.retrieval_set import RetrievalSet
+
+
+class BeirPairsParameters(BeirParameters):
+    """Which retrieval sets to train on.
+
+    Attributes:
+        sets: BEIR sets by name.
+        split: which relevance judgements to use: qrels/<split>.tsv.
+        validation_fraction: share of the queries held out, with all their pairs.
+        max_pairs: at most so many pairs of each set, drawn with the seed; None takes all.
+        seed: seed of every draw.
+    """
+
+    source: Literal["beir"] = "beir"
+    sets: tuple[str, ...] = Field(min_length=1)
+    split: str = "train"
+    validation_fraction: float = Field(default=0.2, gt=0, lt=1)
+    max_pairs: int | None = Field(default=None, ge=1)
+    seed: Seed = 42
+
+
+def read_beir_pairs(
+    p: BeirPairsParameters,
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, dict[str, Any]]:
+    """Every judged query with each of its relevant documents, parted by query.
+
+    Returns:
+        Training and validation pairs (columns query, positive, negative, source; negatives are
+        missing), the distinct documents of the sets, relevant or not (columns id and text), and
+        the report of each set.
+
+    Raises:
+        InputError: as `load_beir_set` does; for a set without a pair, for fewer than two queries.
+    """
+    random = np.random.default_rng(p.seed)
+    tables: list[pd.DataFrame] = []
+    texts: list[str] = []
+    reports: dict[str, Any] = {}
+    for name in dict.fromkeys(p.sets):
+        found, reports[name] = load_beir_set(name, p)
+        tables.append(_pairs(name, found, p, random))
+        texts += filter(None, found.document_texts())
+    pairs = pd.concat(tables, ignore_index=True).drop_duplicates(["query", "positive"])
+    if pairs["query"].nunique() < 2:
+        raise InputError(f"{', '.join(p.sets)}: one query only; give two or more to hold out one")
+    train, validation = hold_out_queries(pairs, p.validation_fraction, random)
+    counts = {"train_pairs": len(train), "validation_pairs": len(validation)}
+    return (
+        train.reset_index(drop=True),
+        validation.reset_index(drop=True),
+        distinct_documents(texts),
+        {"sets": reports, **counts},
+    )
+
+
+def _pairs(
+    name: str, found: RetrievalSet, p: BeirPairsParameters, random: np.random.Generator
+) -> pd.DataFrame:
+    """The pairs of one set, at most `max_pairs`."""
+    relevant = found.relevant_pairs()
+    if relevant.empty:
+        raise InputError(f"{name}: qrels/{p.split}.tsv names no relevant document that has a text")
+    pairs = pd.DataFrame({"query": relevant["query"], "positive": relevant["document"]})
+    pairs = pairs.assign(negative=None, source=name).drop_duplicates(["query", "positive"])
+    return pairs.iloc[np.sort(random.permutation(len(pairs))[: p.max_pairs])]
