@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import os
 import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -58,11 +59,35 @@ def with_one_line_errors(command: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
+def with_followers(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap a command so that under `torchrun` the first process runs it, and the others train.
+
+    The first process alone touches the catalog; the others wait for trainings to take part in.
+    """
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        if "TORCHELASTIC_RUN_ID" not in os.environ:
+            return command(*args, **kwargs)
+        # Imported late: no other run needs the library at its start.
+        from embedlab.training import distributed, isotropic_job
+
+        distributed.start_processes()
+        if os.environ["RANK"] != "0":
+            return isotropic_job.follow()
+        try:
+            return command(*args, **kwargs)
+        finally:
+            isotropic_job.dismiss()
+
+    return wrapped
+
+
 @click.group(name="embedlab")
 def cli() -> None:
     """The project's own commands."""
 
 
 run = copy.copy(kedro_run)
-run.callback = with_one_line_errors(kedro_run.callback)  # type: ignore[arg-type]
+run.callback = with_one_line_errors(with_followers(kedro_run.callback))  # type: ignore[arg-type]
 cli.add_command(run)

@@ -1,5 +1,6 @@
 """The base of every typed parameter group."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -41,3 +42,14 @@ def _one_line(error: Any) -> str:
         reason = error["msg"].removeprefix("Value error, ")
         return f"{key}: {reason}" if key else reason
     return f"{key or 'value'}: {error['msg']} (got {error['input']!r:.80})"
+
+
+def merge(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested settings with some of their values changed."""
+    merged = dict(settings)
+    for key, value in changes.items():
+        own = merged.get(key)
+        if isinstance(own, Mapping) and isinstance(value, Mapping):
+            value = merge(own, value)
+        merged[key] = value
+    return merged

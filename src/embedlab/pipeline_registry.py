@@ -3,23 +3,46 @@
 from kedro.pipeline import Pipeline
 
 from embedlab import project_parameters
-from embedlab.pipelines import data_ingestion, density, embedding_cache, evaluation, rnd
+from embedlab.models.gaussian_projection import ISOTROPIC
+from embedlab.pipelines import (
+    data_ingestion,
+    density,
+    embedding_cache,
+    evaluation,
+    isotropic_retrieval,
+    rnd,
+)
 
 
 def register_pipelines() -> dict[str, Pipeline]:
     """Build each pipeline; the default one has all whose embeddings are made in it."""
     parameters = project_parameters.current()
     sets, notes = parameters.retrieval_sets()
+    names, base = list(sets), parameters.base_encoder()
     pipelines = {
         "data_ingestion": data_ingestion.create_pipeline(parameters.data_ingestion, sets),
-        "embedding_cache": embedding_cache.create_pipeline(parameters.embedding_cache, list(sets)),
+        "embedding_cache": embedding_cache.create_pipeline(parameters.embedding_cache, names),
         "density": density.create_pipeline(parameters.density_encoder()),
         "rnd": rnd.create_pipeline(parameters.rnd_experiments()),
-        "evaluation": evaluation.create_pipeline(
-            parameters.embedding_cache.encoders, list(sets), notes, parameters.evaluation.trec_runs
+        "isotropic_retrieval": isotropic_retrieval.create_pipeline(
+            parameters.isotropic_retrieval,
+            base,
+            names,
+            exported=parameters.encoders[base].root.kind == "sentence_transformer",
         ),
     }
     made = _embeddings(pipelines["embedding_cache"].outputs())
+    trained = _embeddings(pipelines["isotropic_retrieval"].inputs()) <= made
+    models = ["bm25", *parameters.embedding_cache.encoders, *([ISOTROPIC] if trained else [])]
+    pipelines["evaluation"] = evaluation.create_pipeline(
+        parameters.evaluation.models or models,
+        parameters.evaluation.baseline or base,
+        names,
+        notes,
+        parameters.evaluation,
+        ablations=trained and bool(parameters.isotropic_retrieval.ablations.variants),
+    )
+    made |= _embeddings(pipelines["isotropic_retrieval"].outputs())
     default = [part for part in pipelines.values() if _embeddings(part.inputs()) <= made]
     return pipelines | {"__default__": sum(default, Pipeline([]))}
 

@@ -8,11 +8,13 @@ from kedro.framework.project import settings
 from pydantic import StringConstraints, model_validator
 
 from embedlab.encoders.parameters import EncoderParameters
+from embedlab.models.gaussian_projection import ISOTROPIC
 from embedlab.parameters import Parameters
 from embedlab.pipelines.data_ingestion.parameters import DataIngestionParameters
 from embedlab.pipelines.density.parameters import DensityParameters
 from embedlab.pipelines.embedding_cache.parameters import EmbeddingCacheParameters
 from embedlab.pipelines.evaluation.parameters import EvaluationParameters
+from embedlab.pipelines.isotropic_retrieval.parameters import IsotropicRetrievalParameters
 from embedlab.pipelines.rnd.parameters import RNDParameters
 from embedlab.sources.beir import available_sets
 from embedlab.training.rnd import ExperimentParameters
@@ -29,30 +31,62 @@ class ProjectParameters(Parameters):
     embedding_cache: EmbeddingCacheParameters
     density: DensityParameters
     rnd: RNDParameters
+    isotropic_retrieval: IsotropicRetrievalParameters
     evaluation: EvaluationParameters
 
     @model_validator(mode="after")
     def _encoders_are_named_well(self) -> Self:
-        if "bm25" in self.encoders:
-            raise ValueError("encoder bm25: that name is the lexical baseline's; take another")
-        if strangers := sorted(set(self.evaluation.similarity) - set(self.encoders)):
+        for name, owner in (("bm25", "lexical baseline"), (ISOTROPIC, "trained projection")):
+            if name in self.encoders:
+                raise ValueError(f"encoder {name}: that name is the {owner}'s; take another")
+        if strangers := sorted(set(self.evaluation.similarity) - {*self.encoders, ISOTROPIC}):
             raise ValueError(f"evaluation.similarity names {strangers[0]}, which is no encoder")
         cache = self.embedding_cache
-        used = {*cache.encoders, cache.on_demand.encoder, self.density_encoder()}
+        used = {*cache.encoders, cache.on_demand.encoder}
+        used |= {self.density_encoder(), self.base_encoder()}
         if unknown := sorted(used - set(self.encoders)):
             known = ", ".join(self.encoders)
             raise ValueError(f"encoder {', '.join(unknown)} is not defined; there are {known}")
-        if self.density_encoder() not in cache.encoders:
-            raise ValueError(
-                f"density.encoder is {self.density.encoder}, whose vectors are not made; "
-                "name it in embedding_cache.encoders too"
-            )
+        for user, encoder in (
+            ("density", self.density_encoder()),
+            ("isotropic_retrieval", self.base_encoder()),
+        ):
+            if encoder not in cache.encoders:
+                raise ValueError(
+                    f"{user}.encoder is {encoder}, whose vectors are not made; "
+                    "name it in embedding_cache.encoders too"
+                )
         for name, experiment in self.rnd_experiments().items():
             if experiment.encoder_name not in cache.encoders:
                 raise ValueError(
                     f"rnd experiment {name}: encoder_name {experiment.encoder_name} is not in "
                     f"embedding_cache.encoders ({', '.join(cache.encoders)})"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _pretraining_has_pairs(self) -> Self:
+        has_pairs = self.data_ingestion.pretraining_pairs is not None
+        if self.isotropic_retrieval.pretraining is not None and not has_pairs:
+            raise ValueError(
+                "isotropic_retrieval.pretraining needs data_ingestion.pretraining_pairs"
+            )
+        for collection in self.embedding_cache.collections:
+            if collection.startswith("pretraining") and not has_pairs:
+                raise ValueError(
+                    f"embedding_cache.collections: {collection} needs "
+                    "data_ingestion.pretraining_pairs"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _models_have_vectors(self) -> Self:
+        known = ("bm25", *self.embedding_cache.encoders, ISOTROPIC)
+        named = [*(self.evaluation.models or ()), self.evaluation.baseline or "bm25"]
+        if strangers := [name for name in named if name not in known]:
+            raise ValueError(
+                f"evaluation names the model {strangers[0]}; there are {', '.join(known)}"
+            )
         return self
 
     def rnd_experiments(self) -> dict[str, ExperimentParameters]:
@@ -62,6 +96,10 @@ class ProjectParameters(Parameters):
     def density_encoder(self) -> str:
         """The encoder whose vectors density uses."""
         return self.density.encoder or self.embedding_cache.encoders[0]
+
+    def base_encoder(self) -> str:
+        """The encoder that the isotropic projection is trained on."""
+        return self.isotropic_retrieval.encoder or self.embedding_cache.encoders[0]
 
     def retrieval_sets(self) -> tuple[dict[str, str], tuple[str, ...]]:
         """The retrieval sets to test on, groups expanded.

@@ -92,7 +92,7 @@ def bm25_search(
         stable_top_k(_scores(index, queries[start : start + step]), top_k)
         for start in tqdm(range(0, len(queries), step), desc="BM25 search", delay=2, leave=False)
     ]
-    scores, positions = (torch.cat(parts) for parts in zip(*best, strict=True))
+    scores, positions = (torch.cat(parts).numpy() for parts in zip(*best, strict=True))
     run = make_run(query_ids, corpus_ids, scores, positions)
     return run[run["score"] > 0].reset_index(drop=True)
 

@@ -1,6 +1,6 @@
 """Bootstrap confidence intervals."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -28,6 +28,37 @@ def mean_interval(
     means = _resampled_sums(values, n_resamples, seed) / len(values)
     low, high = np.quantile(means, _tails(confidence), axis=0)
     return values.mean(axis=0), low, high
+
+
+def stratified_mean_interval(
+    strata: Sequence[np.ndarray],
+    weights: Sequence[float],
+    n_resamples: int,
+    seed: int,
+    confidence: float = 0.95,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The weighted sum of the means of strata, with its percentile bootstrap interval.
+
+    The items of each stratum are resampled by themselves, the strata being what they are.
+
+    Args:
+        strata: arrays `(n_s,)`, or `(n_s, m)` for m columns, which share the resamples.
+        weights: of the strata; with sum 1 for an average.
+        n_resamples: number of bootstrap samples.
+        seed: of the samples.
+        confidence: probability that the interval is to cover.
+
+    Returns:
+        Mean, lower and upper end, each of shape `()`, or `(m,)`.
+
+    References:
+        Davison & Hinkley 1997, Bootstrap Methods and their Application, section 3.2.
+    """
+    rng = np.random.default_rng(seed)
+    pairs = list(zip(weights, strata, strict=True))
+    means = [w / len(own) * _resampled_sums(own, n_resamples, rng) for w, own in pairs]
+    low, high = np.quantile(np.sum(means, axis=0), _tails(confidence), axis=0)
+    return np.sum([w * own.mean(axis=0) for w, own in pairs], axis=0), low, high
 
 
 def ratio_interval(
@@ -78,7 +109,9 @@ def blocks(n_rows: int, width: int) -> Iterator[range]:
     return (range(start, min(start + step, n_rows)) for start in range(0, n_rows, step))
 
 
-def _resampled_sums(values: np.ndarray, n_resamples: int, seed: int) -> np.ndarray:
+def _resampled_sums(
+    values: np.ndarray, n_resamples: int, seed: int | np.random.Generator
+) -> np.ndarray:
     """The sums over items in every resample: `(n_resamples,)`, or `(n_resamples, m)`.
 
     A resample of n items gives each a multinomial weight, so that the sums of many resamples are

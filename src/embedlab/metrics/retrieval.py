@@ -1,8 +1,10 @@
 """Retrieval metrics of each query, as trec_eval computes them."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytrec_eval
 
@@ -112,9 +114,12 @@ def format_summaries(
 
 def _nested(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
     """Scores by query, then by document: what pytrec_eval reads."""
-    documents, scores = table["corpus_id"].to_numpy(object), table["score"].to_numpy()
-    groups = table.groupby("query_id", sort=False).indices
+    codes, queries = pd.factorize(table["query_id"])
+    order = np.argsort(codes, kind="stable")
+    documents = table["corpus_id"].to_numpy(object)[order].tolist()
+    scores = table["score"].to_numpy()[order].tolist()
+    bounds = [0, *np.bincount(codes).cumsum().tolist()]
     return {
-        str(query): dict(zip(documents[rows], scores[rows].tolist(), strict=True))
-        for query, rows in groups.items()
+        str(query): dict(zip(documents[start:end], scores[start:end], strict=True))
+        for query, (start, end) in zip(queries, pairwise(bounds), strict=True)
     }

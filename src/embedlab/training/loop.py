@@ -1,146 +1,301 @@
-"""The training loop: epochs in a seeded order, early stopping, checkpoints, exact resume."""
+"""The training loop: seeded order, validation, early stopping, checkpoints, exact resume."""
 
 import copy
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from embedlab.errors import InputError
-from embedlab.parameters import Parameters
 from embedlab.training.checkpoints import Checkpoint
+from embedlab.training.collectives import rank, world_size
+from embedlab.training.distributed import from_main_process, mean_over_processes
+from embedlab.training.loop_parameters import LoopParameters
+from embedlab.training.schedule import learning_rate_factor
+from embedlab.training.step_log import StepLog
 
 History = list[dict[str, float]]
+# Parameters with the learning rate `lr` of each group, as optimizers take them.
+ParameterGroups = list[dict[str, Any]]
+Losses = dict[str, Tensor]
 
 
-class TrainingParameters(Parameters):
-    """How a model is trained.
+@dataclass(frozen=True)
+class Task:
+    """What is trained, and by what.
 
     Attributes:
-        max_epochs: passes over the data, unless training stops early.
-        batch_size: items in a step.
-        learning_rate: of AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101).
-        weight_decay: of AdamW.
-        patience: epochs without a better validation loss before training stops.
+        name: for the progress bar and messages.
+        model: what is trained, in place.
+        losses: the mean losses, of which `loss` is minimised, from the model, the items at these
+            positions, int64 `(b,)`, and a seed of the batch. With several processes the items are
+            this process's share, the seed is the same for all, the model is called once, and the
+            mean over processes is what counts.
+        n_items: number of training items.
+        validate: the score that decides when to stop, called with the model in `eval` mode.
+        measure: the score's name.
+        higher_is_better: whether the score is to grow.
+        scores_start: whether the model before the first step may be the best.
     """
 
-    max_epochs: int = Field(50, ge=1)
-    batch_size: int = Field(256, ge=1)
-    learning_rate: float = Field(3e-4, gt=0)
-    weight_decay: float = Field(0.01, ge=0)
-    patience: int = Field(3, ge=1)
+    name: str
+    model: nn.Module
+    losses: Callable[[nn.Module, Tensor, int], Losses]
+    n_items: int
+    validate: Callable[[], float]
+    measure: str = "validation_loss"
+    higher_is_better: bool = False
+    scores_start: bool = False
+
+    def best(self, history: History) -> int:
+        """The position of the first row of the best score."""
+        sign = -1 if self.higher_is_better else 1
+        return min(range(len(history)), key=lambda row: sign * history[row][self.measure])
 
 
 def train(
-    model: nn.Module,
-    batch_loss: Callable[[Tensor], Tensor],
-    validation_loss: Callable[[], float],
-    n_items: int,
-    parameters: TrainingParameters,
+    task: Task,
+    groups: ParameterGroups,
+    parameters: LoopParameters,
     seed: int,
     checkpoint: Checkpoint,
-    name: str,
+    log: StepLog | None = None,
 ) -> History:
-    """Train until the validation loss stops falling; leave the best epoch's weights in the model.
+    """Train until the score stops getting better; leave the best weights in the model.
 
-    Every epoch draws its order and its dropout from (seed, epoch) alone, so that a run that goes
-    on from a checkpoint computes what an undisturbed one does.
+    Every epoch draws its order from (seed, epoch), and every step its dropout from (seed, epoch,
+    step) alone, so that a run that goes on from a checkpoint computes what an undisturbed one does.
 
     Args:
-        model: what is trained, in place.
-        batch_loss: the mean loss of the items at these positions, int64 `(b,)`.
-        validation_loss: the loss that decides when to stop, called with the model in `eval` mode.
-        n_items: number of training items.
+        task: what is trained.
+        groups: its parameters by learning rate.
         parameters: how to train.
         seed: of the order and of dropout.
-        checkpoint: holds the last finished epoch.
-        name: for the progress bar.
+        checkpoint: holds the last validated state.
+        log: takes the losses step by step.
 
     Returns:
-        Training loss, validation loss and seconds of each epoch.
+        For each validation: epoch, step, the mean training loss since the last one, the score, and
+        seconds.
 
     Raises:
-        InputError: if the loss is not finite.
+        InputError: if the loss is not finite, or a batch has fewer items than there are processes.
     """
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=parameters.learning_rate, weight_decay=parameters.weight_decay
-    )
-    state = checkpoint.load() or {"history": [], "best": None}
-    history, best = state["history"], state["best"]
-    if history:
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-    with tqdm(total=parameters.max_epochs, initial=len(history), desc=name, unit="epoch") as bar:
-        while not _is_finished(history, parameters):
-            start = time.perf_counter()
-            loss = _epoch(
-                model, optimizer, batch_loss, n_items, parameters.batch_size, [seed, len(history)]
+    run = _Run(task, groups, parameters, seed, checkpoint, log)
+    run.resume()
+    devices = range(torch.cuda.device_count())
+    with (
+        torch.random.fork_rng(devices),
+        tqdm(
+            total=run.total_steps,
+            initial=run.step,
+            desc=task.name,
+            unit="step",
+            disable=rank() > 0,
+        ) as bar,
+    ):
+        while not run.is_finished():
+            run.advance()
+            bar.update(run.step - bar.n)
+            bar.set_postfix(run.last, refresh=False)
+        bar.total = run.step  # early stopping is an end, too
+    task.model.load_state_dict(run.best)
+    task.model.eval()
+    return run.history
+
+
+class _Run:
+    """One run: its state, and how it moves on."""
+
+    def __init__(
+        self,
+        task: Task,
+        groups: ParameterGroups,
+        parameters: LoopParameters,
+        seed: int,
+        checkpoint: Checkpoint,
+        log: StepLog | None,
+    ):
+        self.task, self.parameters, self.seed = task, parameters, seed
+        self.checkpoint, self.log = checkpoint, log
+        self.step = 0
+        self.history: History = []
+        self.best: dict[str, Tensor] = {}
+        self.device = next(task.model.parameters()).device
+        self.epoch, self.batches = 0, self._batches(0)
+        if not self.batches:
+            raise InputError(
+                f"{task.name}: {world_size()} processes for {task.n_items} items in batches of "
+                f"{parameters.batch_size}; use fewer devices"
             )
-            validation = _validate(model, validation_loss)
-            if not np.isfinite([loss, validation]).all():
-                raise InputError(
-                    f"{name}: the loss is not finite in epoch {len(history) + 1}; "
-                    "lower learning_rate"
-                )
-            elapsed = time.perf_counter() - start
-            history.append({"loss": loss, "validation_loss": validation, "seconds": elapsed})
-            if best_epoch(history) == len(history) - 1:
-                best = copy.deepcopy(model.state_dict())
-            checkpoint.save(
-                {
-                    "history": history,
-                    "best": best,
-                    "model": model.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                }
+        self.steps_per_epoch = -(-len(self.batches) // parameters.accumulation_steps)
+        self.total_steps = parameters.max_epochs * self.steps_per_epoch
+        self.optimizer = torch.optim.AdamW(groups, weight_decay=parameters.weight_decay)
+        self.scheduler = torch.optim.lr_scheduler.LambdaLR(
+            self.optimizer,
+            learning_rate_factor(parameters.schedule, parameters.warmup_steps, self.total_steps),
+        )
+        self.scaler = torch.amp.GradScaler(
+            self.device.type, enabled=parameters.precision == "float16"
+        )
+        self.wrapped = _wrap(task.model, parameters.compile)
+        # Since the last validation: sum of the items' losses, their number, seconds.
+        self.running = torch.zeros(3, dtype=torch.float64, device=self.device)
+
+    @property
+    def last(self) -> dict[str, float]:
+        """The last row of the history, for the progress bar."""
+        names = ("loss", self.task.measure)
+        return {
+            key: self.history[-1][key] for key in names if self.history and key in self.history[-1]
+        }
+
+    def is_finished(self) -> bool:
+        """Whether training has come to its end, or has waited long enough."""
+        if not self.history:
+            return False
+        waited = len(self.history) - 1 - self.task.best(self.history)
+        validated = int(self.history[-1]["step"]) == self.step
+        return validated and (waited >= self.parameters.patience or self.step >= self.total_steps)
+
+    def advance(self) -> None:
+        """One step, and what is due after it."""
+        if not self.history and self.step == 0 and self.task.scores_start:
+            self._validate()
+            return
+        start = time.perf_counter()
+        losses = self._take_step()
+        if self.log and self.step % self.parameters.log_interval == 0:
+            self._log(losses)
+        self.running[2] += time.perf_counter() - start
+        if self._is_due(self.parameters.validation_interval or self.steps_per_epoch):
+            self._validate()
+        elif self.parameters.checkpoint_interval and self._is_due(
+            self.parameters.checkpoint_interval
+        ):
+            self._save()
+
+    def resume(self) -> None:
+        """Go on from the checkpoint, where there is one of this very run."""
+        state = self.checkpoint.load()
+        if state is not None:
+            self.step, self.history, self.best = state["step"], state["history"], state["best"]
+            self.task.model.load_state_dict(state["model"])
+            self.running.copy_(state["running"])
+            for name in ("optimizer", "scheduler", "scaler"):
+                getattr(self, name).load_state_dict(state[name])
+        if self.log and rank() == 0:
+            self.log.keep_until(self.step)
+
+    def _is_due(self, interval: int) -> bool:
+        return self.step % interval == 0 or self.step == self.total_steps
+
+    def _batches(self, epoch: int) -> list[Tensor]:
+        """The epoch's batches of positions, each of as many items for every process."""
+        generator = torch.Generator().manual_seed(_seed(self.seed, epoch))
+        order = torch.randperm(self.task.n_items, generator=generator)
+        processes = world_size()
+        batches = order.split(self.parameters.batch_size)
+        return [b[: len(b) // processes * processes] for b in batches if len(b) >= processes]
+
+    def _take_step(self) -> Losses:
+        """One step of the optimizer; returns the losses, their mean over its batches."""
+        epoch, position = divmod(self.step, self.steps_per_epoch)
+        if epoch != self.epoch:
+            self.epoch, self.batches = epoch, self._batches(epoch)
+        torch.manual_seed(_seed(self.seed, epoch, position, 0, rank()))
+        size = self.parameters.accumulation_steps
+        batches = self.batches[position * size : (position + 1) * size]
+        self.wrapped.train()
+        totals: Losses = {}
+        for number, rows in enumerate(batches, start=1):
+            seed = _seed(self.seed, epoch, position, number)
+            losses = self._accumulate(rows, seed, len(batches), is_last=number == len(batches))
+            self.running[0] += losses["loss"] * len(rows)
+            self.running[1] += len(rows)
+            for name, loss in losses.items():
+                totals[name] = totals.get(name, 0) + loss / len(batches)
+        self.scaler.unscale_(self.optimizer)
+        if self.parameters.max_gradient_norm is not None:
+            totals["gradient_norm"] = nn.utils.clip_grad_norm_(
+                self.task.model.parameters(), self.parameters.max_gradient_norm
             )
-            bar.update()
-            bar.set_postfix(loss=f"{loss:.4f}", validation=f"{validation:.4f}")
-        bar.total = len(history)  # early stopping is an end, too
-    model.load_state_dict(best)
-    model.eval()
-    return history
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.scheduler.step()
+        self.optimizer.zero_grad()
+        self.step += 1
+        return totals
+
+    def _accumulate(self, rows: Tensor, seed: int, n_batches: int, is_last: bool) -> Losses:
+        """Add the gradients of one batch; processes exchange them with the last one only."""
+        apart = isinstance(self.wrapped, DistributedDataParallel) and not is_last
+        autocast = torch.autocast(
+            self.device.type,
+            getattr(torch, self.parameters.precision),
+            enabled=self.parameters.precision != "float32",
+        )
+        with self.wrapped.no_sync() if apart else nullcontext():  # type: ignore[operator]
+            with autocast:
+                losses = self.task.losses(self.wrapped, rows[rank() :: world_size()], seed)
+            self.scaler.scale(losses["loss"] / n_batches).backward()
+        return mean_over_processes({name: loss.detach() for name, loss in losses.items()})
+
+    def _log(self, losses: Losses) -> None:
+        assert self.log is not None
+        last: list[float] = [float(rate) for rate in self.scheduler.get_last_lr()]
+        rates = {f"learning_rate_{group}": rate for group, rate in enumerate(last)}
+        values: dict[str, float] = {name: float(loss) for name, loss in losses.items()}
+        if rank() == 0:
+            epoch = self.step / self.steps_per_epoch
+            self.log.write({"step": self.step, "epoch": epoch} | values | rates)
+
+    def _validate(self) -> None:
+        """Score the model, keep it if it is the best, and save."""
+        self.task.model.eval()
+        with torch.no_grad():
+            score = from_main_process(self.task.validate, self.device)
+        total, n_items, seconds = self.running.tolist()
+        row: dict[str, float] = {"epoch": self.step / self.steps_per_epoch, "step": self.step}
+        if n_items:
+            row["loss"] = total / n_items
+        row |= {self.task.measure: score, "seconds": seconds}
+        if not np.isfinite(list(row.values())).all():
+            raise InputError(
+                f"{self.task.name}: the loss is not finite in epoch {int(np.ceil(row['epoch']))}; "
+                "lower learning_rate"
+            )
+        self.history.append(row)
+        self.running.zero_()
+        if self.task.best(self.history) == len(self.history) - 1:
+            self.best = copy.deepcopy(self.task.model.state_dict())
+        if self.log and rank() == 0:
+            self.log.write({key: row[key] for key in ("step", "epoch", self.task.measure)})
+        self._save()
+
+    def _save(self) -> None:
+        if rank() > 0:
+            return
+        state = {key: getattr(self, key) for key in ("step", "history", "best", "running")}
+        for name in ("optimizer", "scheduler", "scaler"):
+            state[name] = getattr(self, name).state_dict()
+        self.checkpoint.save(state | {"model": self.task.model.state_dict()})
 
 
-def best_epoch(history: History) -> int:
-    """The first epoch of the lowest validation loss."""
-    return min(range(len(history)), key=lambda epoch: history[epoch]["validation_loss"])
+def _wrap(model: nn.Module, compiled: bool) -> nn.Module:
+    """The model as it is called in training."""
+    called: Any = torch.compile(model) if compiled else model
+    if world_size() == 1:
+        return called
+    return DistributedDataParallel(called, broadcast_buffers=False)
 
 
-def _is_finished(history: History, parameters: TrainingParameters) -> bool:
-    if not history:
-        return False
-    waited = len(history) - 1 - best_epoch(history)
-    return waited >= parameters.patience or len(history) >= parameters.max_epochs
-
-
-def _epoch(
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    batch_loss: Callable[[Tensor], Tensor],
-    n_items: int,
-    batch_size: int,
-    seeds: list[int],
-) -> float:
-    """One pass in an order drawn from `seeds`; returns the mean loss of the items."""
-    model.train()
-    total = torch.zeros((), dtype=torch.float64)
-    with torch.random.fork_rng():
-        torch.manual_seed(int(np.random.SeedSequence(seeds).generate_state(1)[0]))
-        for rows in torch.randperm(n_items).split(batch_size):
-            loss = batch_loss(rows)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            total += loss.detach().cpu() * len(rows)
-    return total.item() / n_items
-
-
-@torch.no_grad()
-def _validate(model: nn.Module, validation_loss: Callable[[], float]) -> float:
-    model.eval()
-    return validation_loss()
+def _seed(*numbers: int) -> int:
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])

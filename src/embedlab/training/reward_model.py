@@ -8,14 +8,15 @@ import numpy as np
 import pandas as pd
 import torch
 from pydantic import Field, model_validator
-from torch import Tensor
+from torch import Tensor, nn
 
 from embedlab.losses.bradley_terry import bradley_terry_loss
 from embedlab.metrics.density import WeightMode, loss_weights
 from embedlab.models.reward_head import RewardHead, RewardHeadParameters
 from embedlab.parameters import Parameters, Seed
 from embedlab.training.checkpoints import CheckpointFolder, run_fingerprint
-from embedlab.training.loop import History, TrainingParameters, train
+from embedlab.training.loop import History, Losses, Task, train
+from embedlab.training.loop_parameters import TrainingParameters
 from embedlab.training.reward_pairs import RewardPairs
 from embedlab.training.splits import SPLITS, split_by_group
 
@@ -133,9 +134,9 @@ def _train_variant(
     )
     head = _new_head(data, trial, parameters.head)
 
-    def batch_loss(positions: Tensor) -> Tensor:
-        losses = data.losses(head, trial.train[positions.numpy()])
-        return (weights[positions].to(data.device) * losses).mean()
+    def mean_loss(model: nn.Module, positions: Tensor, seed: int) -> Losses:
+        losses = data.losses(model, trial.train[positions.numpy()])
+        return {"loss": (weights[positions].to(data.device) * losses).mean()}
 
     def validation_loss() -> float:
         margins = torch.from_numpy(data.margins(head, trial.validation))
@@ -148,16 +149,9 @@ def _train_variant(
     arrays = (data.chosen, data.rejected, trial.train, trial.validation, *weighed)
     name = f"{variant}-{trial.seed}"
     checkpoint = checkpoints.checkpoint(name, run_fingerprint(identity, *arrays))
-    history = train(
-        head,
-        batch_loss,
-        validation_loss,
-        len(trial.train),
-        parameters.training,
-        trial.seed,
-        checkpoint,
-        f"reward model {name}",
-    )
+    task = Task(f"reward model {name}", head, mean_loss, len(trial.train), validation_loss)
+    groups = [{"params": list(head.parameters()), "lr": parameters.training.learning_rate}]
+    history = train(task, groups, parameters.training, trial.seed, checkpoint)
     return head, history
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from embedlab.losses.bradley_terry import bradley_terry_loss
 from embedlab.models.reward_head import RewardHead
@@ -36,7 +36,7 @@ class RewardPairs:
         rows = np.concatenate([self.chosen[pairs], self.rejected[pairs]])
         return torch.from_numpy(self.embeddings[rows]).to(self.device)
 
-    def losses(self, head: RewardHead, pairs: np.ndarray) -> Tensor:
+    def losses(self, head: nn.Module, pairs: np.ndarray) -> Tensor:
         """The Bradley-Terry loss of each of these pairs, `(b,)`."""
         return bradley_terry_loss(*head(self.answers(pairs)).chunk(2))
 

@@ -64,7 +64,7 @@ def embedding_search(encoder: str, name: str) -> Callable[..., pd.DataFrame]:
             query_ids,
             corpus_ids,
             _search_depth(parameters),
-            parameters.similarity.get(encoder, "cosine"),
+            parameters.similarity_of(encoder),
         )
         return _finish(run, parameters)
 

@@ -1,0 +1,101 @@
+"""Queries on which one model does better or worse than another, with what both found."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from embedlab.sources.retrieval_set import RetrievalSet
+
+# Documents shown for each model, and characters shown of a text.
+N_SHOWN, TEXT_LENGTH = 3, 300
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a model found on a set, and how well.
+
+    Attributes:
+        run: query_id, corpus_id, score, the best document of each query first.
+        query_metrics: as `score_run` gives them.
+    """
+
+    run: pd.DataFrame
+    query_metrics: pd.DataFrame
+
+
+def find_examples(
+    retrieval_set: RetrievalSet,
+    model: Results,
+    baseline: Results,
+    metric: str,
+    n_examples: int,
+) -> dict[str, list[dict[str, Any]]]:
+    """The queries with the greatest gain, and those with the greatest loss, over the baseline.
+
+    Args:
+        retrieval_set: the texts and judgements.
+        model: what is looked at.
+        baseline: what it is compared with.
+        metric: the column of the query metrics that says how well a query went.
+        n_examples: queries of each kind, at most; equal ones in the order of the judgements.
+
+    Returns:
+        `wins` and `losses`: query_id, query, difference; for `model` and `baseline`, the metric,
+        `ranks` of the relevant documents by id (null beyond the run's end) and the `top` documents:
+        id, relevance (null if unjudged) and the beginning of the text.
+    """
+    scores = pd.DataFrame(
+        {
+            name: own.query_metrics.set_index("query_id")[metric]
+            for name, own in (("model", model), ("baseline", baseline))
+        }
+    )
+    gains = (scores["model"] - scores["baseline"]).rename("difference")
+    queries = retrieval_set.queries.set_index("id")["text"]
+    corpus = retrieval_set.corpus.set_index("id")
+
+    def describe(query: str) -> dict[str, Any]:
+        judged = retrieval_set.qrels[retrieval_set.qrels["query_id"] == query]
+        relevance = dict(zip(judged["corpus_id"], judged["score"].tolist(), strict=True))
+        return {
+            "query_id": query,
+            "query": queries[query],
+            "difference": float(gains[query]),
+            **{
+                name: {
+                    metric: float(scores[name][query]),
+                    **_found(query, own.run, relevance, corpus),
+                }
+                for name, own in (("model", model), ("baseline", baseline))
+            },
+        }
+
+    ascending = gains.sort_values(kind="stable")
+    descending = gains.sort_values(kind="stable", ascending=False)
+    return {
+        "wins": [describe(query) for query in descending[descending > 0].index[:n_examples]],
+        "losses": [describe(query) for query in ascending[ascending < 0].index[:n_examples]],
+    }
+
+
+def _found(
+    query: str, run: pd.DataFrame, relevance: Mapping[str, int], corpus: pd.DataFrame
+) -> dict[str, Any]:
+    """The ranks of the relevant documents, and the first documents found."""
+    found = run.loc[run["query_id"] == query, "corpus_id"].tolist()
+    places = {name: rank for rank, name in enumerate(found, 1)}
+    return {
+        "ranks": {name: places.get(name) for name, grade in relevance.items() if grade > 0},
+        "top": [
+            {"id": name, "relevance": relevance.get(name), "text": _text(corpus.loc[name])}
+            for name in found[:N_SHOWN]
+        ],
+    }
+
+
+def _text(document: pd.Series) -> str:
+    """The beginning of a document, as BEIR's models see it."""
+    text = f"{document['title']} {document['text']}".strip()
+    return text if len(text) <= TEXT_LENGTH else f"{text[:TEXT_LENGTH]}…"

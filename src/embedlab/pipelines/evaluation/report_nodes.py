@@ -1,0 +1,155 @@
+"""Nodes of the evaluation pipeline that compare models and report on them."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from embedlab.metrics.distances import pair_distances, summarise_distances
+from embedlab.metrics.isotropy import isotropy
+from embedlab.metrics.retrieval_comparison import compare_models
+from embedlab.metrics.retrieval_examples import Results, find_examples
+from embedlab.metrics.retrieval_tables import evaluation_latex, evaluation_rows, isotropy_latex
+from embedlab.metrics.success_criteria import success_criteria
+from embedlab.models.gaussian_projection import ISOTROPIC
+from embedlab.pipelines.evaluation.parameters import EvaluationParameters
+from embedlab.plots.isotropic import plot_distances, plot_isotropy_spectrum, plot_norms
+from embedlab.sources.retrieval_set import RetrievalSet
+from embedlab.training.ablations import BASE
+
+logger = logging.getLogger(__name__)
+
+KINDS = ("relevant", "random")
+
+
+def model_comparer(
+    pairs: Sequence[tuple[str, str]], baseline: str
+) -> Callable[..., dict[str, Any]]:
+    """The node function that compares the query metrics of each pair of set and model."""
+
+    def compare(parameters: EvaluationParameters, *query_metrics: pd.DataFrame) -> dict[str, Any]:
+        tables: dict[str, dict[str, pd.DataFrame]] = {}
+        for (name, model), table in zip(pairs, query_metrics, strict=True):
+            tables.setdefault(name, {})[model] = table
+        return compare_models(
+            tables,
+            baseline,
+            parameters.reported,
+            parameters.n_resamples,
+            parameters.n_permutations,
+            parameters.seed,
+        )
+
+    return compare
+
+
+def tabulate_evaluation(
+    summaries: dict[str, Any], comparison: dict[str, Any], parameters: EvaluationParameters
+) -> tuple[str, pd.DataFrame]:
+    """The first metric as LaTeX, and everything as rows."""
+    table = evaluation_latex(comparison, parameters.reported[0])
+    return table, evaluation_rows(summaries, comparison)
+
+
+def example_finder(models: Sequence[str], baseline: str) -> Callable[..., dict[str, Any]]:
+    """The node function that finds queries on which these models win and lose most.
+
+    It takes run and query metrics of each model, then those of the baseline.
+    """
+
+    def find(
+        retrieval_set: RetrievalSet, parameters: EvaluationParameters, *tables: pd.DataFrame
+    ) -> dict[str, Any]:
+        *results, reference = map(Results, tables[::2], tables[1::2])
+        metric = parameters.reported[0]
+        examples = {
+            model: find_examples(retrieval_set, own, reference, metric, parameters.n_examples)
+            for model, own in zip(models, results, strict=True)
+        }
+        return {"metric": metric, "baseline": baseline, "models": examples}
+
+    return find
+
+
+def isotropy_measurer(model: str) -> Callable[..., tuple[dict[str, Any], pd.DataFrame]]:
+    """The node function that measures this model's vectors of a set."""
+
+    def measure_isotropy(
+        retrieval_set: RetrievalSet,
+        query_embeddings: np.ndarray,
+        query_ids: list[str],
+        corpus_embeddings: np.ndarray,
+        corpus_ids: list[str],
+        parameters: EvaluationParameters,
+    ) -> tuple[dict[str, Any], pd.DataFrame]:
+        distances = pair_distances(
+            query_embeddings,
+            corpus_embeddings,
+            query_ids,
+            corpus_ids,
+            retrieval_set.qrels,
+            parameters.n_pairs,
+            parameters.seed,
+            parameters.similarity_of(model),
+        )
+        measures = isotropy(corpus_embeddings, parameters.n_vectors, parameters.seed)
+        kinds = np.repeat(KINDS, [len(values) for values in distances])
+        table = pd.DataFrame({"pair": kinds, "distance": np.concatenate(distances)})
+        return measures | {"distances": summarise_distances(*distances)}, table
+
+    return measure_isotropy
+
+
+def isotropy_reporter(
+    pairs: Sequence[tuple[str, str]],
+) -> Callable[..., tuple[dict[str, Any], str, Figure, Figure, Figure]]:
+    """The node function that puts the isotropy of each pair of set and dense model together.
+
+    It takes the measures of all pairs, then the distances of those of the first set; the figures
+    are of that set.
+    """
+
+    def report_isotropy(*inputs: Any) -> tuple[dict[str, Any], str, Figure, Figure, Figure]:
+        metrics: dict[str, dict[str, Any]] = {}
+        spectra: dict[str, dict[str, Any]] = {}
+        for (name, model), own in zip(pairs, inputs, strict=False):
+            spectra.setdefault(name, {})[model] = own["spectrum"]
+            numbers = {key: value for key, value in own.items() if key != "spectrum"}
+            metrics.setdefault(name, {})[model] = numbers
+        first = pairs[0][0]
+        labels = {model: f"{model}, {first}" for model in metrics[first]}
+        distances = map(_by_kind, inputs[len(pairs) :])
+        return (
+            metrics,
+            isotropy_latex(metrics),
+            plot_isotropy_spectrum({labels[model]: own for model, own in spectra[first].items()}),
+            plot_norms({labels[model]: own["norm"] for model, own in metrics[first].items()}),
+            plot_distances(dict(zip(labels.values(), distances, strict=True))),
+        )
+
+    return report_isotropy
+
+
+def judge_success(
+    comparison: dict[str, Any],
+    isotropy_metrics: dict[str, Any] | None = None,
+    training: Mapping[str, Any] | None = None,
+    ablations: Sequence[Mapping[str, Any]] | None = None,
+) -> dict[str, Any]:
+    """The documents' criteria for a paper, as far as this run measured them."""
+    seconds = None if training is None else training["seconds"]
+    variants = None if ablations is None else [row["variant"] for row in ablations]
+    n_ablations = None if variants is None else len(set(variants) - {BASE})
+    levels = success_criteria(comparison, isotropy_metrics or {}, ISOTROPIC, seconds, n_ablations)
+    for level, judged in levels.items():
+        logger.info("Criteria of a %s: %s", level, judged["verdict"])
+    return levels
+
+
+def _by_kind(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """The distances of relevant and of random pairs."""
+    relevant, random = (table.loc[table["pair"] == kind, "distance"] for kind in KINDS)
+    return relevant.to_numpy(), random.to_numpy()

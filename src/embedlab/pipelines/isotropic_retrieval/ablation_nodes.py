@@ -1,0 +1,102 @@
+"""The node of the isotropic_retrieval pipeline that compares variants of the training."""
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from embedlab.pipelines.isotropic_retrieval.parameters import IsotropicRetrievalParameters
+from embedlab.plots.isotropic import plot_frontier
+from embedlab.sources.retrieval_set import RetrievalSet
+from embedlab.training.ablations import (
+    BASE,
+    Ablation,
+    SearchSet,
+    ablation_table,
+    summarise_ablation,
+)
+from embedlab.training.checkpoints import Checkpoint, CheckpointFolder, run_fingerprint
+from embedlab.training.isotropic import MEASURE, IsotropicData
+from embedlab.training.isotropic_parameters import IsotropicTrainingParameters
+from embedlab.training.retrieval_rows import triple_rows, validation_rows
+
+logger = logging.getLogger(__name__)
+
+AblationReport = tuple[list[dict[str, Any]], pd.DataFrame, str, Figure]
+# Inputs of each retrieval set.
+SET_INPUTS = 5
+
+
+def ablation_runner(names: Sequence[str]) -> Callable[..., AblationReport]:
+    """The node function that trains all variants and judges them on the sets of these names."""
+
+    def compare_ablations(
+        triples: pd.DataFrame,
+        validation: pd.DataFrame,
+        query_embeddings: np.ndarray,
+        query_ids: list[str],
+        query_metadata: dict[str, Any],
+        document_embeddings: np.ndarray,
+        document_ids: list[str],
+        document_metadata: dict[str, Any],
+        checkpoints: CheckpointFolder,
+        parameters: IsotropicRetrievalParameters,
+        *set_inputs: Any,
+    ) -> AblationReport:
+        data = IsotropicData(
+            query_embeddings,
+            document_embeddings,
+            triple_rows(triples, query_ids, document_ids),
+            validation_rows(validation, query_ids, document_ids, "retrieval"),
+        )
+        texts = [part["texts_sha256"] for part in (query_metadata, document_metadata)]
+        identity = [document_metadata["fingerprint"], *texts]
+
+        def checkpoint_of(name: str, own: IsotropicTrainingParameters) -> Checkpoint:
+            settings = {"data": identity, "parameters": own.model_dump(mode="json")}
+            fingerprint = run_fingerprint(settings, data.triples, data.validation)
+            return checkpoints.checkpoint(f"ablation-{name}", fingerprint)
+
+        ablations = parameters.ablations
+        sets = [
+            _search_set(name, *set_inputs[place * SET_INPUTS : (place + 1) * SET_INPUTS])
+            for place, name in enumerate(names)
+        ]
+        judged = Ablation(data, sets, ablations.max_vectors).judge(
+            ablations.variants, ablations.seeds, checkpoint_of
+        )
+        return _report(summarise_ablation(*judged, ablations.n_resamples, 0))
+
+    return compare_ablations
+
+
+def _search_set(
+    name: str,
+    retrieval_set: RetrievalSet,
+    queries: np.ndarray,
+    query_ids: list[str],
+    corpus: np.ndarray,
+    corpus_ids: list[str],
+) -> SearchSet:
+    return SearchSet(name, queries, query_ids, corpus, corpus_ids, retrieval_set.qrels)
+
+
+def _report(rows: list[dict[str, Any]]) -> AblationReport:
+    table = ablation_table(rows)
+    logger.info("Variants, nDCG@10 in points:\n%s", table.to_string(index=False))
+    points = [
+        {
+            "name": row["variant"],
+            "isotropy": row["isotropy"]["isoscore"],
+            "ndcg": 100 * row["average"],
+        }
+        for row in rows
+    ]
+    base = next(point for point in points if point["name"] == BASE)
+    others = [point for point in points if point is not base]
+    label = f"mean {MEASURE} (points) over {', '.join(rows[0]['sets'])}"
+    latex = table.to_latex(index=False, float_format="%.3f", escape=True)
+    return rows, table, latex, plot_frontier(others, base, "IsoScore", label)

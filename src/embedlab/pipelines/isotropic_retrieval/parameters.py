@@ -1,0 +1,91 @@
+"""Parameters of the isotropic_retrieval pipeline."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from embedlab.parameters import Parameters, Seed, merge
+from embedlab.training.isotropic_parameters import IsotropicTrainingParameters
+
+Stage = Literal["pretraining", "retrieval"]
+# Names become parts of paths.
+VariantName = Annotated[str, StringConstraints(pattern="^[a-z0-9_-]+$")]
+
+
+class AblationParameters(Parameters):
+    """Which variants of the training are held against each other.
+
+    Attributes:
+        variants: by name, what differs from `retrieval`; none for no ablation.
+        seeds: each variant is trained with each.
+        max_vectors: vectors whose isotropy is measured, at most.
+        n_resamples: bootstrap samples behind each interval, and sign flips of each test.
+    """
+
+    variants: dict[VariantName, IsotropicTrainingParameters] = Field(default_factory=dict)
+    seeds: tuple[Seed, ...] = Field((0,), min_length=1)
+    max_vectors: int = Field(10_000, ge=2)
+    n_resamples: int = Field(1000, ge=1)
+
+
+class IsotropicRetrievalParameters(Parameters):
+    """How the projection is trained.
+
+    Attributes:
+        encoder: the base; if null, the first one of `embedding_cache.encoders`.
+        retrieval: the training on `retrieval_pairs`.
+        pretraining: a training before it on `pretraining_pairs`, given by what differs from
+            `retrieval`; null for none.
+        load_checkpoint: a model file of an earlier training, which the first training goes on
+            from; null for none.
+        devices: processes that train together, each with its share of every batch.
+        tensorboard: write the losses for TensorBoard, too.
+        ablations: variants of `retrieval`.
+    """
+
+    encoder: str | None = None
+    retrieval: IsotropicTrainingParameters
+    pretraining: IsotropicTrainingParameters | None = None
+    load_checkpoint: str | None = None
+    devices: int = Field(1, ge=1)
+    tensorboard: bool = False
+    ablations: AblationParameters = AblationParameters()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete(cls, raw: Any) -> Any:
+        """Complete the pre-training and each variant by the training on retrieval pairs."""
+        if not isinstance(raw, dict) or not isinstance(raw.get("retrieval"), dict):
+            return raw
+        whole = dict(raw)
+        if isinstance(raw.get("pretraining"), dict):
+            whole["pretraining"] = merge(raw["retrieval"], raw["pretraining"])
+        ablations = raw.get("ablations")
+        if isinstance(ablations, dict) and isinstance(ablations.get("variants"), dict):
+            variants = {
+                name: merge(raw["retrieval"], changes or {})
+                if isinstance(changes, dict | None)
+                else changes
+                for name, changes in ablations["variants"].items()
+            }
+            whole["ablations"] = ablations | {"variants": variants}
+        return whole
+
+    @model_validator(mode="after")
+    def _variants_share_the_data(self) -> Self:
+        for name, variant in self.ablations.variants.items():
+            if not variant.freeze_base:
+                raise ValueError(f"ablations.variants.{name}: only with freeze_base: true")
+            if variant.hard_negatives != self.retrieval.hard_negatives:
+                raise ValueError(
+                    f"ablations.variants.{name}: all variants share retrieval.hard_negatives"
+                )
+        return self
+
+    def trainings(self) -> Mapping[Stage, IsotropicTrainingParameters]:
+        """The trainings in their order."""
+        first: dict[Stage, IsotropicTrainingParameters] = {}
+        if self.pretraining is not None:
+            first["pretraining"] = self.pretraining
+        return first | {"retrieval": self.retrieval}

@@ -1,0 +1,58 @@
+"""Training in several processes, one for each device: how they start and what they agree on."""
+
+import os
+from collections.abc import Callable
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from embedlab.training.collectives import rank, world_size
+
+# Processes wait for the first one while it encodes, validates and saves.
+PATIENCE = timedelta(days=1)
+
+
+def start_processes() -> None:
+    """Join the other processes that `torchrun` started."""
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    dist.init_process_group(backend, timeout=PATIENCE)
+
+
+def training_device() -> torch.device:
+    """This process's GPU, else the processor."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", torch.cuda.current_device())
+
+
+def from_main_process(compute: Callable[[], float], device: torch.device) -> float:
+    """A number that the first process computes, known to all."""
+    value = torch.tensor(compute() if rank() == 0 else 0.0, dtype=torch.float64, device=device)
+    if world_size() > 1:
+        dist.broadcast(value, src=0)
+    return value.item()
+
+
+def mean_over_processes(values: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The mean over processes of each number."""
+    if world_size() == 1:
+        return values
+    together = torch.stack([value.float() for value in values.values()])
+    dist.all_reduce(together)
+    return dict(zip(values, together / world_size(), strict=True))
+
+
+def text_from_main_process(text: str | None = None) -> str:
+    """A text that the first process gives, known to all; the others wait for it."""
+    content = torch.tensor(list((text or "").encode()), dtype=torch.uint8)
+    length = torch.tensor(len(content))
+    dist.broadcast(length, src=0)
+    if rank() > 0:
+        content = torch.empty(int(length), dtype=torch.uint8)
+    if len(content):
+        dist.broadcast(content, src=0)
+    return bytes(content.tolist()).decode()
