@@ -1,4 +1,5 @@
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,9 @@ def colour_set(prefix: str, n_queries: int) -> RetrievalSet:
 SETS = {"squad-dev": colour_set("s", 6), "library_docs": colour_set("l", 4)}
 
 
+MODELS = ["bm25", "perfect", "useless"]
+
+
 def embed(retrieval_set: RetrievalSet, shift: int) -> dict[str, Any]:
     """Vectors by which each query finds the document `shift` places on."""
     eye = np.eye(len(COLOURS), dtype=np.float32)
@@ -58,12 +62,27 @@ def catalog(parameters: EvaluationParameters, **changes: Any) -> DataCatalog:
     )
 
 
+class Kept(MemoryDataset):
+    """Stays when the run has no more use for it."""
+
+    def _release(self) -> None:
+        pass
+
+
 def run(
-    parameters: EvaluationParameters, trec_runs: bool = False, **changes: Any
+    parameters: EvaluationParameters,
+    models: Sequence[str] = MODELS,
+    sets: Sequence[str] = tuple(SETS),
+    ablations: bool = False,
+    **changes: Any,
 ) -> dict[str, Any]:
-    pipeline = create_pipeline(["perfect", "useless"], list(SETS), [], trec_runs)
-    outputs = SequentialRunner().run(pipeline, catalog(parameters, **changes))
-    return {name: dataset.load() for name, dataset in outputs.items()}
+    """All that the pipeline makes; the last model is the baseline."""
+    pipeline = create_pipeline(models, models[-1], sets, [], parameters, ablations)
+    data = catalog(parameters, **changes)
+    for name in pipeline.all_outputs():
+        data[name] = Kept(copy_mode="assign")
+    SequentialRunner().run(pipeline, data)
+    return {name: data.load(name) for name in pipeline.all_outputs()}
 
 
 # In the toy sets, a query's answer has the query's own id.
@@ -103,8 +122,8 @@ def test_plot_has_a_group_for_each_set_and_a_bar_for_each_model() -> None:
 
 
 def test_identical_ids_are_dropped_and_the_run_is_as_deep_as_without() -> None:
-    parameters = KEEP.model_copy(update={"drop_identical_ids": True})
-    outputs = run(parameters, trec_runs=True)
+    parameters = KEEP.model_copy(update={"drop_identical_ids": True, "trec_runs": True})
+    outputs = run(parameters)
     assert outputs["evaluation_metrics"]["squad-dev"]["perfect"]["nDCG@5"]["mean"] == 0.0
     parsed = pytrec_eval.parse_run(outputs["perfect.squad-dev.trec_run"].splitlines())
     assert {len(results) for results in parsed.values()} == {5}
@@ -113,7 +132,7 @@ def test_identical_ids_are_dropped_and_the_run_is_as_deep_as_without() -> None:
 
 def test_trec_runs_score_as_reported_and_are_absent_unless_asked_for() -> None:
     assert not [name for name in run(KEEP) if name.endswith("trec_run")]
-    outputs = run(KEEP, trec_runs=True)
+    outputs = run(KEEP.model_copy(update={"trec_runs": True}))
     qrels = {row.query_id: {row.corpus_id: 1} for row in SETS["library_docs"].qrels.itertuples()}
     evaluator = pytrec_eval.RelevanceEvaluator(qrels, {"ndcg_cut.5"})
     for model in ("bm25", "perfect", "useless"):
@@ -150,8 +169,92 @@ def test_embeddings_of_another_state_of_the_set_are_one_clear_line(part: str) ->
             run(KEEP, **change)
 
 
+def test_every_other_model_is_compared_with_the_baseline() -> None:
+    outputs = run(KEEP)
+    comparison = outputs["evaluation_comparison"]
+    assert comparison["baseline"] == "useless"
+    for name, n_queries in {"squad-dev": 6, "library_docs": 4}.items():
+        cell = comparison["sets"][name]["perfect"]["MRR@1"]
+        assert (cell["wins"], cell["losses"], cell["ties"]) == (n_queries, 0, 0)
+        assert cell["difference"] == cell["low"] == cell["high"] == 1.0
+        # Of 2^n flips of signs, all and none are as extreme.
+        assert cell["p_value"] == 2 / 2**n_queries
+        assert comparison["sets"][name]["useless"] == {
+            metric: {"mean": outputs["evaluation_metrics"][name]["useless"][metric]["mean"]}
+            for metric in KEEP.reported
+        }
+    assert "double dagger" in outputs["evaluation_table"]
+    assert r"library\_docs" in outputs["evaluation_table"]
+    table = outputs["evaluation_table_csv"].set_index(["set", "model", "metric"])
+    assert len(table) == 3 * 3 * 2
+    assert table.loc[("squad-dev", "perfect", "MRR@1"), "wins"] == 6
+    assert table.loc[("average", "perfect", "MRR@1"), "difference"] == 1.0
+
+
+def test_isotropy_is_measured_of_each_dense_model_and_drawn_for_the_first_set() -> None:
+    outputs = run(KEEP)
+    metrics = outputs["isotropy_metrics"]
+    assert {name: list(models) for name, models in metrics.items()} == {
+        name: ["perfect", "useless"] for name in SETS
+    }
+    assert metrics["squad-dev"]["perfect"]["norm"]["mean"] == 1.0
+    assert metrics["squad-dev"]["perfect"]["distances"]["auroc"] == 1.0
+    assert metrics["squad-dev"]["useless"]["distances"]["auroc"] < 0.5
+    assert r"library\_docs & useless" in outputs["isotropy_table"]
+    titles = [axes.get_title() for axes in outputs["isotropy_distance_plot"].axes]
+    assert titles[0].startswith("perfect, squad-dev")
+    for name in ("spectrum", "norm"):
+        assert isinstance(outputs[f"isotropy_{name}_plot"], Figure)
+
+
+def test_examples_are_the_queries_that_change_most() -> None:
+    examples = run(KEEP.model_copy(update={"n_examples": 2}))["library_docs.evaluation_examples"]
+    assert list(examples["models"]) == ["bm25", "perfect"]
+    own = examples["models"]["perfect"]
+    assert [one["query"] for one in own["wins"]] == ["red", "green"]
+    assert own["losses"] == []
+    first = own["wins"][0]
+    assert first["model"]["ranks"] == {"l0": 1}
+    assert first["model"]["top"][0] == {
+        "id": "l0",
+        "relevance": 1,
+        "text": "red a thing of this colour",
+    }
+    assert first["baseline"]["top"][0]["relevance"] is None
+
+
+def test_lexical_search_alone_has_no_isotropy_and_no_comparison() -> None:
+    outputs = run(KEEP, ["bm25"], ["squad-dev"])
+    assert "isotropy_metrics" not in outputs
+    assert "squad-dev.evaluation_examples" not in outputs
+    assert outputs["evaluation_table_csv"]["model"].unique().tolist() == ["bm25"]
+
+
+def test_the_projection_is_searched_by_distance_and_judged() -> None:
+    entries = {
+        f"isotropic.{name}_{key}": value
+        for name, retrieval_set in SETS.items()
+        for key, value in embed(retrieval_set, 0).items()
+    }
+    # The first document lies far out: no query is near it, in whatever direction it is.
+    for name in SETS:
+        entries[f"isotropic.{name}_corpus.embeddings"][0] *= 9
+    entries["isotropic_summary"] = {"seconds": 3.5}
+    variants = ("base", "full", "without isotropy")
+    entries["isotropic_ablations"] = [{"variant": name} for name in variants]
+    outputs = run(KEEP, ["bm25", "isotropic", "useless"], ablations=True, **entries)
+    own = outputs["evaluation_metrics"]["squad-dev"]["isotropic"]
+    assert own["P@1"]["mean"] == pytest.approx(5 / 6)
+    assert list(outputs["squad-dev.evaluation_examples"]["models"]) == ["isotropic"]
+    levels = outputs["success_criteria"]
+    lines = {line["criterion"]: line for level in levels.values() for line in level["criteria"]}
+    assert lines["training time documented"]["measured"] == 3.5
+    assert lines["ablation studies included"]["measured"] == 2
+    assert lines["isotropy score > 0.90"]["verdict"] == "fail"
+
+
 def test_nothing_to_evaluate_is_no_pipeline() -> None:
-    assert not create_pipeline(["perfect"], [], [], trec_runs=False).nodes
+    assert not create_pipeline(["perfect"], "perfect", [], [], KEEP).nodes
 
 
 @pytest.mark.parametrize(
@@ -163,6 +266,8 @@ def test_nothing_to_evaluate_is_no_pipeline() -> None:
         ({"similarity": {"minilm": "manhattan"}}, "similarity.minilm: "),
         ({"top-k": 5}, "top-k: no such parameter"),
         ({"bm25": {"k2": 1}}, "bm25.k2: no such parameter"),
+        ({"models": ["bm25", "bm25"]}, "models: one is named twice"),
+        ({"models": ["bm25"], "baseline": "minilm"}, "baseline minilm is not in models .bm25."),
     ],
 )
 def test_parameters_that_cannot_be_are_one_clear_line(raw: dict[str, Any], message: str) -> None:

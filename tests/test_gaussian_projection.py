@@ -129,3 +129,22 @@ def test_wrong_parameters_are_one_line(wrong):
         ProjectionParameters.model_validate(wrong)
     assert next(iter(wrong)) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_an_mlp_can_start_as_the_isometry_of_the_residual_form():
+    sample = torch.randn(50, 6, generator=torch.Generator().manual_seed(0))
+    for output_dim in (4, 6, 9):
+        outputs = []
+        for shape in ({"kind": "residual"}, {"kind": "mlp", "start": "isometry"}):
+            projection = GaussianProjection(
+                6, ProjectionParameters(**shape, output_dim=output_dim, hidden_size=20)
+            ).eval()
+            projection.initialise(sample)
+            outputs.append(projection(sample))
+        torch.testing.assert_close(*outputs)
+
+
+def test_an_isometric_mlp_needs_a_wide_hidden_layer():
+    shape = ProjectionParameters(kind="mlp", start="isometry", hidden_size=11)
+    with pytest.raises(InputError, match="hidden_size is 11; start: isometry needs 12 or more"):
+        GaussianProjection(6, shape)

@@ -163,11 +163,11 @@ class _SlicedStatistic(torch.autograd.Function):
         for block, difference in zip(*blocks, strict=True):
             _fill(own := waves[: len(block)], block, rule.spacing)
             middle, rows = own[:, -1], own.flatten(1, 2)  # (b, 2, n), (b, 2 (h + 1), n)
-            sums = all_reduce_sum(middle @ rows.mT).flatten(1) @ rule.addition
+            sums = all_reduce_sum(middle.bmm(rows.mT)).flatten(1) @ rule.addition
             torch.sub(sums.div_(count), rule.normal, out=difference)
             if ctx.needs_input_grad[0]:
                 factors = (difference @ rule.slopes).view(len(block), 2, -1)
-                cos, sin = (factors @ rows).mul_(middle).unbind(1)
+                cos, sin = factors.bmm(rows).mul_(middle).unbind(1)
                 torch.add(cos, sin, out=block)  # the gradient takes the projections' place
         ctx.save_for_backward(projections, directions)
         return (differences.square_() @ rule.weights).sum() * (count / n_slices)

@@ -188,7 +188,7 @@ def _isotropy(isotropy: Mapping[str, Mapping[str, Any]], model: str, baseline: s
 def _training_seconds(seconds: float | None) -> Measured:
     if seconds is None:
         return Measured(None, NO_MODEL)
-    return Measured(seconds, "seconds of training, validation included")
+    return Measured(seconds, "seconds of the last training, as isotropic_summary has them")
 
 
 def _baselines(comparison: Mapping[str, Any], model: str) -> Measured:
