@@ -70,15 +70,13 @@ def with_followers(command: Callable[..., Any]) -> Callable[..., Any]:
         if "TORCHELASTIC_RUN_ID" not in os.environ:
             return command(*args, **kwargs)
         # Imported late: no other run needs the library at its start.
-        from embedlab.training import distributed, isotropic_job
+        from embedlab.training import isotropic_job
 
-        distributed.start_processes()
         if os.environ["RANK"] != "0":
             return isotropic_job.follow()
-        try:
-            return command(*args, **kwargs)
-        finally:
-            isotropic_job.dismiss()
+        result = command(*args, **kwargs)  # after an error, `torchrun` ends the others
+        isotropic_job.dismiss()
+        return result
 
     return wrapped
 

@@ -40,7 +40,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         names,
         notes,
         parameters.evaluation,
-        ablations=trained and bool(parameters.isotropic_retrieval.ablations.variants),
+        ablations=trained and bool(parameters.isotropic_retrieval.ablations.chosen()),
     )
     made |= _embeddings(pipelines["isotropic_retrieval"].outputs())
     default = [part for part in pipelines.values() if _embeddings(part.inputs()) <= made]

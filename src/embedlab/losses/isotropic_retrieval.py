@@ -99,9 +99,9 @@ def _contrastive(batch: Batch, parameters: ObjectiveParameters) -> Tensor:
         return info_nce_loss(queries, candidates, targets, forbidden, parameters.temperature)
     if parameters.contrastive == "hardest":
         return hardest_in_batch_loss(queries, candidates, targets, forbidden, parameters.margin)
-    positives, negatives = batch.documents.split(
-        [len(queries), len(batch.documents) - len(queries)]
-    )
-    return triplet_loss(
-        queries, positives, negatives.unflatten(0, (len(queries), -1)), parameters.margin
-    )
+    positives, negatives = batch.documents.tensor_split([len(queries)])
+    negatives = negatives.unflatten(0, (len(queries), -1))
+    # A pair's negatives stand among the candidates in their order, all after the positives.
+    places = torch.arange(len(queries), len(batch.documents), device=queries.device)
+    own = forbidden.gather(1, targets[0] + places.view(len(queries), -1))
+    return triplet_loss(queries, positives, negatives, parameters.margin, own)

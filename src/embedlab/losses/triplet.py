@@ -4,7 +4,13 @@ from torch import Tensor
 from torch.linalg import vector_norm
 
 
-def triplet_loss(anchors: Tensor, positives: Tensor, negatives: Tensor, margin: float) -> Tensor:
+def triplet_loss(
+    anchors: Tensor,
+    positives: Tensor,
+    negatives: Tensor,
+    margin: float,
+    forbidden: Tensor | None = None,
+) -> Tensor:
     """The mean over anchors and negatives of `max(0, margin + |a - p| - |a - n|)`.
 
     Args:
@@ -12,10 +18,13 @@ def triplet_loss(anchors: Tensor, positives: Tensor, negatives: Tensor, margin: 
         positives: p, one for each anchor.
         negatives: n, equally many for each anchor.
         margin: by how much a negative is to be farther than the positive, a Euclidean distance.
+        forbidden: which negatives are none, because they are relevant or missing, and count as
+            zero; None for none.
 
     Shape:
         - anchors, positives: `(b, d)`
         - negatives: `(b, h, d)`
+        - forbidden: bool `(b, h)`
         - output: `()`
 
     References:
@@ -25,4 +34,5 @@ def triplet_loss(anchors: Tensor, positives: Tensor, negatives: Tensor, margin: 
     """
     near = vector_norm(anchors - positives, dim=-1)
     far = vector_norm(anchors.unsqueeze(1) - negatives, dim=-1)
-    return (margin + near.unsqueeze(1) - far).relu().mean()
+    losses = (margin + near.unsqueeze(1) - far).relu()
+    return (losses if forbidden is None else losses.masked_fill(forbidden, 0)).mean()

@@ -14,7 +14,8 @@ from embedlab.metrics.retrieval import drop_identical_ids, score_run
 from embedlab.metrics.search import Similarity, exact_search
 from embedlab.metrics.significance import paired_randomisation_test
 from embedlab.training.checkpoints import Checkpoint
-from embedlab.training.isotropic import MEASURE, IsotropicData, load_projection, train_isotropic
+from embedlab.training.isotropic import MEASURE, IsotropicData, load_projection
+from embedlab.training.isotropic_job import IsotropicJob
 from embedlab.training.isotropic_parameters import IsotropicTrainingParameters
 from embedlab.training.retrieval_inputs import project
 
@@ -74,7 +75,8 @@ class Ablation:
             for seed in seeds:
                 own = parameters.model_copy(update={"seed": seed})
                 checkpoint = checkpoint_of(f"{name}-{seed}", own)
-                model, _ = train_isotropic(self.data, own, checkpoint, None, f"{name}, seed {seed}")
+                job = IsotropicJob(f"{name}, seed {seed}", self.data, own, checkpoint)
+                model, _ = job.run()
                 projection = load_projection(model, own.projection)
                 parts.append(self._judge(name, seed, projection))
         scores, measures = zip(*parts, strict=True)

@@ -1,25 +1,49 @@
 """Training in several processes, one for each device: how they start and what they agree on."""
 
+import itertools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from embedlab.errors import InputError
 from embedlab.training.collectives import rank, world_size
 
 # Processes wait for the first one while it encodes, validates and saves.
 PATIENCE = timedelta(days=1)
+_meetings = itertools.count()
 
 
-def start_processes() -> None:
-    """Join the other processes that `torchrun` started."""
+@contextmanager
+def together() -> Iterator[None]:
+    """Join the other processes that `torchrun` started, which call this as often.
+
+    Outside, a process is alone, and may train what the others know nothing of. An error that the
+    others do not meet has to end the process: `torchrun` then ends the others.
+
+    Raises:
+        InputError: if there are more processes than GPUs.
+    """
+    backend = "gloo"
     if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-    dist.init_process_group(backend, timeout=PATIENCE)
+        backend = "cpu:gloo,cuda:nccl"
+        _take_gpu(int(os.environ["LOCAL_RANK"]), torch.cuda.device_count())
+    store, number, size = next(dist.rendezvous("env://", timeout=PATIENCE))
+    # Every meeting has its own name: an earlier one has left its addresses in the store.
+    own = dist.PrefixStore(f"meeting {next(_meetings)}", store)
+    dist.init_process_group(backend, timeout=PATIENCE, store=own, rank=number, world_size=size)
+    yield
+    dist.destroy_process_group()
+
+
+def _take_gpu(number: int, count: int) -> None:
+    if number >= count:
+        raise InputError(f"more processes than GPUs, of which there are {count}; use fewer devices")
+    torch.cuda.set_device(number)
 
 
 def training_device() -> torch.device:

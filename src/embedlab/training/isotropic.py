@@ -117,8 +117,12 @@ class PairLosses:
         """The losses of the pairs at these positions, whose negatives all processes share."""
         triples = self.triples[positions.numpy()]
         queries, documents = triples[:, 0], np.concatenate([triples[:, 1], triples[:, 2:].ravel()])
-        vectors = model(*self.inputs.batch(queries, np.maximum(documents, 0)))
-        query_vectors, document_vectors = vectors.split([len(queries), len(documents)])
+        # In place of a missing negative stands the positive, so that all documents are those
+        # of the batch.
+        positives = np.concatenate([triples[:, 1], triples[:, 1].repeat(triples.shape[1] - 2)])
+        read = np.where(documents < 0, positives, documents)
+        vectors = model(*self.inputs.batch(queries, read))
+        query_vectors, document_vectors = vectors.float().split([len(queries), len(documents)])
         candidates = gather_rows(torch.from_numpy(documents).to(self.device))
         targets = rank() * len(documents) + torch.arange(len(queries), device=self.device)
         batch = Batch(
@@ -128,7 +132,9 @@ class PairLosses:
             targets,
             self._forbidden(torch.from_numpy(queries).to(self.device), candidates),
         )
-        return isotropic_retrieval_losses(batch, self.objective, seed)
+        # Sums over a batch need float32, whatever precision the model computes in.
+        with torch.autocast(self.device.type, enabled=False):
+            return isotropic_retrieval_losses(batch, self.objective, seed)
 
     def _forbidden(self, queries: Tensor, candidates: Tensor) -> Tensor:
         """Candidates `(m,)` that are relevant to each query `(b,)`, or missing: bool `(b, m)`."""
@@ -191,7 +197,7 @@ def _build(
         queries, documents = np.asarray(data.queries), np.asarray(data.documents)
         model = projection = GaussianProjection(documents.shape[1], parameters.projection)
         inputs = CachedInputs(queries, documents, device)
-        sample = documents[_sample_rows(len(documents), parameters.seed)]
+        sample = documents[_sample_rows(len(documents), SAMPLE_SIZE, parameters.seed)]
     else:
         assert data.encoder is not None
         base = load_base(data.encoder)
@@ -199,7 +205,7 @@ def _build(
         projection = GaussianProjection(dimension, parameters.projection)
         model = _trainable_encoder(base, projection, parameters)
         inputs = OnlineInputs(list(data.queries), list(data.documents), model)
-        rows = _sample_rows(len(data.documents), parameters.seed)[: 4 * dimension]
+        rows = _sample_rows(len(data.documents), 4 * dimension, parameters.seed)
         sample = base.to(device).encode_document([data.documents[row] for row in rows])
     projection.initialise(torch.from_numpy(np.asarray(sample)))
     if data.start is not None:
@@ -220,8 +226,8 @@ def _trainable_encoder(
     return model
 
 
-def _sample_rows(n_rows: int, seed: int) -> np.ndarray:
-    return np.sort(np.random.default_rng(seed).permutation(n_rows)[:SAMPLE_SIZE])
+def _sample_rows(n_rows: int, size: int, seed: int) -> np.ndarray:
+    return np.sort(np.random.default_rng(seed).permutation(n_rows)[:size])
 
 
 def _states(model: nn.Module) -> dict[str, Any]:

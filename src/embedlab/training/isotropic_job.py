@@ -2,6 +2,8 @@
 
 import json
 import logging
+import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -9,14 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+import torch.distributed as dist
 
 from embedlab.encoders.parameters import EncoderParameters
 from embedlab.errors import InputError
 from embedlab.files import replacing_folder
 from embedlab.tensor_files import read_tensors, write_tensors
 from embedlab.training.checkpoints import Checkpoint
-from embedlab.training.collectives import world_size
-from embedlab.training.distributed import text_from_main_process
+from embedlab.training.distributed import text_from_main_process, together
 from embedlab.training.isotropic import IsotropicData, train_isotropic
 from embedlab.training.isotropic_parameters import IsotropicTrainingParameters
 from embedlab.training.loop import History
@@ -25,6 +28,8 @@ from embedlab.training.step_log import StepLog
 logger = logging.getLogger(__name__)
 
 ARRAYS = ("queries", "documents", "triples", "validation")
+# In a job's folder: the line for an error that the user can mend.
+ERROR = "error.txt"
 
 
 @dataclass(frozen=True)
@@ -51,14 +56,20 @@ class IsotropicJob:
         Raises:
             InputError: as `train_isotropic` does, and if a process ends before its time.
         """
+        launched = dist.is_torchelastic_launched()
+        if not launched and devices == 1:
+            return self.train()
         folder = self.checkpoint.path.with_suffix(".job")
-        if world_size() > 1:
-            self.save(folder)
-            text_from_main_process(str(folder))
-        elif devices > 1:
-            self.save(folder)
-            _launch(folder, devices)
-        return self.train()
+        self.save(folder)
+        try:
+            if not launched:
+                _launch(folder, devices)
+                return self.train()
+            with together():
+                text_from_main_process(str(folder))
+                return self.train()
+        finally:
+            shutil.rmtree(folder)
 
     def train(self) -> tuple[dict[str, Any], History]:
         """Train as one of the processes; a finished training only gives its result."""
@@ -113,16 +124,25 @@ def load_job(folder: Path) -> IsotropicJob:
 
 def follow() -> None:
     """Train with the first process whenever it does, until it is done with its run."""
-    while folder := text_from_main_process():
-        try:
-            load_job(Path(folder)).train()
-        except InputError:
-            continue  # the first process has met it too, and says so
+    folder = "any"
+    while folder:
+        with together():
+            folder = text_from_main_process()
+            if folder:
+                _take_part(Path(folder))
 
 
 def dismiss() -> None:
     """End the waiting of the processes that follow this one."""
-    text_from_main_process("")
+    with together():
+        text_from_main_process("")
+
+
+def _take_part(folder: Path) -> None:
+    try:
+        load_job(folder).train()
+    except InputError:
+        logger.debug("the first process has met the error too, and says so")
 
 
 def _launch(folder: Path, devices: int) -> None:
@@ -130,7 +150,13 @@ def _launch(folder: Path, devices: int) -> None:
     logger.info("Training in %d processes", devices)
     launcher = ["torch.distributed.run", "--standalone", f"--nproc-per-node={devices}"]
     command = [sys.executable, "-m", *launcher, "-m", "embedlab.training.worker", str(folder)]
-    if status := subprocess.run(command, check=False).returncode:
+    threads = str(max(1, torch.get_num_threads() // devices))
+    status = subprocess.run(
+        command, check=False, env={"OMP_NUM_THREADS": threads} | os.environ
+    ).returncode
+    if (folder / ERROR).is_file():
+        raise InputError((folder / ERROR).read_text(encoding="utf-8"))
+    if status:
         raise InputError(
             f"a training process ended with status {status}, for the reason above; "
             "what was validated is kept: run again"

@@ -2,7 +2,7 @@
 
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -129,12 +129,12 @@ class _Run:
         self.history: History = []
         self.best: dict[str, Tensor] = {}
         self.device = next(task.model.parameters()).device
-        self.epoch, self.batches = 0, self._batches(0)
-        if not self.batches:
+        if min(task.n_items, parameters.batch_size) < world_size():
             raise InputError(
                 f"{task.name}: {world_size()} processes for {task.n_items} items in batches of "
                 f"{parameters.batch_size}; use fewer devices"
             )
+        self.epoch, self.batches = 0, self._batches(0)
         self.steps_per_epoch = -(-len(self.batches) // parameters.accumulation_steps)
         self.total_steps = parameters.max_epochs * self.steps_per_epoch
         self.optimizer = torch.optim.AdamW(groups, weight_decay=parameters.weight_decay)
@@ -171,9 +171,10 @@ class _Run:
             self._validate()
             return
         start = time.perf_counter()
+        rates = self.scheduler.get_last_lr()  # those of the step to come
         losses = self._take_step()
         if self.log and self.step % self.parameters.log_interval == 0:
-            self._log(losses)
+            self._log(losses, rates)
         self.running[2] += time.perf_counter() - start
         if self._is_due(self.parameters.validation_interval or self.steps_per_epoch):
             self._validate()
@@ -192,7 +193,9 @@ class _Run:
             for name in ("optimizer", "scheduler", "scaler"):
                 getattr(self, name).load_state_dict(state[name])
         if self.log and rank() == 0:
-            self.log.keep_until(self.step)
+            self.log.keep_until(-1 if state is None else self.step)
+        if world_size() > 1:
+            torch.distributed.barrier()  # nobody saves before all have read
 
     def _is_due(self, interval: int) -> bool:
         return self.step % interval == 0 or self.step == self.total_steps
@@ -202,8 +205,10 @@ class _Run:
         generator = torch.Generator().manual_seed(_seed(self.seed, epoch))
         order = torch.randperm(self.task.n_items, generator=generator)
         processes = world_size()
-        batches = order.split(self.parameters.batch_size)
-        return [b[: len(b) // processes * processes] for b in batches if len(b) >= processes]
+        batches = list(order.split(self.parameters.batch_size))
+        if len(batches[-1]) < processes:  # then it repeats some items
+            batches[-1] = order[-processes:]
+        return [b[: len(b) // processes * processes] for b in batches]
 
     def _take_step(self) -> Losses:
         """One step of the optimizer; returns the losses, their mean over its batches."""
@@ -248,14 +253,13 @@ class _Run:
             self.scaler.scale(losses["loss"] / n_batches).backward()
         return mean_over_processes({name: loss.detach() for name, loss in losses.items()})
 
-    def _log(self, losses: Losses) -> None:
+    def _log(self, losses: Losses, rates: Sequence[float | Tensor]) -> None:
         assert self.log is not None
-        last: list[float] = [float(rate) for rate in self.scheduler.get_last_lr()]
-        rates = {f"learning_rate_{group}": rate for group, rate in enumerate(last)}
         values: dict[str, float] = {name: float(loss) for name, loss in losses.items()}
+        values |= {f"learning_rate_{group}": float(rate) for group, rate in enumerate(rates)}
         if rank() == 0:
             epoch = self.step / self.steps_per_epoch
-            self.log.write({"step": self.step, "epoch": epoch} | values | rates)
+            self.log.write({"step": self.step, "epoch": epoch} | values)
 
     def _validate(self) -> None:
         """Score the model, keep it if it is the best, and save."""
@@ -294,7 +298,7 @@ def _wrap(model: nn.Module, compiled: bool) -> nn.Module:
     called: Any = torch.compile(model) if compiled else model
     if world_size() == 1:
         return called
-    return DistributedDataParallel(called, broadcast_buffers=False)
+    return DistributedDataParallel(called)
 
 
 def _seed(*numbers: int) -> int:

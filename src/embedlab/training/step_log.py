@@ -37,7 +37,7 @@ class StepLog:
 
     def keep_until(self, step: int) -> None:
         """Drop the rows after a step, which training computes anew from its checkpoint."""
-        rows = [row for row in self.rows() if row["step"] <= step] if step else []
+        rows = [row for row in self.rows() if row["step"] <= step]
         with replacing(self.path) as temporary:
             temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
 

@@ -4,18 +4,18 @@ import sys
 from pathlib import Path
 
 from embedlab.errors import InputError
-from embedlab.training.collectives import rank
-from embedlab.training.distributed import start_processes
-from embedlab.training.isotropic_job import load_job
+from embedlab.training.distributed import together
+from embedlab.training.isotropic_job import ERROR, load_job
 
 
 def main() -> None:
     """Train the job of the folder that is named on the command line."""
-    start_processes()
+    folder = Path(sys.argv[1])
     try:
-        load_job(Path(sys.argv[1])).train()
-    except InputError as error:
-        sys.exit(f"Error: {error}" if rank() == 0 else 1)
+        with together():
+            load_job(folder).train()
+    except InputError as error:  # all processes meet it
+        (folder / ERROR).write_text(str(error), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from kedro.pipeline import Node, Pipeline
 
+from embedlab.metrics.training_overlap import seen_queries
 from embedlab.models.gaussian_projection import ISOTROPIC
 from embedlab.pipelines.evaluation.nodes import (
     embedding_search,
@@ -20,6 +21,7 @@ from embedlab.pipelines.evaluation.report_nodes import (
     judge_success,
     model_comparer,
     tabulate_evaluation,
+    unseen_comparer,
 )
 
 BM25 = "bm25"
@@ -61,6 +63,7 @@ def create_pipeline(
     all query_metrics ─┬─ summarise_evaluation ─ evaluation_metrics, evaluation_plot ─┬─ tables
                        └─ compare_models ─ evaluation_comparison ─────────────────────┘
     all isotropy ─ report_isotropy ─ isotropy_metrics, isotropy_table, figures
+    beir.{set}, retrieval_pairs_train ─ find_seen ─ compare_unseen ─ evaluation_unseen
     comparison, isotropy_metrics ─ judge_success ─ success_criteria
     ```
     """
@@ -75,6 +78,8 @@ def create_pipeline(
     shown = [ISOTROPIC] if ISOTROPIC in others else others
     examples = [_examples(name, shown, baseline) for name in retrieval_sets if shown]
     reports = [*_comparison(pairs, baseline, notes), *examples, *_isotropy_report(dense)]
+    if ISOTROPIC in others:
+        reports += _unseen(retrieval_sets, baseline)
     return Pipeline([*parts, *reports, _success(models, bool(dense), ablations)])
 
 
@@ -141,6 +146,26 @@ def _comparison(pairs: Sequence[Pair], baseline: str, notes: Sequence[str]) -> l
             name="tabulate_evaluation",
         ),
     ]
+
+
+def _unseen(retrieval_sets: Sequence[str], baseline: str) -> list[Node]:
+    """The nodes that compare the projection with its base on what training has not seen."""
+    pairs = [(name, model) for name in retrieval_sets for model in (ISOTROPIC, baseline)]
+    seen = [f"{name}.seen_queries" for name in retrieval_sets]
+    finders = [
+        Node(
+            seen_queries,
+            [f"beir.{name}", "retrieval_pairs_train"],
+            f"{name}.seen_queries",
+            name="find_seen_queries",
+            namespace=name,
+        )
+        for name in retrieval_sets
+    ]
+    tables = [f"{model}.{name}.query_metrics" for name, model in pairs]
+    inputs = [PARAMETERS, *seen, *tables]
+    compare = unseen_comparer(pairs, baseline)
+    return [*finders, Node(compare, inputs, "evaluation_unseen", name="compare_unseen")]
 
 
 def _examples(name: str, models: Sequence[str], baseline: str) -> Node:

@@ -14,6 +14,7 @@ from embedlab.metrics.retrieval_comparison import compare_models
 from embedlab.metrics.retrieval_examples import Results, find_examples
 from embedlab.metrics.retrieval_tables import evaluation_latex, evaluation_rows, isotropy_latex
 from embedlab.metrics.success_criteria import success_criteria
+from embedlab.metrics.training_overlap import unseen_tables
 from embedlab.models.gaussian_projection import ISOTROPIC
 from embedlab.pipelines.evaluation.parameters import EvaluationParameters
 from embedlab.plots.isotropic import plot_distances, plot_isotropy_spectrum, plot_norms
@@ -34,16 +35,39 @@ def model_comparer(
         tables: dict[str, dict[str, pd.DataFrame]] = {}
         for (name, model), table in zip(pairs, query_metrics, strict=True):
             tables.setdefault(name, {})[model] = table
-        return compare_models(
-            tables,
-            baseline,
-            parameters.reported,
-            parameters.n_resamples,
-            parameters.n_permutations,
-            parameters.seed,
-        )
+        compared = _compare(tables, baseline, parameters)
+        _say(compared, "All queries", parameters.reported[0])
+        return compared
 
     return compare
+
+
+def unseen_comparer(
+    pairs: Sequence[tuple[str, str]], baseline: str
+) -> Callable[..., dict[str, Any]]:
+    """The node function that compares models on the queries that training has not seen.
+
+    It takes the seen queries of each set, then the query metrics of each pair of set and model.
+    """
+
+    def compare_unseen(parameters: EvaluationParameters, *inputs: Any) -> dict[str, Any]:
+        names = list(dict.fromkeys(name for name, _ in pairs))
+        seen = dict(zip(names, inputs, strict=False))
+        tables: dict[str, dict[str, pd.DataFrame]] = {}
+        for (name, model), table in zip(pairs, inputs[len(names) :], strict=True):
+            tables.setdefault(name, {})[model] = table
+        counts = {
+            name: {"queries": len(own[baseline]), "seen": len(seen[name])}
+            for name, own in tables.items()
+        }
+        unseen = unseen_tables(tables, seen)
+        compared = _compare(unseen, baseline, parameters) if unseen else {}
+        logger.info("Seen in training, by a relevant document or the query: %s", counts)
+        if compared:
+            _say(compared, "Unseen queries", parameters.reported[0])
+        return {"counts": counts, "comparison": compared}
+
+    return compare_unseen
 
 
 def tabulate_evaluation(
@@ -147,6 +171,36 @@ def judge_success(
     for level, judged in levels.items():
         logger.info("Criteria of a %s: %s", level, judged["verdict"])
     return levels
+
+
+def _compare(
+    tables: Mapping[str, Mapping[str, pd.DataFrame]],
+    baseline: str,
+    parameters: EvaluationParameters,
+) -> dict[str, Any]:
+    samples = (parameters.n_resamples, parameters.n_permutations, parameters.seed)
+    return compare_models(tables, baseline, parameters.reported, *samples)
+
+
+def _say(compared: Mapping[str, Any], queries: str, metric: str) -> None:
+    """Log the differences from the baseline."""
+    rows = [
+        {
+            "set": name,
+            "model": model,
+            metric: f"{100 * cell['mean']:.1f}",
+            "difference": f"{100 * cell['difference']:+.1f}",
+            "95 % interval": f"[{100 * cell['low']:.1f}, {100 * cell['high']:.1f}]",
+            "p": f"{cell['p_value']:.4f}",
+            "Holm's p": f"{cell['p_holm']:.4f}",
+        }
+        for name, models in compared["sets"].items()
+        for model, cell in ((model, own[metric]) for model, own in models.items())
+        if model != compared["baseline"]
+    ]
+    if rows:
+        table = pd.DataFrame(rows).to_string(index=False)
+        logger.info("%s, against %s, in points:\n%s", queries, compared["baseline"], table)
 
 
 def _by_kind(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:

@@ -66,7 +66,7 @@ def ablation_runner(names: Sequence[str]) -> Callable[..., AblationReport]:
             for place, name in enumerate(names)
         ]
         judged = Ablation(data, sets, ablations.max_vectors).judge(
-            ablations.variants, ablations.seeds, checkpoint_of
+            ablations.chosen(), ablations.seeds, checkpoint_of
         )
         return _report(summarise_ablation(*judged, ablations.n_resamples, 0))
 

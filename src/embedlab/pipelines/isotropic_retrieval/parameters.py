@@ -17,16 +17,29 @@ class AblationParameters(Parameters):
     """Which variants of the training are held against each other.
 
     Attributes:
-        variants: by name, what differs from `retrieval`; none for no ablation.
+        variants: by name, what differs from `retrieval`; null for no ablation.
         seeds: each variant is trained with each.
         max_vectors: vectors whose isotropy is measured, at most.
         n_resamples: bootstrap samples behind each interval, and sign flips of each test.
     """
 
     variants: dict[VariantName, IsotropicTrainingParameters] = Field(default_factory=dict)
+    only: tuple[str, ...] | None = None
     seeds: tuple[Seed, ...] = Field((0,), min_length=1)
     max_vectors: int = Field(10_000, ge=2)
     n_resamples: int = Field(1000, ge=1)
+
+    @model_validator(mode="after")
+    def _known_names(self) -> Self:
+        if unknown := sorted(set(self.only or ()) - set(self.variants)):
+            known = ", ".join(self.variants)
+            raise ValueError(f"only: no variant is called {unknown[0]}; there are {known}")
+        return self
+
+    def chosen(self) -> dict[str, IsotropicTrainingParameters]:
+        """The variants to train."""
+        names = self.variants if self.only is None else self.only
+        return {name: self.variants[name] for name in names}
 
 
 class IsotropicRetrievalParameters(Parameters):
@@ -62,19 +75,19 @@ class IsotropicRetrievalParameters(Parameters):
         if isinstance(raw.get("pretraining"), dict):
             whole["pretraining"] = merge(raw["retrieval"], raw["pretraining"])
         ablations = raw.get("ablations")
-        if isinstance(ablations, dict) and isinstance(ablations.get("variants"), dict):
+        if isinstance(ablations, dict) and isinstance(ablations.get("variants"), dict | None):
             variants = {
                 name: merge(raw["retrieval"], changes or {})
                 if isinstance(changes, dict | None)
                 else changes
-                for name, changes in ablations["variants"].items()
+                for name, changes in (ablations.get("variants") or {}).items()
             }
             whole["ablations"] = ablations | {"variants": variants}
         return whole
 
     @model_validator(mode="after")
     def _variants_share_the_data(self) -> Self:
-        for name, variant in self.ablations.variants.items():
+        for name, variant in self.ablations.chosen().items():
             if not variant.freeze_base:
                 raise ValueError(f"ablations.variants.{name}: only with freeze_base: true")
             if variant.hard_negatives != self.retrieval.hard_negatives:

@@ -69,7 +69,7 @@ def create_pipeline(
         )
     for name in retrieval_sets:
         nodes += [_vectors(name, part, encoder, parameters.retrieval) for part in PARTS]
-    if parameters.ablations.variants and retrieval_sets:
+    if parameters.ablations.chosen() and retrieval_sets:
         nodes.append(_ablations(encoder, retrieval_sets))
     return Pipeline(nodes)
 
