@@ -40,13 +40,20 @@ VARIANTS = {
             ],
             "on_demand": {"path": "d.jsonl"},
         },
+        "isotropic_retrieval": {"pretraining": {}},
         "evaluation": {"trec_runs": True},
+    },
+    "unfrozen": {
+        "isotropic_retrieval": {
+            "retrieval": {"freeze_base": False, "hard_negatives": {"count": 0}},
+            "ablations": {"only": []},
+        },
     },
 }
 NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 
 
-@pytest.fixture(params=["base/default", "base/files", "test/default"])
+@pytest.fixture(params=["base/default", "base/files", "base/unfrozen", "test/default"])
 def catalog(request):
     env, variant = request.param.split("/")
     bootstrap_project(ROOT)

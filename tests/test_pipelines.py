@@ -108,7 +108,7 @@ def test_another_encoder_takes_four_lines(copy_of_finished):
     metrics = json.loads(
         (copy_of_finished / "data/08_reporting/evaluation_metrics.json").read_text()
     )
-    assert list(metrics["library_docs"]) == ["bm25", "hashing", "wide"]
+    assert list(metrics["library_docs"]) == ["bm25", "hashing", "wide", "isotropic"]
     folder = copy_of_finished / "data/04_feature/wide/prefixes"
     assert np.load(folder / "embeddings.npy").shape[1] == 128
 

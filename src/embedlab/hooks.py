@@ -27,7 +27,7 @@ class RunLogHook:
     def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Log the path of each report that the run has made, or their folder if they are many."""
         folders: dict[PurePath, list[PurePath]] = defaultdict(list)
-        for name in sorted(pipeline.outputs()):
+        for name in sorted(pipeline.all_outputs()):
             path = PurePath(getattr(catalog[name], "_filepath", ""))
             if REPORTING in path.parts and not name.endswith(".ingestion_report"):
                 folders[path.parent].append(path)

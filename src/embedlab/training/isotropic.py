@@ -110,17 +110,20 @@ class PairLosses:
     ):
         self.inputs, self.objective, self.device = inputs, objective, device
         self.triples = data.triples
+        if objective.contrastive == "triplet" and objective.lambda_contrastive:
+            self.triples = _with_negatives(data.triples)
         pairs = np.concatenate([data.triples[:, :2], data.validation])
         self.relevant = torch.from_numpy(relevant_rows(pairs, len(data.queries))).to(device)
 
     def __call__(self, model: nn.Module, positions: Tensor, seed: int) -> Losses:
         """The losses of the pairs at these positions, whose negatives all processes share."""
         triples = self.triples[positions.numpy()]
-        queries, documents = triples[:, 0], np.concatenate([triples[:, 1], triples[:, 2:].ravel()])
-        # In place of a missing negative stands the positive, so that all documents are those
-        # of the batch.
-        positives = np.concatenate([triples[:, 1], triples[:, 1].repeat(triples.shape[1] - 2)])
-        read = np.where(documents < 0, positives, documents)
+        # For a missing negative the positive is read again, which isotropy can be measured on.
+        filled = np.where(triples < 0, triples[:, 1:2], triples)
+        documents, read = (
+            np.concatenate([rows[:, 1], rows[:, 2:].ravel()]) for rows in (triples, filled)
+        )
+        queries = triples[:, 0]
         vectors = model(*self.inputs.batch(queries, read))
         query_vectors, document_vectors = vectors.float().split([len(queries), len(documents)])
         candidates = gather_rows(torch.from_numpy(documents).to(self.device))
@@ -142,6 +145,19 @@ class PairLosses:
         for relevant in self.relevant[queries].T:  # few columns
             forbidden |= relevant[:, None] == candidates
         return forbidden
+
+
+def _with_negatives(triples: np.ndarray) -> np.ndarray:
+    """Triples whose missing negatives are the pair's first one.
+
+    Raises:
+        InputError: if a pair has none.
+    """
+    if triples.shape[1] < 3 or (triples[:, 2] < 0).any():
+        raise InputError(
+            "contrastive: triplet needs a negative of every pair; raise hard_negatives.count"
+        )
+    return np.where(triples < 0, triples[:, 2:3], triples)
 
 
 class Validation:

@@ -1,8 +1,6 @@
 """Parameters of one training of an isotropic projection."""
 
-from typing import Self
-
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from embedlab.losses.isotropic_retrieval import ObjectiveParameters
 from embedlab.models.gaussian_projection import ProjectionParameters
@@ -52,19 +50,6 @@ class IsotropicTrainingParameters(Parameters):
     training: LoopParameters = LoopParameters()
     validation: ValidationParameters = ValidationParameters()
     seed: Seed = 0
-
-    @model_validator(mode="after")
-    def _triplets_have_negatives(self) -> Self:
-        objective = self.objective
-        if (
-            objective.contrastive == "triplet"
-            and objective.lambda_contrastive
-            and not self.hard_negatives.count
-        ):
-            raise ValueError(
-                "objective.contrastive: triplet needs hard_negatives.count of 1 or more"
-            )
-        return self
 
     @property
     def needs_vectors(self) -> bool:

@@ -17,7 +17,7 @@ class AblationParameters(Parameters):
     """Which variants of the training are held against each other.
 
     Attributes:
-        variants: by name, what differs from `retrieval`; null for no ablation.
+        variants: by name, what differs from `retrieval`; none for no ablation.
         seeds: each variant is trained with each.
         max_vectors: vectors whose isotropy is measured, at most.
         n_resamples: bootstrap samples behind each interval, and sign flips of each test.
@@ -75,12 +75,12 @@ class IsotropicRetrievalParameters(Parameters):
         if isinstance(raw.get("pretraining"), dict):
             whole["pretraining"] = merge(raw["retrieval"], raw["pretraining"])
         ablations = raw.get("ablations")
-        if isinstance(ablations, dict) and isinstance(ablations.get("variants"), dict | None):
+        if isinstance(ablations, dict) and isinstance(ablations.get("variants"), dict):
             variants = {
                 name: merge(raw["retrieval"], changes or {})
                 if isinstance(changes, dict | None)
                 else changes
-                for name, changes in (ablations.get("variants") or {}).items()
+                for name, changes in ablations["variants"].items()
             }
             whole["ablations"] = ablations | {"variants": variants}
         return whole
