@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from embedlab.metrics.description import describe
 from embedlab.metrics.novelty import (
     compare_with_baselines,
-    describe_novelty,
     detect,
     summarise_seeds,
 )
@@ -58,7 +58,7 @@ def as_json(value: Any) -> Any:
 
 @given(SCORES)
 def test_novelty_is_described_by_mean_deviation_extremes_and_percentiles(scores) -> None:
-    found = describe_novelty(scores)
+    found = describe(scores)
     assert list(found) == ["mean", "std", "min", "max", "p5", "p25", "p50", "p75", "p95"]
     assert found["mean"] == pytest.approx(scores.mean(), abs=1e-6)
     assert found["std"] == pytest.approx(scores.std(), abs=1e-6)
@@ -72,8 +72,8 @@ def test_novelty_is_described_by_mean_deviation_extremes_and_percentiles(scores)
 def test_the_mean_of_large_scores_is_exact() -> None:
     # Sums of so many float32 lose the last digits.
     scores = np.tile(np.array([1e8, 1e8 + 8], dtype=np.float32), 50_000)
-    assert describe_novelty(scores)["mean"] == 1e8 + 4
-    assert describe_novelty(scores)["std"] == 4
+    assert describe(scores)["mean"] == 1e8 + 4
+    assert describe(scores)["std"] == 4
 
 
 def test_detection_is_by_set_then_method_of_novel_items_against_held_out_ones() -> None:

@@ -8,8 +8,8 @@ import pandas as pd
 
 from embedlab.errors import InputError
 from embedlab.metrics.bootstrap import blocks
+from embedlab.metrics.description import describe
 from embedlab.metrics.detection import auroc
-from embedlab.metrics.novelty import describe_novelty as describe
 from embedlab.metrics.search import Similarity
 
 

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from embedlab.errors import InputError
 from embedlab.losses.sigreg import random_directions, sigreg
 from embedlab.metrics.bootstrap import blocks
-from embedlab.metrics.novelty import describe_novelty as describe
+from embedlab.metrics.description import describe
 from embedlab.models.standardise import Standardise
 
 # Random directions of the SIGReg statistic.

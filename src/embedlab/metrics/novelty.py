@@ -14,15 +14,6 @@ Scores = Mapping[str, Mapping[str, np.ndarray]]
 
 KNOWN_SET = "held_out"
 NOVEL_SETS = ("out_of_distribution", "shuffled", "other_solutions")
-PERCENTILES = (5, 25, 50, 75, 95)
-
-
-def describe_novelty(novelty: np.ndarray) -> dict[str, float]:
-    """Mean, deviation, extremes and percentiles of scores `(m,)`."""
-    exact = novelty.astype(np.float64)
-    levels = zip(PERCENTILES, np.percentile(exact, PERCENTILES), strict=True)
-    named = {name: float(getattr(exact, name)()) for name in ("mean", "std", "min", "max")}
-    return named | {f"p{level}": float(value) for level, value in levels}
 
 
 def detect(scores: Scores) -> dict[str, dict[str, dict[str, float]]]:

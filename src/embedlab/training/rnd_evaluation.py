@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from embedlab.metrics.novelty import compare_with_baselines, describe_novelty, detect
+from embedlab.metrics.description import describe
+from embedlab.metrics.novelty import compare_with_baselines, detect
 from embedlab.metrics.novelty_baselines import baseline_scores, nearest_distances
 from embedlab.metrics.projection import principal_plane
 from embedlab.models.novelty_scorer import NoveltyScorer
@@ -103,7 +104,7 @@ def evaluate_run(trained: TrainedRun, data: NoveltyData) -> tuple[dict[str, Any]
     report = {
         "seed": trained.run.seed,
         "loss": trained.losses,
-        "novelty": {name: describe_novelty(own) for name, own in novelty.items()},
+        "novelty": {name: describe(own) for name, own in novelty.items()},
         "detection": detect(scores),
         "against": compare_with_baselines(scores),
         "seconds": {
