@@ -41,6 +41,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         notes,
         parameters.evaluation,
         ablations=trained and bool(parameters.isotropic_retrieval.ablations.chosen()),
+        stages=list(parameters.isotropic_retrieval.trainings()),
     )
     made |= _embeddings(pipelines["isotropic_retrieval"].outputs())
     default = [part for part in pipelines.values() if _embeddings(part.inputs()) <= made]

@@ -87,6 +87,12 @@ class ProjectParameters(Parameters):
             raise ValueError(
                 f"evaluation names the model {strangers[0]}; there are {', '.join(known)}"
             )
+        baseline = self.evaluation.baseline or self.base_encoder()
+        if self.evaluation.models and baseline not in self.evaluation.models:
+            raise ValueError(
+                f"evaluation.models lacks the baseline {baseline}; "
+                "add it, or name another as evaluation.baseline"
+            )
         return self
 
     def rnd_experiments(self) -> dict[str, ExperimentParameters]:

@@ -1,10 +1,10 @@
 """The objective of isotropic retrieval: a weighted sum of its losses."""
 
 import math
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from embedlab.losses.covariance_isotropy import covariance_isotropy
@@ -44,6 +44,13 @@ class ObjectiveParameters(Parameters):
     margin: float = Field(0.2, ge=0)
     target_std: float | None = Field(None, gt=0)
     n_slices: int = Field(256, ge=1)
+
+    @model_validator(mode="after")
+    def _something_is_minimised(self) -> Self:
+        losses = ("contrastive", "isotropy", "reg", "predictive")
+        if not any(getattr(self, f"lambda_{name}") for name in losses):
+            raise ValueError("every lambda is 0, so that nothing is trained; max_epochs: 0 does so")
+        return self
 
 
 class Batch(NamedTuple):

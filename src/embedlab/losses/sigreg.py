@@ -1,6 +1,8 @@
 """SIGReg: how far random projections of a batch are from the standard normal distribution."""
 
 import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +14,8 @@ from embedlab.training.collectives import all_reduce_sum, world_size
 
 # Projections at a time. On a processor, their waves stay in its cache.
 CPU_BLOCK, ACCELERATOR_BLOCK = 2**15, 2**22
+# So few projections are quickest on one thread: many short steps each wait for the slowest thread.
+ONE_THREAD = 2**18
 
 
 def random_directions(dimension: int, n_slices: int, seed: int) -> Tensor:
@@ -52,10 +56,22 @@ def sigreg(vectors: Tensor, directions: Tensor, n_knots: int = 17, t_max: float 
         Test for Normality Based on the Empirical Characteristic Function, Biometrika 70.
     """
     dtype = torch.promote_types(vectors.dtype, torch.float32)
-    with torch.autocast(vectors.device.type, enabled=False):
+    few = len(vectors) * directions.shape[1] <= ONE_THREAD
+    with torch.autocast(vectors.device.type, enabled=False), _threads(1 if few else None):
         return _SlicedStatistic.apply(
             vectors.to(dtype), directions.to(vectors.device, dtype), n_knots, t_max
         )
+
+
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    """Let so many threads compute; None changes nothing."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class _Quadrature(NamedTuple):

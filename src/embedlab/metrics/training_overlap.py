@@ -7,21 +7,24 @@ import pandas as pd
 from embedlab.sources.retrieval_set import RetrievalSet
 
 
-def seen_queries(retrieval_set: RetrievalSet, training_pairs: pd.DataFrame) -> list[str]:
-    """The judged queries whose text, or one of whose relevant documents, is in a training pair.
+def seen_queries(retrieval_set: RetrievalSet, *pairs: pd.DataFrame) -> list[str]:
+    """The judged queries whose text, or one of whose relevant documents, is in a pair.
 
-    A model may know such a document by heart, without having learnt to search.
+    A model may know such a document by heart, without having learnt to search; and validation pairs
+    have chosen its weights.
 
     Args:
         retrieval_set: the test set.
-        training_pairs: columns query and positive.
+        pairs: tables with the columns query and positive.
 
     Returns:
         Their identifiers, in the order of the set.
     """
     relevant = retrieval_set.relevant_pairs()
-    known = relevant["document"].isin(training_pairs["positive"])
-    known |= relevant["query"].isin(training_pairs["query"])
+    known = pd.Series(False, index=relevant.index)
+    for table in pairs:
+        known |= relevant["document"].isin(table["positive"])
+        known |= relevant["query"].isin(table["query"])
     return relevant["query_id"][known].drop_duplicates().tolist()
 
 

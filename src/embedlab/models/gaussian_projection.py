@@ -5,6 +5,7 @@ from typing import Literal, NamedTuple
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from embedlab.errors import InputError
 from embedlab.parameters import Parameters
@@ -43,6 +44,8 @@ class DenseLayer(NamedTuple):
 class GaussianProjection(nn.Module):
     """Base embeddings to vectors that are not normalised, compared by Euclidean distance.
 
+    Inputs are L2-normalised first, which those of most bases are already.
+
     `mlp` is V dropout(gelu(U x + b)) + c, from random initialisation. `residual` adds W x, where W
     starts as an isometry and V at zero: the Euclidean order of its outputs is at first that of its
     inputs, which for unit vectors is the order by cosine. An mlp can start as the same isometry
@@ -75,8 +78,9 @@ class GaussianProjection(nn.Module):
 
     def forward(self, embeddings: Tensor) -> Tensor:
         """The projected vectors."""
-        projected: Tensor = self.output(self.hidden(embeddings))
-        return projected if self.skip is None else self.skip(embeddings) + projected
+        units = normalize(embeddings, dim=-1)
+        projected: Tensor = self.output(self.hidden(units))
+        return projected if self.skip is None else self.skip(units) + projected
 
     @torch.no_grad()
     def initialise(self, sample: Tensor) -> None:
@@ -89,10 +93,11 @@ class GaussianProjection(nn.Module):
         """
         if self.starts_random:
             return
-        mean = sample.double().mean(dim=0)
+        units = normalize(sample.double(), dim=1)
+        mean = units.mean(dim=0)
         weight = torch.eye(self.output_dim, self.input_dim).to(mean)
         if self.output_dim < self.input_dim:
-            weight = _principal_components(sample.double() - mean, self.output_dim)
+            weight = _principal_components(units - mean, self.output_dim)
         self._start_as(weight)
         self.output.bias.copy_(-weight @ mean)
 
@@ -119,7 +124,7 @@ class GaussianProjection(nn.Module):
             self.output.weight[:, : 2 * self.input_dim] = torch.cat([weight, -weight], dim=1)
 
     def dense_layers(self) -> list[DenseLayer]:
-        """The same function, dropout apart, as two plain layers that any library has.
+        """The same function of unit vectors, dropout apart, as two layers that any library has.
 
         The skip connection passes through the GELU unharmed: gelu(z) = z Phi(z), with Phi the
         normal distribution function (Hendrycks & Gimpel 2016, arXiv 1606.08415), and

@@ -3,7 +3,7 @@
 import copy
 
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import Dense
+from sentence_transformers.sentence_transformer.modules import Dense, Normalize
 from torch import nn
 
 from embedlab.models.gaussian_projection import DenseLayer, GaussianProjection
@@ -27,8 +27,9 @@ def build_sentence_transformer(
         length are the base's.
     """
     dense = [_dense(layer) for layer in projection.dense_layers()]
+    units = [] if isinstance(base[-1], Normalize) else [Normalize()]
     return SentenceTransformer(
-        modules=[*copy.deepcopy(list(base)), *dense],
+        modules=[*copy.deepcopy(list(base)), *units, *dense],
         device="cpu",
         prompts={name: prompt or "" for name, prompt in base.prompts.items()},
         default_prompt_name=base.default_prompt_name,

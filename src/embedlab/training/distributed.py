@@ -31,7 +31,7 @@ def together() -> Iterator[None]:
     backend = "gloo"
     if torch.cuda.is_available():
         backend = "cpu:gloo,cuda:nccl"
-        _take_gpu(int(os.environ["LOCAL_RANK"]), torch.cuda.device_count())
+        _take_gpu(torch.cuda.device_count())
     store, number, size = next(dist.rendezvous("env://", timeout=PATIENCE))
     # Every meeting has its own name: an earlier one has left its addresses in the store.
     own = dist.PrefixStore(f"meeting {next(_meetings)}", store)
@@ -40,10 +40,11 @@ def together() -> Iterator[None]:
     dist.destroy_process_group()
 
 
-def _take_gpu(number: int, count: int) -> None:
-    if number >= count:
+def _take_gpu(count: int) -> None:
+    # Every process is to meet the error: one that did not would wait for the others.
+    if int(os.environ["LOCAL_WORLD_SIZE"]) > count:
         raise InputError(f"more processes than GPUs, of which there are {count}; use fewer devices")
-    torch.cuda.set_device(number)
+    torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
 
 
 def training_device() -> torch.device:

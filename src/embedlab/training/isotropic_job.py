@@ -2,6 +2,7 @@
 
 import json
 import logging
+import mmap
 import os
 import shutil
 import subprocess
@@ -76,7 +77,7 @@ class IsotropicJob:
         return train_isotropic(self.data, self.parameters, self.checkpoint, self.log, self.name)
 
     def save(self, folder: Path) -> None:
-        """Write all to a folder."""
+        """Write all to a folder; arrays that are files already are linked, not copied."""
         settings = {
             "name": self.name,
             "parameters": self.parameters.model_dump(mode="json"),
@@ -88,7 +89,9 @@ class IsotropicJob:
             (fresh / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
             for name in ARRAYS:
                 content = getattr(self.data, name)
-                if isinstance(content, np.ndarray):
+                if isinstance(content, np.memmap) and isinstance(content.base, mmap.mmap):
+                    (fresh / f"{name}.npy").symlink_to(str(content.filename))  # a whole file
+                elif isinstance(content, np.ndarray):
                     np.save(fresh / f"{name}.npy", content)
                 else:
                     (fresh / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")

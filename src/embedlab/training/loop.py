@@ -90,9 +90,8 @@ def train(
     """
     run = _Run(task, groups, parameters, seed, checkpoint, log)
     run.resume()
-    devices = range(torch.cuda.device_count())
     with (
-        torch.random.fork_rng(devices),
+        torch.random.fork_rng(range(torch.cuda.device_count())),
         tqdm(
             total=run.total_steps,
             initial=run.step,
@@ -152,10 +151,8 @@ class _Run:
     @property
     def last(self) -> dict[str, float]:
         """The last row of the history, for the progress bar."""
-        names = ("loss", self.task.measure)
-        return {
-            key: self.history[-1][key] for key in names if self.history and key in self.history[-1]
-        }
+        row = self.history[-1] if self.history else {}
+        return {key: row[key] for key in ("loss", self.task.measure) if key in row}
 
     def is_finished(self) -> bool:
         """Whether training has come to its end, or has waited long enough."""
@@ -176,11 +173,10 @@ class _Run:
         if self.log and self.step % self.parameters.log_interval == 0:
             self._log(losses, rates)
         self.running[2] += time.perf_counter() - start
+        interval = self.parameters.checkpoint_interval
         if self._is_due(self.parameters.validation_interval or self.steps_per_epoch):
             self._validate()
-        elif self.parameters.checkpoint_interval and self._is_due(
-            self.parameters.checkpoint_interval
-        ):
+        elif interval and self._is_due(interval):
             self._save()
 
     def resume(self) -> None:
@@ -258,8 +254,7 @@ class _Run:
         values: dict[str, float] = {name: float(loss) for name, loss in losses.items()}
         values |= {f"learning_rate_{group}": float(rate) for group, rate in enumerate(rates)}
         if rank() == 0:
-            epoch = self.step / self.steps_per_epoch
-            self.log.write({"step": self.step, "epoch": epoch} | values)
+            self.log.write({"step": self.step, "epoch": self.step / self.steps_per_epoch} | values)
 
     def _validate(self) -> None:
         """Score the model, keep it if it is the best, and save."""

@@ -78,7 +78,13 @@ def project(
     projection: nn.Module, vectors: np.ndarray, rows: np.ndarray, device: torch.device
 ) -> np.ndarray:
     """The projections of rows `(n,)` of base vectors `(m, d)`, a block at a time."""
-    blocks = np.array_split(rows, max(1, -(-len(rows) // BLOCK_ROWS)))
-    return np.concatenate(
-        [projection(torch.from_numpy(vectors[b]).to(device)).float().cpu().numpy() for b in blocks]
-    )
+
+    def read(some: np.ndarray) -> np.ndarray:
+        return projection(torch.from_numpy(vectors[some]).to(device)).float().cpu().numpy()
+
+    # Filled block by block: to put blocks together would take the memory twice.
+    projected = np.empty((len(rows), read(rows[:0]).shape[1]), dtype=np.float32)
+    for start in range(0, len(rows), BLOCK_ROWS):
+        part = slice(start, start + BLOCK_ROWS)
+        projected[part] = read(rows[part])
+    return projected

@@ -10,7 +10,10 @@ from embedlab.sources.retrieval_documents import text_id
 
 
 def pair_rows(
-    pairs: pd.DataFrame, query_ids: Sequence[str], document_ids: Sequence[str]
+    pairs: pd.DataFrame,
+    query_ids: Sequence[str],
+    document_ids: Sequence[str],
+    name: str = "the training pairs",
 ) -> np.ndarray:
     """Rows of each pair's query, positive and negative, int64 `(n, 3)`; -1 for no negative.
 
@@ -18,6 +21,7 @@ def pair_rows(
         pairs: columns query, positive, negative (may be missing).
         query_ids: identifiers of the queries' rows: see `text_id`.
         document_ids: identifiers of the documents' rows.
+        name: what the pairs are called.
 
     Raises:
         InputError: naming the first pair whose text has no row.
@@ -32,7 +36,7 @@ def pair_rows(
         if (rows[given, place] < 0).any():
             row = int(np.flatnonzero(given)[(rows[given, place] < 0).argmax()])
             raise InputError(
-                f"row {row} of the training pairs: its {column} is not among the embedded texts; "
+                f"row {row} of {name}: its {column} is not among the embedded texts; "
                 "run `kedro run --pipelines=data_ingestion,embedding_cache` again"
             )
     return rows
@@ -118,4 +122,4 @@ def validation_rows(
             f"{stage}_pairs_val has no pair to validate on; give data_ingestion.{stage}_pairs "
             "a share or a split for validation"
         )
-    return pair_rows(pairs, query_ids, document_ids)[:, :2]
+    return pair_rows(pairs, query_ids, document_ids, f"{stage}_pairs_val")[:, :2]

@@ -36,7 +36,10 @@ class StepLog:
         return [str(self.path), str(self.tensorboard) if self.tensorboard else None]
 
     def keep_until(self, step: int) -> None:
-        """Drop the rows after a step, which training computes anew from its checkpoint."""
+        """Drop the rows after a step, which training computes anew from its checkpoint.
+
+        TensorBoard keeps its own; what is computed anew stands there twice, and alike.
+        """
         rows = [row for row in self.rows() if row["step"] <= step]
         with replacing(self.path) as temporary:
             temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -46,8 +49,10 @@ class StepLog:
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
         if self.tensorboard:
+            writer, step = self._writer, int(row["step"])
             for name in row.keys() - {"step"}:
-                self._writer.add_scalar(name, row[name], int(row["step"]))
+                writer.add_scalar(name, row[name], step)
+            writer.flush()
 
     def rows(self) -> list[dict[str, float]]:
         """All whole rows: a killed process may leave part of one."""

@@ -45,6 +45,7 @@ def create_pipeline(
     notes: Sequence[str],
     parameters: EvaluationParameters,
     ablations: bool = False,
+    stages: Sequence[str] = ("retrieval",),
 ) -> Pipeline:
     """One search and one scoring for each model and set, then what compares them all.
 
@@ -55,6 +56,7 @@ def create_pipeline(
         notes: what is to be said of sets that are left out.
         parameters: says whether TREC run files are written.
         ablations: whether there is a study of ablations, `isotropic_ablations`.
+        stages: those in which the projection is trained, each with its pairs.
 
     ```
     beir.{set} ────────────┬─ search ─ {model}.{set}.run ─ score ─ {model}.{set}.query_metrics
@@ -63,7 +65,7 @@ def create_pipeline(
     all query_metrics ─┬─ summarise_evaluation ─ evaluation_metrics, evaluation_plot ─┬─ tables
                        └─ compare_models ─ evaluation_comparison ─────────────────────┘
     all isotropy ─ report_isotropy ─ isotropy_metrics, isotropy_table, figures
-    beir.{set}, retrieval_pairs_train ─ find_seen ─ compare_unseen ─ evaluation_unseen
+    beir.{set}, {stage}_pairs_… ─ find_seen ─ compare_unseen ─ evaluation_unseen
     comparison, isotropy_metrics ─ judge_success ─ success_criteria
     ```
     """
@@ -79,7 +81,7 @@ def create_pipeline(
     examples = [_examples(name, shown, baseline) for name in retrieval_sets if shown]
     reports = [*_comparison(pairs, baseline, notes), *examples, *_isotropy_report(dense)]
     if ISOTROPIC in others:
-        reports += _unseen(retrieval_sets, baseline)
+        reports += _unseen(retrieval_sets, baseline, stages)
     return Pipeline([*parts, *reports, _success(models, bool(dense), ablations)])
 
 
@@ -148,14 +150,15 @@ def _comparison(pairs: Sequence[Pair], baseline: str, notes: Sequence[str]) -> l
     ]
 
 
-def _unseen(retrieval_sets: Sequence[str], baseline: str) -> list[Node]:
+def _unseen(retrieval_sets: Sequence[str], baseline: str, stages: Sequence[str]) -> list[Node]:
     """The nodes that compare the projection with its base on what training has not seen."""
     pairs = [(name, model) for name in retrieval_sets for model in (ISOTROPIC, baseline)]
+    training_pairs = [f"{stage}_pairs_{split}" for stage in stages for split in ("train", "val")]
     seen = [f"{name}.seen_queries" for name in retrieval_sets]
     finders = [
         Node(
             seen_queries,
-            [f"beir.{name}", "retrieval_pairs_train"],
+            [f"beir.{name}", *training_pairs],
             f"{name}.seen_queries",
             name="find_seen_queries",
             namespace=name,

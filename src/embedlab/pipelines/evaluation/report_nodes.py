@@ -62,7 +62,7 @@ def unseen_comparer(
         }
         unseen = unseen_tables(tables, seen)
         compared = _compare(unseen, baseline, parameters) if unseen else {}
-        logger.info("Seen in training, by a relevant document or the query: %s", counts)
+        logger.info("Seen in training or validation, by text or relevant document: %s", counts)
         if compared:
             _say(compared, "Unseen queries", parameters.reported[0])
         return {"counts": counts, "comparison": compared}

@@ -8,6 +8,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from embedlab.pipelines.isotropic_retrieval.identity import (
+    identity_of_vectors,
+    training_checkpoint,
+)
 from embedlab.pipelines.isotropic_retrieval.parameters import IsotropicRetrievalParameters
 from embedlab.plots.isotropic import plot_frontier
 from embedlab.sources.retrieval_set import RetrievalSet
@@ -18,7 +22,7 @@ from embedlab.training.ablations import (
     ablation_table,
     summarise_ablation,
 )
-from embedlab.training.checkpoints import Checkpoint, CheckpointFolder, run_fingerprint
+from embedlab.training.checkpoints import Checkpoint, CheckpointFolder
 from embedlab.training.isotropic import MEASURE, IsotropicData
 from embedlab.training.isotropic_parameters import IsotropicTrainingParameters
 from embedlab.training.retrieval_rows import triple_rows, validation_rows
@@ -52,13 +56,10 @@ def ablation_runner(names: Sequence[str]) -> Callable[..., AblationReport]:
             triple_rows(triples, query_ids, document_ids),
             validation_rows(validation, query_ids, document_ids, "retrieval"),
         )
-        texts = [part["texts_sha256"] for part in (query_metadata, document_metadata)]
-        identity = [document_metadata["fingerprint"], *texts]
+        identity = identity_of_vectors(query_metadata, document_metadata)
 
         def checkpoint_of(name: str, own: IsotropicTrainingParameters) -> Checkpoint:
-            settings = {"data": identity, "parameters": own.model_dump(mode="json")}
-            fingerprint = run_fingerprint(settings, data.triples, data.validation)
-            return checkpoints.checkpoint(f"ablation-{name}", fingerprint)
+            return training_checkpoint(checkpoints, f"ablation-{name}", identity, own, data)
 
         ablations = parameters.ablations
         sets = [

@@ -27,6 +27,12 @@ from embedlab.models.gaussian_projection import (
 from embedlab.models.model_card import ModelFacts, model_card
 from embedlab.models.sentence_transformer_export import build_sentence_transformer
 from embedlab.models.trainable_encoder import load_base
+from embedlab.pipelines.isotropic_retrieval.identity import (
+    Identity,
+    identity_of_texts,
+    identity_of_vectors,
+    training_checkpoint,
+)
 from embedlab.pipelines.isotropic_retrieval.parameters import (
     IsotropicRetrievalParameters,
     Stage,
@@ -34,7 +40,7 @@ from embedlab.pipelines.isotropic_retrieval.parameters import (
 from embedlab.plots.isotropic import plot_training_curves
 from embedlab.sources.retrieval_set import RetrievalSet
 from embedlab.tensor_files import read_tensors
-from embedlab.training.checkpoints import CheckpointFolder, run_fingerprint
+from embedlab.training.checkpoints import CheckpointFolder
 from embedlab.training.hard_negatives import mine_hard_negatives
 from embedlab.training.isotropic import MEASURE, IsotropicData, load_projection
 from embedlab.training.isotropic_job import IsotropicJob
@@ -75,12 +81,12 @@ def triple_miner(stage: Stage, encoder: str) -> Callable[..., pd.DataFrame]:
             f"{encoder}.{stage}_documents", document_embeddings, document_ids, document_metadata
         )
         rows = pair_rows(train, query_ids, document_ids)
-        relevant = [rows[:, :2], pair_rows(validation, query_ids, document_ids)[:, :2]]
+        judged = validation_rows(validation, query_ids, document_ids, stage)
         mined = mine_hard_negatives(
             query_embeddings,
             document_embeddings,
             rows[:, :2],
-            np.concatenate(relevant),
+            np.concatenate([rows[:, :2], judged]),
             parameters.trainings()[stage].hard_negatives,
         )
         return triples_table(rows, mined, query_ids, document_ids)
@@ -121,8 +127,7 @@ def trainer_on_vectors(stage: Stage) -> Callable[..., tuple[Model, pd.DataFrame,
             validation_rows(validation, query_ids, document_ids, stage),
             start=pretrained or _start(parameters),
         )
-        texts = [part["texts_sha256"] for part in (query_metadata, document_metadata)]
-        identity = [document_metadata["fingerprint"], *texts]
+        identity = identity_of_vectors(query_metadata, document_metadata)
         return _train(stage, data, identity, parameters, checkpoints)
 
     return train_projection
@@ -151,8 +156,7 @@ def trainer_on_texts(stage: Stage) -> Callable[..., tuple[Model, pd.DataFrame, d
             encoder.root,
             pretrained or _start(parameters),
         )
-        digests = [queries.digest, pair_document_texts(documents).digest]
-        identity = [encoder.model_dump_json(), *digests]
+        identity = identity_of_texts(encoder.root, queries, pair_document_texts(documents))
         return _train(stage, data, identity, parameters, checkpoints)
 
     return train_encoder
@@ -199,7 +203,7 @@ def project_embeddings(
     Raises:
         InputError: if the vectors are not of the projection's base.
     """
-    if metadata["fingerprint"] != model["encoder"]:
+    if metadata["fingerprint"] != model["encoder"][metadata["role"]]:
         raise InputError(
             "isotropic_model was trained on another encoder's vectors; "
             "run `kedro run --pipelines=isotropic_retrieval` again"
@@ -227,16 +231,13 @@ def text_encoder(collection: Callable[..., TextCollection]) -> Callable[..., Any
 def _train(
     stage: Stage,
     data: IsotropicData,
-    identity: list[str],
+    identity: Identity,
     parameters: IsotropicRetrievalParameters,
     checkpoints: CheckpointFolder,
 ) -> tuple[Model, pd.DataFrame, dict[str, Any]]:
     """Train, and say how it went."""
     own = parameters.trainings()[stage]
-    settings = {"data": identity, "parameters": own.model_dump(mode="json")}
-    start = list(data.start["projection"].values()) if data.start else []
-    arrays = (data.triples, data.validation, *(tensor.numpy() for tensor in start))
-    checkpoint = checkpoints.checkpoint(stage, run_fingerprint(settings, *arrays))
+    checkpoint = training_checkpoint(checkpoints, stage, identity, own, data)
     board = checkpoints.path / "tensorboard" / stage if parameters.tensorboard else None
     log = StepLog(checkpoint.path.with_suffix(".jsonl"), board)
     model, history = IsotropicJob(stage, data, own, checkpoint, log).run(parameters.devices)
@@ -257,7 +258,7 @@ def _train(
         *(stage, 100 * summary["start"], 100 * summary["best"]),
         *(summary["best_step"], summary["steps"], seconds),
     )
-    described = {"parameters": own.model_dump(mode="json"), "encoder": identity[0]}
+    described = {"parameters": own.model_dump(mode="json"), "encoder": identity["encoder"]}
     return model | described, pd.DataFrame(log.rows()), summary
 
 
@@ -268,7 +269,12 @@ def _start(parameters: IsotropicRetrievalParameters) -> Model | None:
     path = Path(parameters.load_checkpoint)
     if not path.is_file():
         raise InputError(f"load_checkpoint: {path}: no such file; give a best_model.pt")
-    return read_tensors(path)
+    start = read_tensors(path)
+    if not {"projection", "base"} <= start.keys():
+        raise InputError(
+            f"load_checkpoint: {path}: holds no trained projection; give a best_model.pt"
+        )
+    return start
 
 
 def _projection(model: Model) -> GaussianProjection:
@@ -278,7 +284,7 @@ def _projection(model: Model) -> GaussianProjection:
 
 def _describe(vectors: np.ndarray, metadata: dict[str, Any]) -> dict[str, Any]:
     """What is to be known of vectors (n, d), JSON-ready."""
-    norms = np.linalg.norm(vectors, axis=1)
+    norms = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))  # with no copy of all vectors
     names = ("role", "id_scheme", "texts_sha256")
     return {
         "n_items": vectors.shape[0],

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
+from embedlab.errors import InputError
 from embedlab.parameters import Parameters, Seed, merge
 from embedlab.training.isotropic_parameters import IsotropicTrainingParameters
 
@@ -71,6 +72,10 @@ class IsotropicRetrievalParameters(Parameters):
         """Complete the pre-training and each variant by the training on retrieval pairs."""
         if not isinstance(raw, dict) or not isinstance(raw.get("retrieval"), dict):
             return raw
+        try:
+            IsotropicTrainingParameters.model_validate(raw["retrieval"])
+        except InputError:  # to be told once, and not of every variant too
+            return {"retrieval": raw["retrieval"]}
         whole = dict(raw)
         if isinstance(raw.get("pretraining"), dict):
             whole["pretraining"] = merge(raw["retrieval"], raw["pretraining"])
@@ -86,10 +91,25 @@ class IsotropicRetrievalParameters(Parameters):
         return whole
 
     @model_validator(mode="after")
+    def _pretraining_can_be_gone_on_from(self) -> Self:
+        """Known before hours of pre-training, and not after them."""
+        first, then = self.pretraining, self.retrieval
+        if first is None:
+            return self
+        if then.freeze_base and not first.freeze_base:
+            raise ValueError("pretraining trains its base, so retrieval needs freeze_base: false")
+        for key in ("kind", "output_dim", "hidden_size"):
+            if getattr(first.projection, key) != getattr(then.projection, key):
+                raise ValueError(f"pretraining.projection.{key} is not that of retrieval")
+        return self
+
+    @model_validator(mode="after")
     def _variants_share_the_data(self) -> Self:
         for name, variant in self.ablations.chosen().items():
             if not variant.freeze_base:
-                raise ValueError(f"ablations.variants.{name}: only with freeze_base: true")
+                raise ValueError(
+                    f"ablations.variants.{name}: only with freeze_base: true; or give only: []"
+                )
             if variant.hard_negatives != self.retrieval.hard_negatives:
                 raise ValueError(
                     f"ablations.variants.{name}: all variants share retrieval.hard_negatives"
