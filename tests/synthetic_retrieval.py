@@ -10,8 +10,8 @@ from transformers import BertConfig, BertModel, BertTokenizerFast
 from embedlab.encoders.parameters import EncoderParameters
 from embedlab.parameters import merge
 from embedlab.training.checkpoints import Checkpoint
-from embedlab.training.isotropic import IsotropicData
 from embedlab.training.isotropic_job import IsotropicJob
+from embedlab.training.isotropic_models import IsotropicData
 from embedlab.training.isotropic_parameters import IsotropicTrainingParameters
 from embedlab.training.step_log import StepLog
 

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from sentence_transformers import SentenceTransformer
 from support import kedro, make_project
 
@@ -58,19 +59,22 @@ def test_vectors_of_the_projection_belong_to_the_texts_of_its_base(finished_proj
 def exported(tmp_path_factory):
     """A project whose projection is over a real encoder, so that it can be exported."""
     project = make_project(tmp_path_factory.mktemp("exported") / "project")
-    options = {
-        "embedding_cache.encoders": "[minilm]",
-        "embedding_cache.execution.precision": "float32",
-        "isotropic_retrieval.retrieval.projection.output_dim": "100",
-        "isotropic_retrieval.retrieval.projection_learning_rate": "0.001",
+    changes = {
+        "embedding_cache": {
+            "encoders": ["minilm"],
+            "collections": ["retrieval_queries", "retrieval_documents"],
+            "execution": {"precision": "float32"},
+        },
+        "isotropic_retrieval": {
+            "retrieval": {"projection": {"output_dim": 100}, "projection_learning_rate": 0.001},
+            "ablations": {"only": []},
+        },
     }
-    result = kedro(
-        project,
-        "run",
-        "--env=test",
-        "--pipelines=data_ingestion,embedding_cache,isotropic_retrieval",
-        f"--params={','.join(f'{key}={value}' for key, value in options.items())}",
-    )
+    for name, values in changes.items():
+        path = project / "conf" / "test" / f"parameters_{name}.yml"
+        path.write_text(yaml.safe_dump({name: values}))
+    pipelines = "--pipelines=data_ingestion,embedding_cache,isotropic_retrieval"
+    result = kedro(project, "run", "--env=test", pipelines)
     assert result.returncode == 0, result.stderr
     return project
 

@@ -28,7 +28,9 @@ def register_pipelines() -> dict[str, Pipeline]:
             parameters.isotropic_retrieval,
             base,
             names,
-            exported=parameters.encoders[base].root.kind == "sentence_transformer",
+            # An unfrozen base of another kind is refused where it is to be trained.
+            exported=parameters.encoders[base].root.kind == "sentence_transformer"
+            or not parameters.isotropic_retrieval.retrieval.freeze_base,
         ),
     }
     made = _embeddings(pipelines["embedding_cache"].outputs())

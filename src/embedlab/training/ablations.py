@@ -14,8 +14,9 @@ from embedlab.metrics.retrieval import drop_identical_ids, score_run
 from embedlab.metrics.search import Similarity, exact_search
 from embedlab.metrics.significance import paired_randomisation_test
 from embedlab.training.checkpoints import Checkpoint
-from embedlab.training.isotropic import MEASURE, IsotropicData, load_projection
+from embedlab.training.isotropic import MEASURE, load_projection
 from embedlab.training.isotropic_job import IsotropicJob
+from embedlab.training.isotropic_models import IsotropicData
 from embedlab.training.isotropic_parameters import IsotropicTrainingParameters
 from embedlab.training.retrieval_inputs import project
 

@@ -1,15 +1,12 @@
 """Training of a Gaussian projection over a frozen or an unfrozen base encoder."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from sentence_transformers import SentenceTransformer
 from torch import Tensor, nn
 
-from embedlab.encoders.parameters import AnyEncoder
 from embedlab.errors import InputError
 from embedlab.losses.isotropic_retrieval import (
     Batch,
@@ -19,41 +16,22 @@ from embedlab.losses.isotropic_retrieval import (
 from embedlab.metrics.retrieval import score_run
 from embedlab.metrics.search import exact_search
 from embedlab.models.gaussian_projection import GaussianProjection, ProjectionParameters
-from embedlab.models.trainable_encoder import TrainableEncoder, load_base
 from embedlab.training.checkpoints import Checkpoint
 from embedlab.training.collectives import gather_rows, rank
 from embedlab.training.distributed import training_device
+from embedlab.training.isotropic_models import (
+    IsotropicData,
+    build_model,
+    model_states,
+    parameter_groups,
+)
 from embedlab.training.isotropic_parameters import IsotropicTrainingParameters
 from embedlab.training.loop import History, Losses, Task, train
-from embedlab.training.retrieval_inputs import CachedInputs, OnlineInputs, RetrievalInputs
+from embedlab.training.retrieval_inputs import RetrievalInputs
 from embedlab.training.retrieval_rows import relevant_rows
 from embedlab.training.step_log import StepLog
 
 MEASURE = "nDCG@10"
-# Documents, at most, to which a projection's start is fitted.
-SAMPLE_SIZE = 8192
-
-
-@dataclass(frozen=True)
-class IsotropicData:
-    """What a training reads.
-
-    Attributes:
-        queries: base vectors `(n, d)` for a frozen base, else n texts.
-        documents: base vectors `(m, d)`, or m texts.
-        triples: rows of query, positive and negatives of each training pair, int64 `(p, 2 + h)`;
-            -1 for a negative that is missing.
-        validation: rows of query and positive of each validation pair, int64 `(v, 2)`.
-        encoder: the base encoder, for an unfrozen base.
-        start: a model as `train_isotropic` gives it, to go on from; None for a fresh one.
-    """
-
-    queries: np.ndarray | list[str]
-    documents: np.ndarray | list[str]
-    triples: np.ndarray
-    validation: np.ndarray
-    encoder: AnyEncoder | None = None
-    start: dict[str, Any] | None = None
 
 
 def train_isotropic(
@@ -78,7 +56,7 @@ def train_isotropic(
     device = training_device()
     with torch.random.fork_rng():
         torch.manual_seed(parameters.seed)
-        model, inputs = _build(data, parameters, device)
+        model, inputs = build_model(data, parameters, device)
     task = Task(
         name=name,
         model=model,
@@ -89,13 +67,9 @@ def train_isotropic(
         higher_is_better=True,
         scores_start=True,
     )
-    if isinstance(model, TrainableEncoder):
-        rates = (parameters.base_learning_rate, parameters.projection_learning_rate)
-        groups = model.parameter_groups(*rates)
-    else:
-        groups = [{"params": list(model.parameters()), "lr": parameters.projection_learning_rate}]
+    groups = parameter_groups(model, parameters)
     history = train(task, groups, parameters.training, parameters.seed, checkpoint, log)
-    return _states(model), history
+    return model_states(model), history
 
 
 class PairLosses:
@@ -201,85 +175,3 @@ def load_projection(model: dict[str, Any], shape: ProjectionParameters) -> Gauss
     projection = GaussianProjection(model["input_dim"], shape)
     projection.load_state_dict(model["projection"])
     return projection.eval()
-
-
-def _build(
-    data: IsotropicData, parameters: IsotropicTrainingParameters, device: torch.device
-) -> tuple[nn.Module, RetrievalInputs]:
-    """The model at its start, and what it reads."""
-    model: nn.Module
-    inputs: RetrievalInputs
-    if parameters.freeze_base:
-        queries, documents = np.asarray(data.queries), np.asarray(data.documents)
-        model = projection = GaussianProjection(documents.shape[1], parameters.projection)
-        inputs = CachedInputs(queries, documents, device)
-        sample = documents[_sample_rows(len(documents), SAMPLE_SIZE, parameters.seed)]
-    else:
-        assert data.encoder is not None
-        base = load_base(data.encoder)
-        dimension = base.get_embedding_dimension() or 0
-        projection = GaussianProjection(dimension, parameters.projection)
-        model = _trainable_encoder(base, projection, parameters)
-        inputs = OnlineInputs(list(data.queries), list(data.documents), model)
-        rows = _sample_rows(len(data.documents), 4 * dimension, parameters.seed)
-        sample = base.to(device).encode_document([data.documents[row] for row in rows])
-    projection.initialise(torch.from_numpy(np.asarray(sample)))
-    if data.start is not None:
-        _load_states(model, data.start)
-    return model.to(device), inputs
-
-
-def _trainable_encoder(
-    base: SentenceTransformer,
-    projection: GaussianProjection,
-    parameters: IsotropicTrainingParameters,
-) -> TrainableEncoder:
-    model = TrainableEncoder(base, projection)
-    if parameters.frozen_layers is not None:
-        model.freeze_early_layers(parameters.frozen_layers)
-    if parameters.gradient_checkpointing:
-        model.enable_gradient_checkpointing()
-    return model
-
-
-def _sample_rows(n_rows: int, size: int, seed: int) -> np.ndarray:
-    return np.sort(np.random.default_rng(seed).permutation(n_rows)[:size])
-
-
-def _states(model: nn.Module) -> dict[str, Any]:
-    """A trained model as plain tensors on the CPU."""
-    parts = {"projection": model}
-    if isinstance(model, TrainableEncoder):
-        parts = {"projection": model.projection, "base": model.base}
-    states = {
-        name: {key: tensor.cpu() for key, tensor in part.state_dict().items()}
-        for name, part in parts.items()
-    }
-    projection = parts["projection"]
-    assert isinstance(projection, GaussianProjection)
-    return {"base": None, **states, "input_dim": projection.input_dim}
-
-
-def _load_states(model: nn.Module, start: dict[str, Any]) -> None:
-    """Put another training's weights into a model.
-
-    Raises:
-        InputError: if they are of a model of another shape, or of a base that cannot be had.
-    """
-    trains_base = isinstance(model, TrainableEncoder)
-    if start["base"] is not None and not trains_base:
-        raise InputError(
-            "load_checkpoint: its base was trained, too; go on with freeze_base: false"
-        )
-    try:
-        if isinstance(model, TrainableEncoder):
-            model.projection.load_state_dict(start["projection"])
-            if start["base"] is not None:
-                model.base.load_state_dict(start["base"])
-        else:
-            model.load_state_dict(start["projection"])
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())
-        raise InputError(
-            f"load_checkpoint: of another shape; give it the same projection ({reason:.120})"
-        ) from error

@@ -21,7 +21,8 @@ from embedlab.files import replacing_folder
 from embedlab.tensor_files import read_tensors, write_tensors
 from embedlab.training.checkpoints import Checkpoint
 from embedlab.training.distributed import text_from_main_process, together
-from embedlab.training.isotropic import IsotropicData, train_isotropic
+from embedlab.training.isotropic import train_isotropic
+from embedlab.training.isotropic_models import IsotropicData
 from embedlab.training.isotropic_parameters import IsotropicTrainingParameters
 from embedlab.training.loop import History
 from embedlab.training.step_log import StepLog

@@ -1,14 +1,16 @@
 """What a model reads of queries and documents by their rows: cached vectors, or texts."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from embedlab.encoders.parameters import Role
-from embedlab.models.trainable_encoder import TrainableEncoder
+
+if TYPE_CHECKING:
+    from embedlab.models.trainable_encoder import TrainableEncoder
 
 # Vectors projected at a time when a model is validated.
 BLOCK_ROWS = 16384
@@ -56,7 +58,9 @@ class OnlineInputs:
         encoder: tokenizes them.
     """
 
-    def __init__(self, queries: Sequence[str], documents: Sequence[str], encoder: TrainableEncoder):
+    def __init__(
+        self, queries: Sequence[str], documents: Sequence[str], encoder: "TrainableEncoder"
+    ):
         self.texts: dict[Role, Sequence[str]] = {"query": queries, "document": documents}
         self.encoder = encoder
 
@@ -66,8 +70,8 @@ class OnlineInputs:
 
     def encode(self, model: nn.Module, role: Role, rows: np.ndarray) -> np.ndarray:
         """The vectors of the whole model."""
-        assert isinstance(model, TrainableEncoder)
-        return model.encode([self.texts[role][row] for row in rows], role)
+        encoder = cast("TrainableEncoder", model)
+        return encoder.encode([self.texts[role][row] for row in rows], role)
 
     def _tokens(self, role: Role, rows: np.ndarray) -> dict[str, Any]:
         return self.encoder.tokenize([self.texts[role][row] for row in rows], role)

@@ -24,6 +24,9 @@ from embedlab.sources.retrieval_set import RetrievalSet
 
 logger = logging.getLogger(__name__)
 
+# Embeddings, ids and metadata as the catalog has them.
+Published = tuple[np.ndarray, list[str], dict[str, Any]]
+
 
 def search_bm25(retrieval_set: RetrievalSet, parameters: EvaluationParameters) -> pd.DataFrame:
     """The run of BM25."""
@@ -51,13 +54,9 @@ def embedding_search(encoder: str, name: str) -> Callable[..., pd.DataFrame]:
         corpus_metadata: dict[str, Any],
         parameters: EvaluationParameters,
     ) -> pd.DataFrame:
-        queries, documents = query_texts(retrieval_set), document_texts(retrieval_set)
-        queries.check_embeddings_of(
-            f"{encoder}.{name}_queries", query_embeddings, query_ids, query_metadata
-        )
-        documents.check_embeddings_of(
-            f"{encoder}.{name}_corpus", corpus_embeddings, corpus_ids, corpus_metadata
-        )
+        queries = (query_embeddings, query_ids, query_metadata)
+        corpus = (corpus_embeddings, corpus_ids, corpus_metadata)
+        check_vectors(f"{encoder}.{name}", retrieval_set, queries, corpus)
         run = exact_search(
             query_embeddings,
             corpus_embeddings,
@@ -69,6 +68,24 @@ def embedding_search(encoder: str, name: str) -> Callable[..., pd.DataFrame]:
         return _finish(run, parameters)
 
     return search_embeddings
+
+
+def check_vectors(
+    name: str, retrieval_set: RetrievalSet, queries: Published, corpus: Published
+) -> None:
+    """Check that a model's vectors are of the present texts of a set.
+
+    Args:
+        name: `{model}.{set}`.
+        retrieval_set: the set.
+        queries: embeddings, ids and metadata of its queries.
+        corpus: the same of its documents.
+
+    Raises:
+        InputError: if they are of others.
+    """
+    query_texts(retrieval_set).check_embeddings_of(f"{name}_queries", *queries)
+    document_texts(retrieval_set).check_embeddings_of(f"{name}_corpus", *corpus)
 
 
 def score_queries(

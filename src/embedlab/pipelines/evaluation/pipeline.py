@@ -93,8 +93,6 @@ def _evaluation(model: str, name: str, trec_runs: bool) -> Pipeline:
     else:
         search = embedding_search(model, name)
         inputs |= _vectors(model, name)
-        for part in ("queries", "corpus"):
-            inputs[f"{part}_metadata"] = f"{model}.{name}_{part}.embeddings_metadata"
     nodes = [
         Node(search, [*inputs, PARAMETERS], "run", name="search"),
         Node(score_queries, ["run", "retrieval_set", PARAMETERS], "query_metrics", name="score"),
@@ -105,11 +103,12 @@ def _evaluation(model: str, name: str, trec_runs: bool) -> Pipeline:
 
 
 def _vectors(model: str, name: str) -> dict[str, str]:
-    """Vectors and ids of a model on a set, by their names in a template."""
-    return {
-        f"{part}_{kind}": f"{model}.{name}_{part}.{kind}"
-        for part in ("queries", "corpus")
-        for kind in ("embeddings", "ids")
+    """What there is of a model's vectors of a set, by their names in a template."""
+    parts, kinds = ("queries", "corpus"), ("embeddings", "ids")
+    collections = {part: f"{model}.{name}_{part}" for part in parts}
+    vectors = {f"{part}_{kind}": f"{collections[part]}.{kind}" for part in parts for kind in kinds}
+    return vectors | {
+        f"{part}_metadata": f"{collections[part]}.embeddings_metadata" for part in parts
     }
 
 
@@ -117,7 +116,7 @@ def _isotropy(model: str, name: str) -> Pipeline:
     """The template of what the vectors of one model on one set are like."""
     inputs = {"retrieval_set": f"beir.{name}"} | _vectors(model, name)
     node = Node(
-        isotropy_measurer(model),
+        isotropy_measurer(model, name),
         [*inputs, PARAMETERS],
         ["isotropy", "distances"],
         name="measure_isotropy",

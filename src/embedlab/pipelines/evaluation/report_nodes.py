@@ -16,6 +16,7 @@ from embedlab.metrics.retrieval_tables import evaluation_latex, evaluation_rows,
 from embedlab.metrics.success_criteria import success_criteria
 from embedlab.metrics.training_overlap import unseen_tables
 from embedlab.models.gaussian_projection import ISOTROPIC
+from embedlab.pipelines.evaluation.nodes import check_vectors
 from embedlab.pipelines.evaluation.parameters import EvaluationParameters
 from embedlab.plots.isotropic import plot_distances, plot_isotropy_spectrum, plot_norms
 from embedlab.sources.retrieval_set import RetrievalSet
@@ -98,8 +99,8 @@ def example_finder(models: Sequence[str], baseline: str) -> Callable[..., dict[s
     return find
 
 
-def isotropy_measurer(model: str) -> Callable[..., tuple[dict[str, Any], pd.DataFrame]]:
-    """The node function that measures this model's vectors of a set."""
+def isotropy_measurer(model: str, name: str) -> Callable[..., tuple[dict[str, Any], pd.DataFrame]]:
+    """The node function that measures this model's vectors of the set of this name."""
 
     def measure_isotropy(
         retrieval_set: RetrievalSet,
@@ -107,8 +108,13 @@ def isotropy_measurer(model: str) -> Callable[..., tuple[dict[str, Any], pd.Data
         query_ids: list[str],
         corpus_embeddings: np.ndarray,
         corpus_ids: list[str],
+        query_metadata: dict[str, Any],
+        corpus_metadata: dict[str, Any],
         parameters: EvaluationParameters,
     ) -> tuple[dict[str, Any], pd.DataFrame]:
+        queries = (query_embeddings, query_ids, query_metadata)
+        corpus = (corpus_embeddings, corpus_ids, corpus_metadata)
+        check_vectors(f"{model}.{name}", retrieval_set, queries, corpus)
         distances = pair_distances(
             query_embeddings,
             corpus_embeddings,

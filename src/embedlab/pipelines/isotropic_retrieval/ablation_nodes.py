@@ -23,7 +23,8 @@ from embedlab.training.ablations import (
     summarise_ablation,
 )
 from embedlab.training.checkpoints import Checkpoint, CheckpointFolder
-from embedlab.training.isotropic import MEASURE, IsotropicData
+from embedlab.training.isotropic import MEASURE
+from embedlab.training.isotropic_models import IsotropicData
 from embedlab.training.isotropic_parameters import IsotropicTrainingParameters
 from embedlab.training.retrieval_rows import triple_rows, validation_rows
 

@@ -8,7 +8,7 @@ from embedlab.encoders.collection import TextCollection
 from embedlab.encoders.parameters import AnyEncoder, ExecutionParameters, Role
 from embedlab.encoders.recipe import make_recipe
 from embedlab.training.checkpoints import Checkpoint, CheckpointFolder, run_fingerprint
-from embedlab.training.isotropic import IsotropicData
+from embedlab.training.isotropic_models import IsotropicData
 from embedlab.training.isotropic_parameters import IsotropicTrainingParameters
 
 # `encoder` and `texts`: for each role the encoder's fingerprint, and the digest of the texts.

@@ -9,9 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
-from sentence_transformers import SentenceTransformer
 
-from embedlab.datasets.sentence_transformer_folder import DocumentedModel
 from embedlab.encoders.collection import (
     TextCollection,
     pair_document_texts,
@@ -24,9 +22,6 @@ from embedlab.models.gaussian_projection import (
     GaussianProjection,
     ProjectionParameters,
 )
-from embedlab.models.model_card import ModelFacts, model_card
-from embedlab.models.sentence_transformer_export import build_sentence_transformer
-from embedlab.models.trainable_encoder import load_base
 from embedlab.pipelines.isotropic_retrieval.identity import (
     Identity,
     identity_of_texts,
@@ -42,8 +37,9 @@ from embedlab.sources.retrieval_set import RetrievalSet
 from embedlab.tensor_files import read_tensors
 from embedlab.training.checkpoints import CheckpointFolder
 from embedlab.training.hard_negatives import mine_hard_negatives
-from embedlab.training.isotropic import MEASURE, IsotropicData, load_projection
+from embedlab.training.isotropic import MEASURE, load_projection
 from embedlab.training.isotropic_job import IsotropicJob
+from embedlab.training.isotropic_models import IsotropicData
 from embedlab.training.retrieval_inputs import project
 from embedlab.training.retrieval_rows import (
     pair_rows,
@@ -171,8 +167,14 @@ def plot_training(history: pd.DataFrame) -> Figure:
 
 def export_model(
     model: Model, summary: dict[str, Any], pairs: pd.DataFrame, encoder: EncoderParameters
-) -> DocumentedModel:
+) -> Any:
     """The projection behind its base, as a folder that sentence-transformers loads."""
+    # Imported late: slow, and no other node needs any of it.
+    from embedlab.datasets.sentence_transformer_folder import DocumentedModel
+    from embedlab.models.model_card import ModelFacts, model_card
+    from embedlab.models.sentence_transformer_export import build_sentence_transformer
+    from embedlab.models.trainable_encoder import load_base
+
     base = load_base(encoder.root)
     if model["base"] is not None:
         base.load_state_dict(model["base"])
@@ -217,7 +219,7 @@ def text_encoder(collection: Callable[..., TextCollection]) -> Callable[..., Any
     """The node function that encodes this collection of a retrieval set by the exported model."""
 
     def encode_texts(
-        model: SentenceTransformer, retrieval_set: RetrievalSet
+        model: Any, retrieval_set: RetrievalSet
     ) -> tuple[np.ndarray, list[str], dict[str, Any]]:
         texts = collection(retrieval_set)
         encode = model.encode_query if texts.role == "query" else model.encode_document
