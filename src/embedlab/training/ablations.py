@@ -1,5 +1,6 @@
 """Variants of a training held against each other and against their base."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,8 @@ from embedlab.training.isotropic_job import IsotropicJob
 from embedlab.training.isotropic_models import IsotropicData
 from embedlab.training.isotropic_parameters import IsotropicTrainingParameters
 from embedlab.training.retrieval_inputs import project
+
+logger = logging.getLogger(__name__)
 
 BASE = "base"
 ISOTROPY_MEASURES = ("isoscore", "mean_cosine", "partition_isotropy", "effective_rank", "sigreg")
@@ -77,7 +80,9 @@ class Ablation:
                 own = parameters.model_copy(update={"seed": seed})
                 checkpoint = checkpoint_of(f"{name}-{seed}", own)
                 job = IsotropicJob(f"{name}, seed {seed}", self.data, own, checkpoint)
-                model, _ = job.run()
+                model, history = job.run()
+                best = max(row[MEASURE] for row in history)
+                logger.info("%s: nDCG@10 on validation queries %.1f", job.name, 100 * best)
                 projection = load_projection(model, own.projection)
                 parts.append(self._judge(name, seed, projection))
         scores, measures = zip(*parts, strict=True)
