@@ -3,9 +3,9 @@ import copy
 import numpy as np
 import pytest
 import torch
+from synthetic_retrieval import tiny_bert
 from torch.distributed import destroy_process_group, init_process_group
 from torch.nn.parallel import DistributedDataParallel
-from transformers import BertConfig, BertModel, BertTokenizerFast
 
 from embedlab.encoders.embed import load_encoder
 from embedlab.encoders.parameters import EncoderParameters, ExecutionParameters
@@ -21,20 +21,7 @@ WORDS = ["the", "a", "cat", "dog", "mat", "sat", "ran", "on", "and", "query", ":
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
     """A tiny BERT of four layers with mean pooling and no normalisation of its own."""
-    folder = tmp_path_factory.mktemp("bert")
-    vocabulary = folder / "vocab.txt"
-    vocabulary.write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]))
-    BertTokenizerFast(str(vocabulary)).save_pretrained(folder)
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=5 + len(WORDS),
-        hidden_size=16,
-        num_hidden_layers=4,
-        num_attention_heads=2,
-        intermediate_size=32,
-        max_position_embeddings=64,
-    )
-    BertModel(config).save_pretrained(folder)
+    folder = tiny_bert(tmp_path_factory.mktemp("bert"), WORDS)
     return {"kind": "sentence_transformer", "model": str(folder), "prompts": {"query": "query : "}}
 
 
