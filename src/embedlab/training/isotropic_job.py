@@ -69,6 +69,7 @@ class IsotropicJob:
                 return self.train()
             with together():
                 text_from_main_process(str(folder))
+                dist.barrier()  # all have read the folder: from here on it may be removed
                 return self.train()
         finally:
             shutil.rmtree(folder)
@@ -143,8 +144,10 @@ def dismiss() -> None:
 
 
 def _take_part(folder: Path) -> None:
+    job = load_job(folder)
+    dist.barrier()
     try:
-        load_job(folder).train()
+        job.train()
     except InputError:
         logger.debug("the first process has met the error too, and says so")
 
