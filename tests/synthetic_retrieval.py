@@ -111,4 +111,4 @@ def long_job(folder):
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    long_job(Path(sys.argv[1])).run()
+    long_job(Path(sys.argv[1])).train()

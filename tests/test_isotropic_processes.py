@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,8 +18,10 @@ from synthetic_retrieval import UNFROZEN, job_in, long_job, text_data, vector_da
 
 from embedlab.errors import InputError
 from embedlab.tensor_files import read_tensors
-from embedlab.training import worker
+from embedlab.training import jobs, worker
+from embedlab.training.checkpoints import Checkpoint
 from embedlab.training.isotropic import MEASURE
+from embedlab.training.jobs import run_job
 from embedlab.training.step_log import StepLog
 
 
@@ -62,8 +66,8 @@ def test_two_processes_train_as_one_does(tmp_path, capfd, case):
     data = make_data(tmp_path)
     alone = job_in(tmp_path / "alone", data, changes)
     both = job_in(tmp_path / "both", data, changes)
-    model, history = alone.run()
-    shared_model, shared_history = both.run(devices=2)
+    model, history = run_job(alone)
+    shared_model, shared_history = run_job(both, devices=2)
     assert "warning" not in capfd.readouterr().err.lower()
 
     assert_rows_agree(untimed(shared_history), untimed(history))
@@ -79,7 +83,8 @@ def test_two_processes_train_as_one_does(tmp_path, capfd, case):
     assert not list(both.checkpoint.path.parent.glob("*.job")), "the data were copied for good"
 
 
-def test_the_line_of_a_process_is_that_of_the_run(tmp_path, monkeypatch):
+@pytest.fixture
+def one_worker(monkeypatch):
     """The processes' side of a launch, alone and without a process of its own."""
 
     def in_this_process(command, **_):
@@ -93,15 +98,58 @@ def test_the_line_of_a_process_is_that_of_the_run(tmp_path, monkeypatch):
     for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"):
         monkeypatch.setenv(name, "1")
     monkeypatch.setenv("MASTER_ADDR", "localhost")
+    yield
+    if torch.distributed.is_initialized():  # after an error, which ends a process
+        torch.distributed.destroy_process_group()
+
+
+def test_the_line_of_a_process_is_that_of_the_run(tmp_path, one_worker):
     job = job_in(tmp_path, vector_data(), {"projection_learning_rate": 1e30})
     with pytest.raises(InputError, match=r"^projection: the loss is not finite in epoch 1; lower"):
-        job.run(devices=2)
+        run_job(job, devices=2)
     assert not list(tmp_path.glob("*.job"))
+
+
+@dataclass(frozen=True)
+class Relay:
+    """A training of another kind: each process adds its name to the checkpoint."""
+
+    name: str
+    checkpoint: Checkpoint
+
+    def train(self):
+        names = (self.checkpoint.load() or {"names": []})["names"]
+        self.checkpoint.save({"names": [*names, self.name]})
+        return self.checkpoint.load(), []
+
+    def save(self, folder):
+        folder.mkdir()
+        settings = {"kind": "relay", "path": str(self.checkpoint.path)}
+        (folder / "settings.json").write_text(json.dumps(settings))
+
+
+def load_job(folder):
+    settings = json.loads((folder / "settings.json").read_text())
+    return Relay("worker", Checkpoint(Path(settings["path"]), "relay"))
+
+
+def test_a_job_of_any_kind_trains_in_processes_of_its_own(tmp_path, monkeypatch, one_worker):
+    monkeypatch.setitem(jobs.KINDS, "relay", __name__)
+    job = Relay("first", Checkpoint(tmp_path / "relay.pt", "relay"))
+    assert run_job(job, devices=2) == ({"names": ["worker", "first"]}, [])
+    assert not list(tmp_path.glob("*.job"))
+
+
+def test_a_kind_is_one_of_a_fixed_table(tmp_path):
+    """No folder names a module of its own to be imported."""
+    (tmp_path / "settings.json").write_text(json.dumps({"kind": __name__}))
+    with pytest.raises(KeyError):
+        jobs.load_job(tmp_path)
 
 
 def test_training_goes_on_where_it_was_killed(tmp_path):
     undisturbed = long_job(tmp_path / "undisturbed")
-    model, history = undisturbed.run()
+    model, history = run_job(undisturbed)
 
     folder = tmp_path / "killed"
     program = [sys.executable, synthetic_retrieval.__file__, str(folder)]
@@ -117,7 +165,7 @@ def test_training_goes_on_where_it_was_killed(tmp_path):
     step = killed.checkpoint.load()["step"]
     assert 0 < step < 180
 
-    resumed_model, resumed = killed.run()
+    resumed_model, resumed = run_job(killed)
     assert untimed(resumed) == untimed(history)
     assert all(
         torch.equal(resumed_model["projection"][name], weight)

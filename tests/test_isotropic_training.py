@@ -58,7 +58,7 @@ def ndcg(queries, documents, validation, similarity):
 def trained(tmp_path_factory):
     """Data, the model trained on them, and its history."""
     data = vector_data()
-    return data, *job_in(tmp_path_factory.mktemp("trained"), data).run()
+    return data, *job_in(tmp_path_factory.mktemp("trained"), data).train()
 
 
 def test_a_residual_projection_starts_as_its_base_and_learns(trained):
@@ -83,7 +83,7 @@ def test_a_narrower_mlp_learns_too(tmp_path, precision):
         "projection": {"kind": "mlp", "output_dim": 8},
         "training": {"precision": precision, "max_epochs": 6},
     }
-    model, history = job_in(tmp_path, vector_data(), changes).run()
+    model, history = job_in(tmp_path, vector_data(), changes).train()
     assert model["projection"]["output.weight"].shape == (8, 32)
     assert max(row[MEASURE] for row in history) > history[0][MEASURE] + 0.05
 
@@ -91,7 +91,7 @@ def test_a_narrower_mlp_learns_too(tmp_path, precision):
 def test_the_seed_decides(tmp_path):
     changes = {"projection": {"dropout": 0.3}, "training": {"max_epochs": 1}}
     models = [
-        job_in(tmp_path / str(run), vector_data(), changes, {"seed": seed}).run()[0]["projection"]
+        job_in(tmp_path / str(run), vector_data(), changes, {"seed": seed}).train()[0]["projection"]
         for run, seed in enumerate((1, 1, 2))
     ]
     assert all(torch.equal(models[0][name], models[1][name]) for name in models[0])
@@ -239,7 +239,7 @@ def test_training_goes_on_from_a_model(trained, tmp_path):
     going_on = IsotropicData(
         data.queries, data.documents, data.triples, data.validation, start=model
     )
-    _, further = job_in(tmp_path, going_on, {"training": {"max_epochs": 1}}).run()
+    _, further = job_in(tmp_path, going_on, {"training": {"max_epochs": 1}}).train()
     best = max(row[MEASURE] for row in history)
     assert further[0][MEASURE] == pytest.approx(best, abs=1e-9)
 
@@ -248,7 +248,7 @@ def test_a_model_of_another_shape_is_one_line(trained, tmp_path):
     data, model, _ = trained
     other = IsotropicData(data.queries, data.documents, data.triples, data.validation, start=model)
     with pytest.raises(InputError, match=r"^load_checkpoint: of another shape; give .*$") as found:
-        job_in(tmp_path, other, {"projection": {"output_dim": 8}}).run()
+        job_in(tmp_path, other, {"projection": {"output_dim": 8}}).train()
     assert "\n" not in str(found.value)
 
 
@@ -256,7 +256,7 @@ def test_no_pairs_are_one_line(tmp_path):
     data = vector_data()
     none = IsotropicData(data.queries, data.documents, data.triples[:0], data.validation)
     with pytest.raises(InputError, match=r"^projection: 1 processes for 0 items in batches of 60"):
-        job_in(tmp_path, none).run()
+        job_in(tmp_path, none).train()
 
 
 # A base that trains.
@@ -267,7 +267,7 @@ def unfrozen(tmp_path_factory):
     """Data, the encoder trained on them, its history and the rows of its log."""
     data = text_data(tmp_path_factory.mktemp("bert"))
     job = job_in(tmp_path_factory.mktemp("unfrozen"), data, UNFROZEN)
-    return data, *job.run(), job.log.rows()
+    return data, *job.train(), job.log.rows()
 
 
 def base_vectors(encoder, texts):
@@ -288,7 +288,7 @@ def test_frozen_layers_stay_and_the_others_move(tmp_path, unfrozen):
     data = unfrozen[0]
     # Only the last weights are sure to have moved; the best ones may be those of the start.
     job = job_in(tmp_path, data, UNFROZEN)
-    job.run()
+    job.train()
     moved = job.checkpoint.load()["model"]
     base = load_base(data.encoder).state_dict()
     for name, before in base.items():
@@ -302,7 +302,7 @@ def test_frozen_layers_stay_and_the_others_move(tmp_path, unfrozen):
 def test_the_base_is_part_of_the_model_to_go_on_from(unfrozen, tmp_path):
     data, _, _, _ = unfrozen
     job = job_in(tmp_path / "last", data, UNFROZEN, {"training": {"patience": 1}})
-    _, history = job.run()
+    _, history = job.train()
     last = job.checkpoint.load()["model"]
     start = {
         "base": {k.removeprefix("base."): v for k, v in last.items() if k.startswith("base.")},
@@ -315,7 +315,7 @@ def test_the_base_is_part_of_the_model_to_go_on_from(unfrozen, tmp_path):
     )
     model, further = job_in(
         tmp_path / "on", going_on, UNFROZEN, {"training": {"max_epochs": 0}}
-    ).run()
+    ).train()
     assert further[0][MEASURE] == pytest.approx(history[-1][MEASURE], abs=1e-9)
     assert all(torch.equal(model["base"][name], start["base"][name]) for name in start["base"])
 
@@ -326,7 +326,7 @@ def test_a_trained_base_is_not_left_behind(trained, unfrozen, tmp_path):
     with pytest.raises(
         InputError, match=r"^load_checkpoint: its base was trained, too; go on with"
     ):
-        job_in(tmp_path, frozen).run()
+        job_in(tmp_path, frozen).train()
 
 
 def test_a_job_reads_back_as_it_was(unfrozen, tmp_path):

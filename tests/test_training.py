@@ -193,6 +193,32 @@ def test_where_higher_is_better_the_highest_is_kept(tmp_path):
     assert all(torch.equal(best[name], kept[name]) for name in best)
 
 
+TARGETS = {
+    "a loss": ({"target": 0.5}, [3.0, 1.0, 2.0, 0.5, 0.1]),
+    "an accuracy": (
+        {"target": 0.9, "measure": "accuracy", "higher_is_better": True},
+        [0.1, 0.8, 0.7, 0.95, 0.99],
+    ),
+    "a start": ({"target": 0.5, "scores_start": True}, [0.4, 0.1]),
+}
+
+
+@pytest.mark.parametrize("case", TARGETS)
+def test_training_stops_at_the_first_validation_that_reaches_the_target(tmp_path, case):
+    task, values = TARGETS[case]
+    given = iter(values)
+    first = run(tmp_path, validation=lambda: next(given), patience=5, task=task)
+    assert scores(first[1], task.get("measure", "validation_loss")) == values[:-1]
+    again = run(tmp_path, stop_at_validation=0, stop_at_batch=0, patience=5, task=task)
+    assert is_same(again, first)
+
+
+def test_a_target_out_of_reach_changes_nothing(tmp_path):
+    free = run(tmp_path, "free")
+    aimed = run(tmp_path, "aimed", task={"target": 0.0})
+    assert is_same(aimed, free)
+
+
 def test_a_start_that_nothing_betters_is_kept(tmp_path):
     start = {key: tensor.clone() for key, tensor in regression(0.5)[0].state_dict().items()}
     values = itertools.count(1.0)

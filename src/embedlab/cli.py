@@ -70,12 +70,12 @@ def with_followers(command: Callable[..., Any]) -> Callable[..., Any]:
         if "TORCHELASTIC_RUN_ID" not in os.environ:
             return command(*args, **kwargs)
         # Imported late: no other run needs the library at its start.
-        from embedlab.training import isotropic_job
+        from embedlab.training import jobs
 
         if os.environ["RANK"] != "0":
-            return isotropic_job.follow()
+            return jobs.follow()
         result = command(*args, **kwargs)  # after an error, `torchrun` ends the others
-        isotropic_job.dismiss()
+        jobs.dismiss()
         return result
 
     return wrapped

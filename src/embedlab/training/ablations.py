@@ -19,6 +19,7 @@ from embedlab.training.isotropic import MEASURE, load_projection
 from embedlab.training.isotropic_job import IsotropicJob
 from embedlab.training.isotropic_models import IsotropicData
 from embedlab.training.isotropic_parameters import IsotropicTrainingParameters
+from embedlab.training.jobs import run_job
 from embedlab.training.retrieval_inputs import project
 
 logger = logging.getLogger(__name__)
@@ -80,7 +81,7 @@ class Ablation:
                 own = parameters.model_copy(update={"seed": seed})
                 checkpoint = checkpoint_of(f"{name}-{seed}", own)
                 job = IsotropicJob(f"{name}, seed {seed}", self.data, own, checkpoint)
-                model, history = job.run()
+                model, history = run_job(job)
                 best = max(row[MEASURE] for row in history)
                 logger.info("%s: nDCG@10 on validation queries %.1f", job.name, 100 * best)
                 projection = load_projection(model, own.projection)

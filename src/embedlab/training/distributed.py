@@ -54,6 +54,24 @@ def training_device() -> torch.device:
     return torch.device("cuda", torch.cuda.current_device())
 
 
+def in_main_process(act: Callable[[], None]) -> None:
+    """Do what only the first process does; the others wait for it.
+
+    Raises:
+        InputError: in all processes, if the first one meets it.
+    """
+    line = ""
+    if rank() == 0:
+        try:
+            act()
+        except InputError as error:
+            line = str(error)
+    if world_size() > 1:
+        line = text_from_main_process(line)
+    if line:
+        raise InputError(line)
+
+
 def from_main_process(compute: Callable[[], float], device: torch.device) -> float:
     """A number that the first process computes, known to all."""
     value = torch.tensor(compute() if rank() == 0 else 0.0, dtype=torch.float64, device=device)

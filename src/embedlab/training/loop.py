@@ -2,9 +2,8 @@
 
 import copy
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,48 +15,18 @@ from tqdm import tqdm
 from embedlab.errors import InputError
 from embedlab.training.checkpoints import Checkpoint
 from embedlab.training.collectives import rank, world_size
-from embedlab.training.distributed import from_main_process, mean_over_processes
+from embedlab.training.distributed import (
+    from_main_process,
+    in_main_process,
+    mean_over_processes,
+)
 from embedlab.training.loop_parameters import LoopParameters
 from embedlab.training.schedule import learning_rate_factor
 from embedlab.training.step_log import StepLog
+from embedlab.training.task import History, Losses, Task
 
-History = list[dict[str, float]]
 # Parameters with the learning rate `lr` of each group, as optimizers take them.
 ParameterGroups = list[dict[str, Any]]
-Losses = dict[str, Tensor]
-
-
-@dataclass(frozen=True)
-class Task:
-    """What is trained, and by what.
-
-    Attributes:
-        name: for the progress bar and messages.
-        model: what is trained, in place.
-        losses: the mean losses, of which `loss` is minimised, from the model, the items at these
-            positions, int64 `(b,)`, and a seed of the batch. With several processes the items are
-            this process's share, the seed is the same for all, the model is called once, and the
-            mean over processes is what counts.
-        n_items: number of training items.
-        validate: the score that decides when to stop, called with the model in `eval` mode.
-        measure: the score's name.
-        higher_is_better: whether the score is to grow.
-        scores_start: whether the model before the first step may be the best.
-    """
-
-    name: str
-    model: nn.Module
-    losses: Callable[[nn.Module, Tensor, int], Losses]
-    n_items: int
-    validate: Callable[[], float]
-    measure: str = "validation_loss"
-    higher_is_better: bool = False
-    scores_start: bool = False
-
-    def best(self, history: History) -> int:
-        """The position of the first row of the best score."""
-        sign = -1 if self.higher_is_better else 1
-        return min(range(len(history)), key=lambda row: sign * history[row][self.measure])
 
 
 def train(
@@ -68,7 +37,7 @@ def train(
     checkpoint: Checkpoint,
     log: StepLog | None = None,
 ) -> History:
-    """Train until the score stops getting better; leave the best weights in the model.
+    """Train until the score is good enough or gets no better; leave the best weights in the model.
 
     Every epoch draws its order from (seed, epoch), and every step its dropout from (seed, epoch,
     step) alone, so that a run that goes on from a checkpoint computes what an undisturbed one does.
@@ -86,10 +55,13 @@ def train(
         seconds.
 
     Raises:
-        InputError: if the loss is not finite, or a batch has fewer items than there are processes.
+        InputError: if the loss is not finite, if a batch has fewer items than there are processes,
+            or if the log cannot be written.
     """
     run = _Run(task, groups, parameters, seed, checkpoint, log)
     run.resume()
+    if log and not run.is_finished():
+        in_main_process(log.open)  # all meet what keeps it shut, before the first step
     with (
         torch.random.fork_rng(range(torch.cuda.device_count())),
         tqdm(
@@ -105,6 +77,8 @@ def train(
             bar.update(run.step - bar.n)
             bar.set_postfix(run.last, refresh=False)
         bar.total = run.step  # early stopping is an end, too
+    if log:
+        log.close()
     task.model.load_state_dict(run.best)
     task.model.eval()
     return run.history
@@ -155,12 +129,13 @@ class _Run:
         return {key: row[key] for key in ("loss", self.task.measure) if key in row}
 
     def is_finished(self) -> bool:
-        """Whether training has come to its end, or has waited long enough."""
+        """Whether training has come to its end or its target, or has waited long enough."""
         if not self.history:
             return False
         waited = len(self.history) - 1 - self.task.best(self.history)
         validated = int(self.history[-1]["step"]) == self.step
-        return validated and (waited >= self.parameters.patience or self.step >= self.total_steps)
+        ended = waited >= self.parameters.patience or self.step >= self.total_steps
+        return validated and (ended or self.task.is_reached(self.history))
 
     def advance(self) -> None:
         """One step, and what is due after it."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from embedlab.errors import InputError
 from embedlab.training.distributed import together
-from embedlab.training.isotropic_job import ERROR, load_job
+from embedlab.training.jobs import ERROR, load_job
 
 
 def main() -> None:

@@ -40,6 +40,7 @@ from embedlab.training.hard_negatives import mine_hard_negatives
 from embedlab.training.isotropic import MEASURE, load_projection
 from embedlab.training.isotropic_job import IsotropicJob
 from embedlab.training.isotropic_models import IsotropicData
+from embedlab.training.jobs import run_job
 from embedlab.training.retrieval_inputs import project
 from embedlab.training.retrieval_rows import (
     pair_rows,
@@ -242,7 +243,8 @@ def _train(
     checkpoint = training_checkpoint(checkpoints, stage, identity, own, data)
     board = checkpoints.path / "tensorboard" / stage if parameters.tensorboard else None
     log = StepLog(checkpoint.path.with_suffix(".jsonl"), board)
-    model, history = IsotropicJob(stage, data, own, checkpoint, log).run(parameters.devices)
+    job = IsotropicJob(stage, data, own, checkpoint, log)
+    model, history = run_job(job, parameters.devices)
     best = max(history, key=lambda row: row[MEASURE])
     seconds = sum(row["seconds"] for row in history)
     summary = {
