@@ -1,0 +1,96 @@
+"""The tools that configurations belong to: seven of ours, or the user's own."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from embedlab.errors import InputError
+from embedlab.sources.bad_rows import BadRowError, BadRows
+from embedlab.sources.fields import required_text
+from embedlab.sources.records import Record, Row, read_records, usable_rows
+
+COLUMNS = ["tool_name", "description"]
+TOOLS = {
+    "image_classification": (
+        "Takes one picture and names the kind of thing it shows, with a probability for every"
+        " known class. A single pass through a compact vision network: light on memory, quick on"
+        " a small share of a graphics card, and still usable when processor cores are few."
+    ),
+    "text_summarization": (
+        "Takes a long document and writes a short passage that keeps its main points. The words"
+        " come out one after another, so its time grows with the document, and the states of all"
+        " the words read so far fill the memory of the graphics card."
+    ),
+    "image_captioning": (
+        "Takes a picture and writes one sentence that says what happens in it. A vision network"
+        " looks once, then a small language model writes word by word; both have to stay in"
+        " memory, yet neither of them is large."
+    ),
+    "object_detection": (
+        "Takes a picture and returns a box, a class and a score for each object found in it."
+        " It looks at the picture at several scales, which wants many parallel units of the"
+        " graphics card, and sorting out overlapping boxes keeps the processor busy."
+    ),
+    "machine_translation": (
+        "Takes a text in one language and returns the same text in another. An encoder reads all"
+        " sentences at once and a decoder writes several candidates word by word: a moderate load"
+        " for the graphics card, and processor work for splitting and joining the words."
+    ),
+    "super_resolution": (
+        "Takes a small or blurred picture and returns a larger, sharper one. Every output pixel is"
+        " computed at full size, which makes it the hungriest for graphics memory and parallel"
+        " units, while the processor has little to do."
+    ),
+    "visual_question_answering": (
+        "Takes a picture together with a question about it and returns a short answer in words."
+        " Picture and question pass through one large joint network, which needs much main and"
+        " graphics memory, although the answer itself is written quickly."
+    ),
+}
+
+
+def default_tool_registry() -> pd.DataFrame:
+    """Seven tools of common kinds.
+
+    Returns:
+        Columns tool_name, description; one row a tool.
+    """
+    return pd.DataFrame(TOOLS.items(), columns=COLUMNS)
+
+
+def read_tool_registry(path: Path) -> pd.DataFrame:
+    """Read the user's own tools: a JSON list of objects with `tool_name` and `description`.
+
+    Returns:
+        Columns tool_name, description; one row a tool, in the order of the file.
+
+    Raises:
+        InputError: not JSON, not a list, a field that is absent, blank or not text, a second tool
+            of the same name.
+    """
+    names: dict[str, str] = {}
+
+    def parse(record: Record) -> tuple[str, str]:
+        name, description = (required_text(record, column) for column in COLUMNS)
+        # Texts write the underscores as spaces, so these two would be told apart by nothing.
+        first = names.setdefault(name.replace("_", " "), record.where)
+        if first != record.where:
+            raise BadRowError(f"the same tool_name as in {first}", name)
+        return name, description
+
+    return pd.DataFrame(read_sound_rows(path, parse), columns=COLUMNS)
+
+
+def read_sound_rows(path: Path, parse: Callable[[Record], Row | None]) -> list[Row]:
+    """Parse all rows of a file in which none may be bad.
+
+    Raises:
+        InputError: for a file that cannot be read, or naming the first bad rows.
+    """
+    bad_rows = BadRows("fail")
+    rows = list(usable_rows(read_records(path, bad_rows), parse, bad_rows))
+    if bad_rows.skipped:
+        count = f"bad rows: {bad_rows.skipped} of {bad_rows.read}; repair them"
+        raise InputError(f"{'; '.join(bad_rows.examples)} ({count})")
+    return rows
