@@ -1,0 +1,132 @@
+"""A decoder in two levels: first the tool, then a configuration that the tool has."""
+
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from embedlab.errors import InputError
+
+
+class HierarchicalDecoder(nn.Module):
+    """Hidden states to tools, and to configurations of one tool.
+
+    The configurations' scores are products with one row of weights each, so that a row may be the
+    vector of the configuration that it stands for. Those that are not of the tool have a score of
+    minus infinity before the softmax: their probability is exactly zero, and no gradient reaches
+    their rows.
+
+    Args:
+        hidden_size: h, of the hidden states.
+        tool_mask: which configurations a tool has, bool `(T, C)`.
+
+    Shape:
+        - hidden: `(b, h)`; tools: int64 `(b,)`
+        - output: logits of the tools `(b, T)`, log-probabilities of the configurations `(b, C)`
+
+    Raises:
+        InputError: if a tool has no configuration.
+    """
+
+    tool_mask: Tensor
+
+    def __init__(self, hidden_size: int, tool_mask: Tensor):
+        super().__init__()
+        n_tools, n_configs = tool_mask.shape
+        empty = (~tool_mask.any(dim=1)).nonzero().flatten().tolist()
+        if empty:
+            raise InputError(f"tools: no configuration is of tool {empty[0]}; leave the tool out")
+        self.register_buffer("tool_mask", tool_mask)
+        self.tool_head = nn.Linear(hidden_size, n_tools)
+        self.config_head = nn.Linear(hidden_size, n_configs, bias=False)
+
+    @classmethod
+    def from_export(
+        cls, config_weights: Mapping[str, Any], tool_mask_map: Mapping[str, Sequence[int]]
+    ) -> Self:
+        """A decoder whose configurations start from exported vectors.
+
+        Args:
+            config_weights: of `config_weights.pt`: weights `(C, h)`, num_configs C, hidden_dim h.
+            tool_mask_map: of `tool_mask_map.json`: the configurations of each tool; the order of
+                the names is that of the tools.
+
+        Raises:
+            InputError: if the weights have another shape than they say, or the two do not fit.
+        """
+        weights, *said = map(config_weights.get, ("weights", "num_configs", "hidden_dim"))
+        shape = list(weights.shape) if isinstance(weights, Tensor) else None
+        if weights is None or shape != said:
+            raise InputError(
+                f"config_weights: weights of shape {shape}, but num_configs and hidden_dim say "
+                f"{said}; export them again"
+            )
+        decoder = cls(weights.shape[1], _tool_mask(tool_mask_map, len(weights)))
+        decoder.set_config_weights(weights)
+        return decoder
+
+    def set_config_weights(self, weights: Tensor) -> None:
+        """Replace the rows of the configurations by `weights` (C, h)."""
+        with torch.no_grad():
+            self.config_head.weight.copy_(weights)
+
+    def forward(self, hidden: Tensor, tools: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Score the tools, and the configurations of the given or else the most probable tools."""
+        tool_logits = self.tool_head(hidden)
+        allowed = self.tool_mask[tool_logits.argmax(dim=1) if tools is None else tools]
+        scores = self.config_head(hidden).masked_fill(~allowed, -torch.inf)
+        return tool_logits, scores.log_softmax(dim=1)
+
+    def decode(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """The most probable tool, and its most probable configuration: ids, int64 `(b,)` each."""
+        tool_logits, config_log_probabilities = self(hidden)
+        return tool_logits.argmax(dim=1), config_log_probabilities.argmax(dim=1)
+
+
+def resources(
+    config_lookup: Mapping[str, Mapping[str, Any]],
+    tool_names: Sequence[str],
+    tool_id: int,
+    config_id: int,
+) -> dict[str, Any]:
+    """What a decoded configuration stands for.
+
+    Args:
+        config_lookup: of `config_lookup.json`: tool_name and resources by configuration.
+        tool_names: of all tools, the keys of `tool_mask_map.json`.
+        tool_id: position of the tool.
+        config_id: the configuration.
+
+    Returns:
+        The entry of the configuration.
+
+    Raises:
+        InputError: if there is no such tool or configuration, or it is another tool's.
+    """
+    if not 0 <= tool_id < len(tool_names):
+        raise InputError(f"tool {tool_id}: there is none; tools are 0 to {len(tool_names) - 1}")
+    entry = config_lookup.get(str(config_id))
+    if entry is None:
+        raise InputError(f"config_lookup: no configuration {config_id}")
+    if entry["tool_name"] != tool_names[tool_id]:
+        raise InputError(
+            f"config_lookup: configuration {config_id} is of {entry['tool_name']}, "
+            f"not of {tool_names[tool_id]} (tool {tool_id})"
+        )
+    return dict(entry)
+
+
+def _tool_mask(tool_mask_map: Mapping[str, Sequence[int]], n_configs: int) -> Tensor:
+    """The map as bool `(T, C)`."""
+    listed = list(chain.from_iterable(tool_mask_map.values()))
+    if len(listed) != n_configs or set(listed) != set(range(n_configs)):
+        raise InputError(
+            f"tool_mask_map: must list each configuration from 0 to {n_configs - 1} once, as "
+            f"config_weights has {n_configs} (got {len(listed)}, {len(set(listed))} different)"
+        )
+    mask = torch.zeros(len(tool_mask_map), n_configs, dtype=torch.bool)
+    for row, configs in zip(mask, tool_mask_map.values(), strict=True):
+        row[configs] = True
+    return mask
