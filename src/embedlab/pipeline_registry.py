@@ -8,14 +8,19 @@ from embedlab.pipelines import (
     data_ingestion,
     density,
     embedding_cache,
+    encoder_pretrain,
     evaluation,
     isotropic_retrieval,
     rnd,
+    weight_export,
 )
 
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """Build each pipeline; the default one has all whose embeddings are made in it."""
+    """Build each pipeline; the default one has all whose embeddings are made in it.
+
+    The resource encoder brings its own language model and no embeddings: it runs by name only.
+    """
     parameters = project_parameters.current()
     sets, notes = parameters.retrieval_sets()
     names, base = list(sets), parameters.base_encoder()
@@ -47,7 +52,11 @@ def register_pipelines() -> dict[str, Pipeline]:
     )
     made |= _embeddings(pipelines["isotropic_retrieval"].outputs())
     default = [part for part in pipelines.values() if _embeddings(part.inputs()) <= made]
-    return pipelines | {"__default__": sum(default, Pipeline([]))}
+    by_name = {
+        "encoder_pretrain": encoder_pretrain.create_pipeline(parameters.encoder_pretrain),
+        "weight_export": weight_export.create_pipeline(parameters.encoder_pretrain),
+    }
+    return pipelines | by_name | {"__default__": sum(default, Pipeline([]))}
 
 
 def _embeddings(names: set[str]) -> set[str]:

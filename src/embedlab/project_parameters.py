@@ -13,9 +13,11 @@ from embedlab.parameters import Parameters
 from embedlab.pipelines.data_ingestion.parameters import DataIngestionParameters
 from embedlab.pipelines.density.parameters import DensityParameters
 from embedlab.pipelines.embedding_cache.parameters import EmbeddingCacheParameters
+from embedlab.pipelines.encoder_pretrain.parameters import EncoderPretrainParameters
 from embedlab.pipelines.evaluation.parameters import EvaluationParameters
 from embedlab.pipelines.isotropic_retrieval.parameters import IsotropicRetrievalParameters
 from embedlab.pipelines.rnd.parameters import RNDParameters
+from embedlab.pipelines.weight_export.parameters import WeightExportParameters
 from embedlab.sources.beir import available_sets
 from embedlab.training.rnd import ExperimentParameters
 
@@ -31,6 +33,8 @@ class ProjectParameters(Parameters):
     embedding_cache: EmbeddingCacheParameters
     density: DensityParameters
     rnd: RNDParameters
+    encoder_pretrain: EncoderPretrainParameters
+    weight_export: WeightExportParameters
     isotropic_retrieval: IsotropicRetrievalParameters
     evaluation: EvaluationParameters
 

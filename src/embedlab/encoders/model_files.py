@@ -9,7 +9,7 @@ from pathlib import Path
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
 
-from embedlab.encoders.parameters import CausalLMParameters, ModelParameters
+from embedlab.encoders.parameters import ModelSource
 from embedlab.errors import InputError
 
 # What changes a vector: weights, configuration, tokenizer and code; not the model card.
@@ -32,56 +32,56 @@ class ModelFiles:
     version: str
 
 
-def find_model(parameters: ModelParameters) -> ModelFiles:
+def find_model(source: ModelSource) -> ModelFiles:
     """Find the files of a package, a folder, a file or a Hugging Face id.
 
     Raises:
         InputError: if there is no such model, or its weights are not those asked for.
     """
-    gguf = parameters.gguf_file if isinstance(parameters, CausalLMParameters) else None
-    path = _package_folder(parameters.model) or Path(parameters.model).expanduser()
+    gguf = getattr(source, "gguf_file", None)
+    path = _package_folder(source) or Path(source.model).expanduser()
     if path.suffix == ".gguf" and path.is_file():
         path, gguf = path.parent, path.name
     if path.is_dir():
-        _check_folder(path, gguf)
+        _check_folder(path, gguf, source.noun)
         files = ModelFiles(path, gguf, _content_hash(path, gguf))
     else:
-        folder = _fetch(parameters, gguf)
+        folder = _fetch(source, gguf)
         files = ModelFiles(folder, gguf, folder.name)
-    _check_weights(files, parameters.sha256)
+    _check_weights(files, source.sha256)
     return files
 
 
-def _package_folder(model: str) -> Path | None:
+def _package_folder(source: ModelSource) -> Path | None:
     """Resolve `package:NAME/SUBFOLDER` without importing the package."""
-    if not model.startswith("package:"):
+    if not source.model.startswith("package:"):
         return None
-    name, _, subfolder = model.removeprefix("package:").partition("/")
+    name, _, subfolder = source.model.removeprefix("package:").partition("/")
     spec = importlib.util.find_spec(name)
     if spec is None or spec.origin is None:
-        raise InputError(f"encoder model {model}: no package {name} is installed; pip install it")
+        raise InputError(
+            f"{source.noun} {source.model}: no package {name} is installed; pip install it"
+        )
     return Path(spec.origin).parent / subfolder
 
 
-def _check_folder(folder: Path, gguf: str | None) -> None:
+def _check_folder(folder: Path, gguf: str | None, noun: str) -> None:
     """Refuse a folder that holds no model."""
     wanted = gguf or "config.json"
     if not (folder / wanted).is_file() and not (folder / "modules.json").is_file():
-        raise InputError(
-            f"encoder model {folder}: the folder has no {wanted}; give a model's folder"
-        )
+        raise InputError(f"{noun} {folder}: the folder has no {wanted}; give a model's folder")
 
 
-def _fetch(parameters: ModelParameters, gguf: str | None) -> Path:
+def _fetch(source: ModelSource, gguf: str | None) -> Path:
     """Download a Hugging Face id, or find it in the local cache."""
     patterns = [*FETCHED, gguf] if gguf else list(FETCHED)
-    if not parameters.trust_remote_code:
+    if not source.trust_remote_code:
         patterns.remove("*.py")
     try:
         return Path(
             snapshot_download(
-                parameters.model,
-                revision=parameters.revision,
+                source.model,
+                revision=source.revision,
                 allow_patterns=patterns,
                 ignore_patterns=["onnx/*", "openvino/*"],
             )
@@ -94,7 +94,7 @@ def _fetch(parameters: ModelParameters, gguf: str | None) -> Path:
         reason = (
             "no such folder, and the model hub cannot be reached: go online once or give a folder"
         )
-    raise InputError(f"encoder model {parameters.model}: {reason}")
+    raise InputError(f"{source.noun} {source.model}: {reason}")
 
 
 def _content_hash(folder: Path, gguf: str | None) -> str:

@@ -1,6 +1,6 @@
 """What can be said of an encoder, and of how it runs, in parameters."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, RootModel
 
@@ -9,32 +9,55 @@ from embedlab.parameters import OneLineErrors, Parameters
 Role = Literal["query", "document"]
 
 
-class ModelParameters(Parameters):
-    """What every encoder that is a transformer needs.
+class ModelSource(Parameters):
+    """Where a model's files are.
 
     Attributes:
         model: a folder, a `.gguf` file, `package:NAME/SUBFOLDER`, or a Hugging Face id.
         revision: the commit or tag of a Hugging Face id.
         sha256: if given, what the weights file must hash to.
-        max_length: tokens kept of each text; the model's own limit when absent.
-        prompts: text put before each text, by role; the model's own prompts when absent.
-        normalize: divide each vector by its L2 norm.
         trust_remote_code: let the model's folder bring Python code that runs here.
     """
+
+    # What messages call it.
+    noun: ClassVar[str] = "encoder model"
 
     model: str
     revision: str | None = None
     sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
+    trust_remote_code: bool = False
+
+
+class ModelParameters(ModelSource):
+    """What every encoder that is a transformer needs.
+
+    Attributes:
+        max_length: tokens kept of each text; the model's own limit when absent.
+        prompts: text put before each text, by role; the model's own prompts when absent.
+        normalize: divide each vector by its L2 norm.
+    """
+
     max_length: int | None = Field(None, ge=2)
     prompts: dict[Role, str] | None = None
     normalize: bool = True
-    trust_remote_code: bool = False
 
 
 class SentenceTransformerParameters(ModelParameters):
     """Any model that `SentenceTransformer(model)` loads."""
 
     kind: Literal["sentence_transformer"]
+
+
+class LanguageModelSource(ModelSource):
+    """Where a causal language model's files are.
+
+    Attributes:
+        gguf_file: the file to load from a folder or a Hugging Face id of GGUF files.
+    """
+
+    noun: ClassVar[str] = "language model"
+
+    gguf_file: str | None = None
 
 
 class CausalLMParameters(ModelParameters):

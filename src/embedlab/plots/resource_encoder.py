@@ -17,13 +17,13 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8
 MARKERS = ("o", "^", "s", "D", "v", "P")
 
 
-def plot_loss(history: Sequence[Mapping[str, Any]], target_loss: float) -> Figure:
+def plot_loss(history: Sequence[Mapping[str, Any]], target_loss: float | None) -> Figure:
     """Training and validation loss by step on a log axis, and the loss that ends training.
 
     Args:
         history: rows with a `step` and `loss`, `validation_loss` or both. What is missing may be
             left out or NaN; what is not positive leaves a gap.
-        target_loss: greater than 0.
+        target_loss: greater than 0; None for none.
     """
     figure, axes = new_figure(6, 3.6)
     table = pd.DataFrame(history).reindex(columns=["step", "loss", "validation_loss"])
@@ -32,8 +32,9 @@ def plot_loss(history: Sequence[Mapping[str, Any]], target_loss: float) -> Figur
         marker = "o" if name == "validation_loss" or len(rows) == 1 else ""
         label = name.replace("_", " ")
         axes.plot(*rows.to_numpy().T, marker=marker, markersize=3, color=colour, label=label)
-    label = f"target: {target_loss:g}"
-    axes.axhline(target_loss, color="grey", linewidth=1, linestyle="--", label=label)
+    if target_loss is not None:
+        label = f"target: {target_loss:g}"
+        axes.axhline(target_loss, color="grey", linewidth=1, linestyle="--", label=label)
     axes.set_yscale("log", nonpositive="mask")
     axes.set_xlabel("step")
     axes.set_ylabel("loss of a description's tokens")

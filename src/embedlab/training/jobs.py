@@ -21,7 +21,10 @@ from embedlab.training.loop import History
 logger = logging.getLogger(__name__)
 
 # The `kind` in a job's settings.json, and the module whose `load_job` reads the job's folder.
-KINDS = {"isotropic": "embedlab.training.isotropic_job"}
+KINDS = {
+    "isotropic": "embedlab.training.isotropic_job",
+    "resource_encoder": "embedlab.training.resource_encoder_job",
+}
 # In a job's folder: the line for an error that the user can mend.
 ERROR = "error.txt"
 

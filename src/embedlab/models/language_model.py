@@ -1,0 +1,107 @@
+"""A frozen causal language model: where it is, what it is called, and its weights."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.utils import logging as transformers_logging
+
+from embedlab.encoders.model_files import ModelFiles, find_model
+from embedlab.encoders.parameters import LanguageModelSource
+from embedlab.errors import InputError
+
+
+@dataclass(frozen=True)
+class LanguageModel:
+    """A causal language model that is read through and never trained.
+
+    Attributes:
+        model: in `eval` mode; no parameter has a gradient.
+        tokenizer: its own.
+        version: of its files: a commit of the hub, or a hash of their content.
+    """
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    version: str
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        device: torch.device = self.model.device
+        return device
+
+    @cached_property
+    def embeddings(self) -> Tensor:
+        """The input embeddings `(V, h)`."""
+        table: Any = self.model.get_input_embeddings()
+        embeddings: Tensor = table.weight.detach()
+        return embeddings
+
+    @property
+    def hidden_size(self) -> int:
+        """The width h of the input embeddings."""
+        return self.embeddings.shape[1]
+
+    @property
+    def num_heads(self) -> int:
+        """The attention heads of a layer."""
+        heads: int = self.model.config.get_text_config().num_attention_heads
+        return heads
+
+    @cached_property
+    def embedding_norm(self) -> float:
+        """The mean Euclidean norm of the input embeddings."""
+        return self.embeddings.float().norm(dim=1).mean().item()
+
+    def token_ids(self, text: str, special: bool = False) -> list[int]:
+        """The tokens of a text; with the special ones that the tokenizer puts around it, if so."""
+        ids: list[int] = self.tokenizer(text, add_special_tokens=special)["input_ids"]
+        return ids
+
+
+def load_language_model(
+    source: LanguageModelSource, dtype: torch.dtype, device: torch.device
+) -> LanguageModel:
+    """Load a model of any architecture that transformers knows as a causal language model.
+
+    Raises:
+        InputError: if there is no such model, or it is damaged or of another kind.
+    """
+    files = find_model(source)
+    options: dict[str, Any] = {
+        "trust_remote_code": source.trust_remote_code,
+        "local_files_only": True,
+    }
+    if files.gguf_file:
+        options["gguf_file"] = files.gguf_file
+    transformers_logging.disable_progress_bar()
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(files.folder, **options)
+        model = AutoModelForCausalLM.from_pretrained(files.folder, **options, dtype=dtype)
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"language model {source.model}: cannot load: {reason}") from error
+    if tokenizer.eos_token_id is None:
+        raise InputError(
+            f"language model {source.model}: its tokenizer has no token that ends a text; "
+            "name one as eos_token in its tokenizer_config.json"
+        )
+    return LanguageModel(model.eval().requires_grad_(False).to(device), tokenizer, _version(files))
+
+
+def language_model_version(source: LanguageModelSource) -> str:
+    """The version of a model's files, known without loading them."""
+    return _version(find_model(source))
+
+
+def _version(files: ModelFiles) -> str:
+    return f"{files.version}/{files.gguf_file}" if files.gguf_file else files.version

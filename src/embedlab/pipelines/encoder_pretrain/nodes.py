@@ -1,0 +1,199 @@
+"""Nodes of the encoder_pretrain pipeline: tools, a language model, training, and the proof."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+from tqdm import tqdm
+
+from embedlab.encoders.parameters import LanguageModelSource
+from embedlab.metrics.description_match import exact_match_rates
+from embedlab.models.language_model import language_model_version, load_language_model
+from embedlab.models.vector_prompt import VectorPrompt
+from embedlab.pipelines.encoder_pretrain.parameters import EncoderPretrainParameters
+from embedlab.plots.resource_encoder import plot_exact_match, plot_loss
+from embedlab.sources.tool_augmentation import augment, unseen_jitter
+from embedlab.sources.tool_configs import (
+    configs_sha256,
+    default_tool_configs,
+    read_tool_configs,
+)
+from embedlab.sources.tool_registry import default_tool_registry, read_tool_registry
+from embedlab.training.checkpoints import CheckpointFolder, run_fingerprint
+from embedlab.training.described_configs import DescribedConfigs
+from embedlab.training.distributed import training_device
+from embedlab.training.jobs import run_job
+from embedlab.training.resource_encoder import (
+    INSTRUCTIONS,
+    MEASURE,
+    ResourceData,
+    load_resource_encoder,
+)
+from embedlab.training.resource_encoder_job import ResourceEncoderJob
+from embedlab.training.small_language_model import (
+    SmallLanguageModel,
+    train_small_language_model,
+)
+from embedlab.training.step_log import StepLog
+
+logger = logging.getLogger(__name__)
+
+
+def load_tools(parameters: EncoderPretrainParameters) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The tools, and the profile of their configurations."""
+    registry = (
+        read_tool_registry(Path(parameters.tool_registry))
+        if parameters.tool_registry
+        else default_tool_registry()
+    )
+    if parameters.tool_configs:
+        return registry, read_tool_configs(Path(parameters.tool_configs), registry)
+    logger.info("The latencies of the tools are synthetic: a formula's, and no clock's")
+    return registry, default_tool_configs(registry, parameters.seed)
+
+
+def describe_configs(
+    configs: pd.DataFrame, parameters: EncoderPretrainParameters
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The augmented configurations to train on, and jittered ones that are not trained on."""
+    samples = augment(configs, parameters.augmentation, parameters.seed)
+    jitter = parameters.augmentation.jitter
+    return samples, unseen_jitter(configs, samples, jitter, parameters.seed)
+
+
+def make_language_model(
+    configs: pd.DataFrame, checkpoints: CheckpointFolder, parameters: EncoderPretrainParameters
+) -> SmallLanguageModel:
+    """A small language model that knows descriptions of configurations."""
+    own = parameters.small_language_model
+    content = [parameters.prompt, own.model_dump(), configs.to_json(double_precision=15)]
+    fingerprint = run_fingerprint({"small_language_model": content})
+    checkpoint = checkpoints.checkpoint("small_language_model", fingerprint)
+    made, history = train_small_language_model(configs, parameters.prompt, own, checkpoint)
+    logger.info(
+        "Small language model of %.1f million parameters: loss %.3f, %.0f s",
+        made.model.num_parameters() / 1e6,
+        history[-1][MEASURE],
+        sum(row["seconds"] for row in history),
+    )
+    return made
+
+
+def pretrain_encoder(
+    registry: pd.DataFrame,
+    configs: pd.DataFrame,
+    samples: pd.DataFrame,
+    checkpoints: CheckpointFolder,
+    parameters: EncoderPretrainParameters,
+    small_language_model: Path | None = None,
+) -> tuple[dict[str, Any], pd.DataFrame, dict[str, Any]]:
+    """Train the encoder, and say how it went."""
+    source = language_model_source(parameters, small_language_model)
+    names = registry["tool_name"].tolist()
+    described = DescribedConfigs.from_table(samples, names)
+    data = ResourceData(
+        source,
+        registry["description"].tolist(),
+        described,
+        described.take(range(len(configs))),
+    )
+    own = parameters.training_parameters()
+    identity = {
+        "language_model": language_model_version(source),
+        "data": configs_sha256(registry, configs),
+    }
+    settings = identity | own.model_dump(mode="json") | {"samples": described.content}
+    checkpoint = checkpoints.checkpoint("encoder", run_fingerprint(settings))
+    board = checkpoints.path / "tensorboard" if parameters.tensorboard else None
+    log = StepLog(checkpoint.path.with_suffix(".jsonl"), board, parameters.wandb)
+    job = ResourceEncoderJob("encoder", data, own, checkpoint, log)
+    content, history = run_job(job, parameters.devices)
+    name = parameters.language_model.model if parameters.language_model else "small (made here)"
+    provenance = identity | {"language_model_name": name, "tool_names": names}
+    content |= provenance | {"parameters": own.model_dump(mode="json")}
+    return content, pd.DataFrame(log.rows()), _summary(history, own.training.target_loss, name)
+
+
+def decode_descriptions(
+    encoder: dict[str, Any],
+    samples: pd.DataFrame,
+    unseen: pd.DataFrame,
+    parameters: EncoderPretrainParameters,
+    small_language_model: Path | None = None,
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """What the LLM writes of each vector, for configurations as they are and for unseen ones."""
+    source = language_model_source(parameters, small_language_model)
+    device = training_device()
+    language_model = load_language_model(source, parameters.training.dtype, device)
+    prompt = VectorPrompt(language_model, parameters.prompt, INSTRUCTIONS)
+    model = load_resource_encoder(encoder).to(device)
+    n_configs = int(samples["config_id"].nunique())
+    sets = {"configurations": samples[:n_configs], "unseen_jitter": unseen}
+    tables = []
+    for name, rows in sets.items():
+        described = DescribedConfigs.from_table(rows, encoder["tool_names"])
+        longest = max(map(len, map(prompt.target, described.texts)), default=1)
+        decoded: list[str] = []
+        batches = range(0, len(described), parameters.decoding.batch_size)
+        for start in tqdm(batches, desc=f"decode {name}", unit="batch"):
+            end = min(start + parameters.decoding.batch_size, len(described))
+            batch = described.take(range(start, end))
+            with torch.no_grad():
+                vectors = model(batch.tools.to(device), batch.values.to(device))
+            decoded += prompt.decode(vectors, wording=0, max_tokens=longest)
+        tables.append(
+            pd.DataFrame(
+                {"set": name, "config_id": rows["config_id"], "text": rows["text"]}
+            ).assign(decoded=decoded)
+        )
+    table = pd.concat(tables, ignore_index=True)
+    rates: dict[str, Any] = {
+        str(name): {"texts": len(rows)}
+        | exact_match_rates(rows["decoded"].tolist(), rows["text"].tolist(), template=0)
+        for name, rows in table.groupby("set", sort=False)
+    }
+    return table, rates
+
+
+def language_model_source(
+    parameters: EncoderPretrainParameters, small_language_model: Path | None
+) -> LanguageModelSource:
+    """Where the LLM is: as the parameters say, else the small one's folder."""
+    if parameters.language_model is not None:
+        return parameters.language_model
+    return LanguageModelSource(model=str(small_language_model))
+
+
+def plot_pretraining(
+    history: pd.DataFrame, rates: dict[str, Any], parameters: EncoderPretrainParameters
+) -> tuple[Figure, Figure]:
+    """The loss by step, and what is decoded right."""
+    rows: list[dict[str, Any]] = history.to_dict("records")  # type: ignore[assignment]
+    bars = {
+        name: {field: rate for field, rate in own.items() if field != "texts"}
+        for name, own in rates.items()
+        if own["texts"]
+    }
+    return plot_loss(rows, parameters.training.target_loss), plot_exact_match(bars)
+
+
+def _summary(history: list[dict[str, float]], target: float | None, name: str) -> dict[str, Any]:
+    best = min(history, key=lambda row: row[MEASURE])
+    summary = {
+        "language_model": name,
+        "validation_loss": best[MEASURE],
+        "target_loss": target,
+        "reached": target is not None and best[MEASURE] <= target,
+        "epochs": history[-1]["epoch"],
+        "steps": history[-1]["step"],
+        "seconds": sum(row["seconds"] for row in history),
+    }
+    logger.info(
+        "Resource encoder: loss %.4f a token (target %s: %s) after %d steps, %.0f s",
+        *(summary["validation_loss"], target, "reached" if summary["reached"] else "missed"),
+        *(summary["steps"], summary["seconds"]),
+    )
+    return summary

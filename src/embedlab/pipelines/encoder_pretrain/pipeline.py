@@ -1,0 +1,77 @@
+"""Wiring of the encoder_pretrain pipeline."""
+
+from kedro.pipeline import Node, Pipeline
+
+from embedlab.pipelines.encoder_pretrain.nodes import (
+    decode_descriptions,
+    describe_configs,
+    load_tools,
+    make_language_model,
+    plot_pretraining,
+    pretrain_encoder,
+)
+from embedlab.pipelines.encoder_pretrain.parameters import EncoderPretrainParameters
+
+PARAMETERS = "params:encoder_pretrain"
+CHECKPOINTS = "encoder_checkpoints"
+SMALL = "small_language_model"
+
+
+def create_pipeline(parameters: EncoderPretrainParameters) -> Pipeline:
+    """Tools and descriptions, an LLM if none is given, the encoder, and what is read from it.
+
+    Args:
+        parameters: decide whether a language model is made.
+
+    ```
+    load_tools ── tool_registry, tool_configs ─┬─ describe_configs ─ tool_descriptions, …_unseen
+                                               └─ make_language_model ─ small_language_model
+    all of these, encoder_checkpoints ── pretrain_encoder ─ pretrained_encoder, encoder_history
+    pretrained_encoder ── decode_descriptions ─ decoded_descriptions, description_match
+    ```
+    """
+    # Without an LLM of the user's own, one is made; either is then read from its files.
+    small = [] if parameters.language_model else [SMALL]
+    nodes = [
+        Node(load_tools, PARAMETERS, ["tool_registry", "tool_configs"], name="load_tools"),
+        Node(
+            describe_configs,
+            ["tool_configs", PARAMETERS],
+            ["tool_descriptions", "tool_descriptions_unseen"],
+            name="describe_configs",
+        ),
+        Node(
+            pretrain_encoder,
+            [
+                *("tool_registry", "tool_configs", "tool_descriptions"),
+                *(CHECKPOINTS, PARAMETERS, *small),
+            ],
+            ["pretrained_encoder", "encoder_history", "encoder_summary"],
+            name="pretrain_encoder",
+        ),
+        Node(
+            decode_descriptions,
+            [
+                *("pretrained_encoder", "tool_descriptions", "tool_descriptions_unseen"),
+                *(PARAMETERS, *small),
+            ],
+            ["decoded_descriptions", "description_match"],
+            name="decode_descriptions",
+        ),
+        Node(
+            plot_pretraining,
+            ["encoder_history", "description_match", PARAMETERS],
+            ["encoder_loss_plot", "description_match_plot"],
+            name="plot_pretraining",
+        ),
+    ]
+    if small:
+        nodes.append(
+            Node(
+                make_language_model,
+                ["tool_configs", CHECKPOINTS, PARAMETERS],
+                SMALL,
+                name="make_language_model",
+            )
+        )
+    return Pipeline(nodes)

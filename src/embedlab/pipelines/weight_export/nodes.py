@@ -1,0 +1,100 @@
+"""Nodes of the weight_export pipeline: vectors, look-ups, and what a decoder makes of them."""
+
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+
+from embedlab.metrics.projection import principal_plane
+from embedlab.models.config_export import (
+    check_provenance,
+    config_lookup,
+    encode_configs,
+    encoder_sha256,
+    tool_mask_map,
+)
+from embedlab.models.hierarchical_decoder import HierarchicalDecoder
+from embedlab.models.language_model import language_model_version
+from embedlab.pipelines.encoder_pretrain.nodes import language_model_source
+from embedlab.pipelines.encoder_pretrain.parameters import EncoderPretrainParameters
+from embedlab.pipelines.weight_export.parameters import WeightExportParameters
+from embedlab.plots.resource_encoder import plot_demonstration, plot_weights
+from embedlab.sources.tool_configs import configs_sha256, resource_values
+from embedlab.training.checkpoints import CheckpointFolder
+from embedlab.training.decoder_demonstration import demonstrate, summarise
+from embedlab.training.resource_encoder import load_resource_encoder
+
+logger = logging.getLogger(__name__)
+
+Lookup = dict[str, dict[str, Any]]
+MaskMap = dict[str, list[int]]
+
+
+def export_weights(
+    encoder: dict[str, Any],
+    registry: pd.DataFrame,
+    configs: pd.DataFrame,
+    pretraining: EncoderPretrainParameters,
+    parameters: WeightExportParameters,
+    small_language_model: Path | None = None,
+) -> tuple[dict[str, Any], Lookup, MaskMap]:
+    """The vector of every configuration, and what its number stands for."""
+    language_model = language_model_version(
+        language_model_source(pretraining, small_language_model)
+    )
+    data = configs_sha256(registry, configs)
+    check_provenance(encoder, language_model, data)
+    names = registry["tool_name"].tolist()
+    tools = torch.from_numpy(_tool_positions(configs, names))
+    values = torch.from_numpy(resource_values(configs)).float()
+    start = time.perf_counter()
+    weights = encode_configs(load_resource_encoder(encoder), tools, values, parameters.batch_size)
+    seconds = time.perf_counter() - start
+    logger.info("Exported %d vectors of %d in %.3f s", *weights.shape, seconds)
+    exported = {
+        "weights": weights,
+        "num_configs": len(weights),
+        "hidden_dim": weights.shape[1],
+        "language_model": language_model,
+        "language_model_name": encoder["language_model_name"],
+        "encoder_sha256": encoder_sha256(encoder),
+        "data_sha256": data,
+    }
+    return exported, config_lookup(configs), tool_mask_map(configs, names)
+
+
+def demonstrate_decoder(
+    exported: dict[str, Any],
+    mask_map: MaskMap,
+    configs: pd.DataFrame,
+    checkpoints: CheckpointFolder,
+    parameters: WeightExportParameters,
+) -> tuple[pd.DataFrame, dict[str, Any], Figure]:
+    """A decoder learns from (tool, request) to the configuration, from these weights or others."""
+    HierarchicalDecoder.from_export(exported, mask_map)  # refuses what does not fit
+    results = demonstrate(
+        exported["weights"],
+        resource_values(configs),
+        _tool_positions(configs, list(mask_map)),
+        parameters.demonstration,
+        checkpoints,
+    )
+    final = results.groupby("start", sort=False)["accuracy"].last()
+    logger.info("Decoder: %s", ", ".join(f"{name} {rate:.1%}" for name, rate in final.items()))
+    return results, summarise(results), plot_demonstration(results)
+
+
+def plot_config_weights(exported: dict[str, Any], configs: pd.DataFrame) -> Figure:
+    """The vectors' first two principal components, by tool."""
+    points, variance = principal_plane(exported["weights"].numpy(), seed=0)
+    return plot_weights(points, configs["tool_name"].tolist(), variance)
+
+
+def _tool_positions(configs: pd.DataFrame, names: list[str]) -> np.ndarray:
+    """The position of each configuration's tool, int64 `(n,)`."""
+    return pd.Index(names).get_indexer(pd.Index(configs["tool_name"])).astype(np.int64)

@@ -1,0 +1,208 @@
+"""A small language model of Qwen2's architecture, for machines that have no other.
+
+It has about two million parameters and knows one kind of text, descriptions of configurations. A
+model of this size that reads one word at a position has no use for a position that says several
+things, so that no vector makes it write a whole description. This one reads, in front of each
+description, a bag of words (as CBOW does, Mikolov et al. 2013, arXiv 1301.3781): all that is to be
+said, at one position, as the sum of the words' embeddings, with the norm of one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from string import Formatter
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from pydantic import Field
+from tokenizers import AddedToken, pre_tokenizers
+from torch import Tensor
+from torch.nn.functional import normalize
+from transformers import Qwen2Config, Qwen2ForCausalLM, Qwen2Tokenizer
+
+from embedlab.models.language_model import LanguageModel
+from embedlab.models.record_words import record_vocabulary, record_words
+from embedlab.models.vector_prompt import INSTRUCTION, PLACEHOLDER, VectorPrompt
+from embedlab.parameters import Parameters, Seed
+from embedlab.sources.tool_augmentation import AugmentationParameters, augment
+from embedlab.sources.tool_configs import INPUT_SIZES, RESOURCES
+from embedlab.sources.tool_templates import TEMPLATES
+from embedlab.training.checkpoints import Checkpoint
+from embedlab.training.loop import History, Task, train
+from embedlab.training.loop_parameters import LoopParameters
+
+END = "<|end|>"
+CARD = """# A small language model of configurations
+
+{:.1f} million parameters in Qwen2's architecture, trained from scratch on descriptions of tools'
+configurations, each after a bag of words at one position. It knows no other text: it stands in for
+a large language model where there is none.
+"""
+MEASURE = "validation_loss"
+VALIDATION_TEXTS = 256
+
+
+class SmallLanguageModelParameters(Parameters):
+    """The shape of the small language model, and how it is trained.
+
+    Attributes:
+        hidden_size: of the embeddings.
+        num_layers: of the transformer.
+        num_heads: of its attention.
+        num_copies: descriptions for each configuration of the table, of other configurations.
+        max_epochs: passes over them.
+        batch_size: descriptions a step.
+        learning_rate: of AdamW, with warm-up and half a cosine.
+        warmup_steps: steps in which the learning rate grows from zero.
+        seed: of the descriptions, the initialisation and the order.
+    """
+
+    hidden_size: int = Field(128, ge=8)
+    num_layers: int = Field(4, ge=1)
+    num_heads: int = Field(8, ge=1)
+    num_copies: int = Field(12, ge=2)
+    max_epochs: int = Field(2, ge=1)
+    batch_size: int = Field(64, ge=1)
+    learning_rate: float = Field(3e-3, gt=0)
+    warmup_steps: int = Field(50, ge=0)
+    seed: Seed = 0
+
+
+@dataclass(frozen=True)
+class SmallLanguageModel:
+    """A model with its tokenizer, as transformers saves them."""
+
+    model: Qwen2ForCausalLM
+    tokenizer: Qwen2Tokenizer
+
+    @property
+    def card(self) -> str:
+        """What it is, for whoever finds the folder."""
+        return CARD.format(self.model.num_parameters() / 1e6)
+
+
+def train_small_language_model(
+    configs: pd.DataFrame,
+    prompt: str,
+    parameters: SmallLanguageModelParameters,
+    checkpoint: Checkpoint,
+) -> tuple[SmallLanguageModel, History]:
+    """Train a language model on descriptions of configurations that the table mostly has not.
+
+    Args:
+        configs: tool_name and `RESOURCES`; decides the range of each value.
+        prompt: what stands before a description.
+        parameters: shape and training.
+        checkpoint: where training goes on after it was stopped.
+    """
+    rows = other_configs(configs, parameters.num_copies, parameters.seed)
+    names = list(dict.fromkeys(configs["tool_name"]))
+    tokenizer = make_tokenizer(prompt, names)
+    with torch.random.fork_rng():
+        torch.manual_seed(parameters.seed)
+        model = Qwen2ForCausalLM(_shape(parameters, tokenizer))
+    texts = _Texts(model, tokenizer, prompt, rows)
+    task = Task(
+        "language model",
+        model,
+        lambda _, positions, seed: {"loss": texts.losses(positions + VALIDATION_TEXTS).mean()},
+        len(rows) - VALIDATION_TEXTS,
+        lambda: texts.losses(torch.arange(VALIDATION_TEXTS)).mean().item(),
+        MEASURE,
+    )
+    loop = LoopParameters(
+        **parameters.model_dump(include={"max_epochs", "batch_size", "warmup_steps"}),
+        schedule="cosine",
+        max_gradient_norm=1.0,
+        patience=parameters.max_epochs,
+    )
+    groups = [{"params": list(model.parameters()), "lr": parameters.learning_rate}]
+    history = train(task, groups, loop, parameters.seed, checkpoint)
+    return SmallLanguageModel(model, tokenizer), history
+
+
+def other_configs(configs: pd.DataFrame, num_copies: int, seed: int) -> pd.DataFrame:
+    """Described configurations whose values are drawn one by one from the columns of the table.
+
+    Half of them are jittered too.
+
+    Returns:
+        The columns of `augment`, `num_copies` rows for each of the table, in random order.
+    """
+    random = np.random.default_rng(seed)
+    columns = ["tool_name", *RESOURCES]
+    half = pd.concat([configs] * -(-num_copies // 2), ignore_index=True)
+    mixed = half.assign(**{name: random.permutation(half[name]) for name in columns})
+    plain = augment(mixed, AugmentationParameters(mode="variation", num_copies=2), seed)
+    jittered = augment(mixed, AugmentationParameters(mode="both", num_copies=2), seed)[len(mixed) :]
+    rows = pd.concat([plain[len(mixed) :], jittered])
+    return rows.sample(frac=1, random_state=seed, ignore_index=True)
+
+
+def make_tokenizer(prompt: str, tool_names: Sequence[str]) -> Qwen2Tokenizer:
+    """A tokenizer that knows the phrases of prompts and descriptions, and bytes for the rest.
+
+    Each phrase is one token, and so is each digit.
+    """
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {token: number for number, token in enumerate([END, *alphabet])}
+    tokenizer = Qwen2Tokenizer(vocab=vocabulary, merges=[], eos_token=END, pad_token=END)
+    phrases = [*_phrases(prompt), *INPUT_SIZES, *(name.replace("_", " ") for name in tool_names)]
+    tokenizer.add_tokens([AddedToken(phrase, normalized=False) for phrase in phrases])
+    tokenizer.add_tokens([AddedToken(word) for word in record_vocabulary(tool_names)])
+    return tokenizer
+
+
+def _phrases(prompt: str) -> list[str]:
+    """What stands in prompts and templates between what changes."""
+    texts = [prompt.replace(PLACEHOLDER, INSTRUCTION), *(template.text for template in TEMPLATES)]
+    literals = [literal for text in texts for literal, *_ in Formatter().parse(text)]
+    instructions = [template.instruction for template in TEMPLATES]
+    return [phrase for phrase in dict.fromkeys(literals + instructions) if len(phrase) > 1]
+
+
+class _Texts:
+    """Descriptions, each after the prompt with its bag of words."""
+
+    def __init__(
+        self,
+        model: Qwen2ForCausalLM,
+        tokenizer: Qwen2Tokenizer,
+        prompt: str,
+        rows: pd.DataFrame,
+    ):
+        # The very prompt through which the encoder will speak, but with gradients.
+        language_model = LanguageModel(model, tokenizer, version="")
+        instructions = [template.instruction for template in TEMPLATES]
+        self.prompt = VectorPrompt(language_model, prompt, instructions, caches_prefix=False)
+        self.model = model
+        ids = tokenizer.get_vocab()
+        self.words = [[ids[word] for word in words] for words in record_words(rows)]
+        self.wordings: list[int] = rows["template"].tolist()
+        self.targets = [self.prompt.target(text) for text in rows["text"]]
+
+    def losses(self, positions: Tensor) -> Tensor:
+        """The loss of each of these texts, `(b,)`."""
+        rows = positions.tolist()
+        table: Any = self.model.get_input_embeddings()
+        bags = [table(torch.tensor(self.words[row])).sum(dim=0) for row in rows]
+        norm = table.weight.detach().norm(dim=1).mean()
+        vectors = normalize(torch.stack(bags), dim=1) * norm
+        wordings = [self.wordings[row] for row in rows]
+        return self.prompt.losses(vectors, wordings, [self.targets[row] for row in rows])
+
+
+def _shape(parameters: SmallLanguageModelParameters, tokenizer: Qwen2Tokenizer) -> Qwen2Config:
+    return Qwen2Config(
+        vocab_size=len(tokenizer),
+        hidden_size=parameters.hidden_size,
+        intermediate_size=3 * parameters.hidden_size,
+        num_hidden_layers=parameters.num_layers,
+        num_attention_heads=parameters.num_heads,
+        num_key_value_heads=parameters.num_heads,
+        max_position_embeddings=512,
+        tie_word_embeddings=True,
+        bos_token_id=tokenizer.eos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
