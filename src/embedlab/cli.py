@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 from kedro.framework.cli.project import run as kedro_run
+from kedro.framework.project import pipelines
 from kedro.io import DatasetError
 
 from embedlab.errors import InputError
@@ -27,6 +28,12 @@ def _raised_by_kedro(error: BaseException) -> bool:
     return bool(frames) and frames[-1][0].f_globals["__name__"].startswith("kedro.")
 
 
+def _pipeline_of(entry: str) -> str:
+    """The option that names the pipeline of an artifact, if the default run does not make it."""
+    makers = [name for name, own in pipelines.items() if entry in own.all_outputs()]
+    return f"--pipelines={makers[0]} " if makers and "__default__" not in makers else ""
+
+
 def one_line(error: BaseException) -> str | None:
     """The line to show for an error, or None where only a traceback helps."""
     for cause in _chain(error):
@@ -36,7 +43,7 @@ def one_line(error: BaseException) -> str | None:
             entry = str(error).partition(":")[0]
             return (
                 f"{entry}: {cause.filename} is not there; "
-                f"make it with `kedro run --to-outputs={entry}`"
+                f"make it with `kedro run {_pipeline_of(entry)}--to-outputs={entry}`"
             )
     if isinstance(error, DatasetError | OSError) or _raised_by_kedro(error):
         return " ".join(str(error).split())

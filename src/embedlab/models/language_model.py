@@ -1,10 +1,11 @@
-"""A frozen causal language model: where it is, what it is called, and its weights."""
+"""A causal language model with its tokenizer, as whoever reads through it needs it."""
 
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 from transformers import (
     AutoModelForCausalLM,
@@ -21,10 +22,10 @@ from embedlab.errors import InputError
 
 @dataclass(frozen=True)
 class LanguageModel:
-    """A causal language model that is read through and never trained.
+    """A causal language model that vectors are read through.
 
     Attributes:
-        model: in `eval` mode; no parameter has a gradient.
+        model: gives logits.
         tokenizer: its own.
         version: of its files: a commit of the hub, or a hash of their content.
     """
@@ -71,7 +72,10 @@ class LanguageModel:
 def load_language_model(
     source: LanguageModelSource, dtype: torch.dtype, device: torch.device
 ) -> LanguageModel:
-    """Load a model of any architecture that transformers knows as a causal language model.
+    """Load a frozen model of any architecture that transformers knows as a causal language model.
+
+    Returns:
+        The model in `eval` mode; no parameter of it takes a gradient.
 
     Raises:
         InputError: if there is no such model, or it is damaged or of another kind.
@@ -87,7 +91,7 @@ def load_language_model(
     try:
         tokenizer = AutoTokenizer.from_pretrained(files.folder, **options)
         model = AutoModelForCausalLM.from_pretrained(files.folder, **options, dtype=dtype)
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"language model {source.model}: cannot load: {reason}") from error
     if tokenizer.eos_token_id is None:

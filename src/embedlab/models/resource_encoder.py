@@ -12,6 +12,8 @@ from embedlab.errors import InputError
 from embedlab.parameters import Parameters
 
 N_RESOURCES = 6
+# Periods per standard deviation.
+MIN_FREQUENCY = 0.125
 
 
 class ResourceEncoderParameters(Parameters):
@@ -23,16 +25,16 @@ class ResourceEncoderParameters(Parameters):
         fusion: of the two streams.
         num_heads: of the fusion's attention; null for as many as the LLM has.
         frequencies: of each value's sines and cosines.
-        frequency_scale: standard deviation of the frequencies at the start, in periods per
-            standard deviation of a value.
+        max_frequency: the highest one at the start, in periods per standard deviation of a value;
+            the last digits of a number need many.
         mlp_size: hidden units of the resources' stream.
     """
 
     tool_representation: Literal["mean_embedding", "last_hidden_state"] = "mean_embedding"
     fusion: Literal["self_attention", "gated_cross_attention"] = "self_attention"
     num_heads: int | None = Field(8, ge=1)
-    frequencies: int = Field(16, ge=0)
-    frequency_scale: float = Field(0.5, gt=0)
+    frequencies: int = Field(16, ge=1)
+    max_frequency: float = Field(64.0, gt=MIN_FREQUENCY)
     mlp_size: int = Field(512, ge=1)
 
 
@@ -40,16 +42,18 @@ class PeriodicFeatures(nn.Module):
     """Every value beside its sines and cosines at trained frequencies.
 
     A plain MLP is slow to tell close values apart; periodic features are not (Gorishniy et al.
-    2022, arXiv 2203.05556, section 3.3).
+    2022, arXiv 2203.05556, section 3.3). The frequencies start as a geometric series.
 
     Shape:
         - input: `(b, n)`
         - output: `(b, n * (1 + 2 * frequencies))`
     """
 
-    def __init__(self, n_values: int, frequencies: int, scale: float):
+    def __init__(self, n_values: int, frequencies: int, max_frequency: float):
         super().__init__()
-        self.frequencies = nn.Parameter(scale * torch.randn(n_values, frequencies))
+        ends = math.log2(MIN_FREQUENCY), math.log2(max_frequency)
+        series = torch.logspace(*ends, frequencies, base=2)
+        self.frequencies = nn.Parameter(series.repeat(n_values, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """The features of values `(b, n)`."""
@@ -69,7 +73,7 @@ class ResourceMLP(nn.Module):
         super().__init__()
         self.register_buffer("mean", torch.zeros(N_RESOURCES))
         self.register_buffer("std", torch.ones(N_RESOURCES))
-        periodic = PeriodicFeatures(N_RESOURCES, parameters.frequencies, parameters.frequency_scale)
+        periodic = PeriodicFeatures(N_RESOURCES, parameters.frequencies, parameters.max_frequency)
         self.layers = nn.Sequential(
             periodic,
             nn.Linear(N_RESOURCES * (1 + 2 * parameters.frequencies), parameters.mlp_size),
@@ -118,6 +122,7 @@ class SelfAttentionFusion(nn.Module):
 class GatedCrossAttentionFusion(nn.Module):
     """The resources attend to the tool, through a gate that is shut at the start.
 
+    There is one tool to attend to, so what comes through the gate is a linear map of the tool.
     The gate is the hyperbolic tangent of a trained number (Alayrac et al. 2022, arXiv 2204.14198,
     section 2.2): zero at first, so that the tool comes in as training opens it.
 

@@ -31,7 +31,7 @@ class VectorPrompt:
             with every batch.
 
     Raises:
-        InputError: if the placeholder is not in the prompt, or not once.
+        InputError: if either is not in the prompt, or not once, or not in this order.
     """
 
     language_model: LanguageModel
@@ -162,11 +162,17 @@ class VectorPrompt:
 
 
 def check_prompt(prompt: str) -> str:
-    """Refuse a prompt without a single place for the vector."""
+    """Refuse a prompt without one place for the vector, and one for the instruction after it."""
     places = prompt.count(PLACEHOLDER)
     if places != 1:
         raise InputError(
-            f"prompt: {places} times {PLACEHOLDER}, where the vector is to stand; write it once"
+            f"{PLACEHOLDER}, where the vector is to stand, is {places} times in the prompt; "
+            "write it once"
+        )
+    if prompt.partition(PLACEHOLDER)[2].count(INSTRUCTION) != 1 or prompt.count(INSTRUCTION) != 1:
+        raise InputError(
+            f"{INSTRUCTION}, which says how a text is worded, must be in the prompt once, "
+            f"after {PLACEHOLDER}"
         )
     return prompt
 

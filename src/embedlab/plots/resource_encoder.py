@@ -37,7 +37,7 @@ def plot_loss(history: Sequence[Mapping[str, Any]], target_loss: float | None) -
         axes.axhline(target_loss, color="grey", linewidth=1, linestyle="--", label=label)
     axes.set_yscale("log", nonpositive="mask")
     axes.set_xlabel("step")
-    axes.set_ylabel("loss of a description's tokens")
+    axes.set_ylabel("loss, nats a token of the description")
     axes.legend(frameon=False, fontsize="small")
     return figure
 

@@ -61,11 +61,11 @@ def augment(configs: pd.DataFrame, parameters: AugmentationParameters, seed: int
     random = np.random.default_rng([seed, TRAINED_STREAM])
     rows = pd.concat([configs] * copies, ignore_index=True)
     if mode in ("jitter", "both"):
-        rows = pd.concat([configs, _jittered(rows[n:], parameters.jitter, random)])
+        rows = pd.concat([configs, jittered(rows[n:], parameters.jitter, random)])
     templates = np.zeros((n, copies), dtype=np.int64)
     if mode in ("variation", "both"):
         templates = _shuffled_templates(n, copies, random)
-    return _described(rows, templates.T.ravel())
+    return described(rows, templates.T.ravel())
 
 
 def unseen_jitter(
@@ -83,11 +83,11 @@ def unseen_jitter(
         The columns of `augment`, described by the first template; at most n rows.
     """
     random = np.random.default_rng([seed, UNSEEN_STREAM])
-    rows = _described(_jittered(configs, jitter, random), np.zeros(len(configs), dtype=np.int64))
+    rows = described(jittered(configs, jitter, random), np.zeros(len(configs), dtype=np.int64))
     return rows[~_keys(rows).isin(_keys(trained))].reset_index(drop=True)
 
 
-def _jittered(rows: pd.DataFrame, jitter: float, random: Generator) -> pd.DataFrame:
+def jittered(rows: pd.DataFrame, jitter: float, random: Generator) -> pd.DataFrame:
     """Each number times a factor from U(1 - jitter, 1 + jitter), to three significant digits."""
     values = rows[list(NUMBERS)].to_numpy(np.float64)
     values = values * random.uniform(1 - jitter, 1 + jitter, values.shape)
@@ -108,7 +108,7 @@ def _shuffled_templates(n: int, copies: int, random: Generator) -> NDArray[np.in
     return order.reshape(n, -1)[:, :copies]
 
 
-def _described(rows: pd.DataFrame, templates: NDArray[np.int64]) -> pd.DataFrame:
+def described(rows: pd.DataFrame, templates: NDArray[np.int64]) -> pd.DataFrame:
     """The rows as a table of their own, with the number and the text of each one's template."""
     rows = rows.astype(dict.fromkeys(NUMBERS, np.float64)).reset_index(drop=True)
     rows = rows.assign(template=templates, text="")

@@ -81,7 +81,14 @@ def resource_values(configs: pd.DataFrame) -> NDArray[np.float64]:
 
     Returns:
         Shape (n, 6).
+
+    Raises:
+        InputError: if an input size is unknown.
     """
+    unknown = configs.loc[~configs["input_size"].isin(INPUT_SIZES), "input_size"]
+    if len(unknown):
+        known = ", ".join(INPUT_SIZES)
+        raise InputError(f"input_size: there is no {unknown.iloc[0]!r}; choose one of {known}")
     sizes = configs["input_size"].map(INPUT_SIZES.index)
     return configs.assign(input_size=sizes)[list(RESOURCES)].to_numpy(np.float64)
 

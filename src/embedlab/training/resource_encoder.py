@@ -33,7 +33,8 @@ class ResourceData:
         language_model: where the LLM is.
         tool_descriptions: the text of each tool.
         samples: to train on.
-        configs: the configurations as they are, on which the loss is measured.
+        configs: the configurations as they are, among the samples too: what counts is whether they
+            are known by heart.
     """
 
     language_model: LanguageModelSource
@@ -114,8 +115,8 @@ def represent(
     """What the LLM makes of texts, one after the other.
 
     Returns:
-        The mean of the input embeddings of each text's tokens, or the last layer's state at its
-        last token, float32 `(n, h)`.
+        The mean of the input embeddings of each text's tokens, special ones included, or the last
+        layer's state at its last token, as the LLM gives it, float32 `(n, h)`.
     """
     vectors = []
     for text in texts:
@@ -157,7 +158,7 @@ class DescriptionLosses:
 
 
 class Validation:
-    """The mean loss of all configurations as they are."""
+    """The mean loss of all configurations as they are, each with its own mean over tokens."""
 
     def __init__(
         self,

@@ -16,8 +16,8 @@ class ResourceLoopParameters(LoopParameters):
 
     Attributes:
         learning_rate: of AdamW.
-        target_loss: training stops once the configurations as they are have this loss, in nats a
-            token; null to go on.
+        target_loss: training stops once the configurations as they are have this mean loss, in
+            nats a token; null to go on.
         gradient_checkpointing: compute the LLM's layers anew in the backward pass instead of
             keeping their activations; the prefix then goes through it with every batch.
     """

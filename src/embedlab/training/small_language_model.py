@@ -1,10 +1,10 @@
 """A small language model of Qwen2's architecture, for machines that have no other.
 
-It has about two million parameters and knows one kind of text, descriptions of configurations. A
-model of this size that reads one word at a position has no use for a position that says several
-things, so that no vector makes it write a whole description. This one reads, in front of each
-description, a bag of words (as CBOW does, Mikolov et al. 2013, arXiv 1301.3781): all that is to be
-said, at one position, as the sum of the words' embeddings, with the norm of one.
+It has about a million parameters and knows one kind of text, descriptions of configurations. On
+text alone, a model of this size does not learn to read several things from one position, which is
+what a vector asks of it. So there is a bag of words in front of each description (as in CBOW,
+Mikolov et al. 2013, arXiv 1301.3781): all that is to be said, at one position, as the sum of the
+words' embeddings, scaled to the mean norm of one. Encoders know nothing of these words.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ from embedlab.models.language_model import LanguageModel
 from embedlab.models.record_words import record_vocabulary, record_words
 from embedlab.models.vector_prompt import INSTRUCTION, PLACEHOLDER, VectorPrompt
 from embedlab.parameters import Parameters, Seed
-from embedlab.sources.tool_augmentation import AugmentationParameters, augment
+from embedlab.sources.tool_augmentation import described, jittered
 from embedlab.sources.tool_configs import INPUT_SIZES, RESOURCES
 from embedlab.sources.tool_templates import TEMPLATES
 from embedlab.training.checkpoints import Checkpoint
@@ -35,7 +35,7 @@ from embedlab.training.loop_parameters import LoopParameters
 END = "<|end|>"
 CARD = """# A small language model of configurations
 
-{:.1f} million parameters in Qwen2's architecture, trained from scratch on descriptions of tools'
+{:,} parameters in Qwen2's architecture, trained from scratch on descriptions of tools'
 configurations, each after a bag of words at one position. It knows no other text: it stands in for
 a large language model where there is none.
 """
@@ -79,12 +79,13 @@ class SmallLanguageModel:
     @property
     def card(self) -> str:
         """What it is, for whoever finds the folder."""
-        return CARD.format(self.model.num_parameters() / 1e6)
+        return CARD.format(self.model.num_parameters())
 
 
 def train_small_language_model(
     configs: pd.DataFrame,
     prompt: str,
+    jitter: float,
     parameters: SmallLanguageModelParameters,
     checkpoint: Checkpoint,
 ) -> tuple[SmallLanguageModel, History]:
@@ -93,22 +94,24 @@ def train_small_language_model(
     Args:
         configs: tool_name and `RESOURCES`; decides the range of each value.
         prompt: what stands before a description.
+        jitter: the largest relative change of a number.
         parameters: shape and training.
         checkpoint: where training goes on after it was stopped.
     """
-    rows = other_configs(configs, parameters.num_copies, parameters.seed)
+    rows = other_configs(configs, parameters.num_copies, jitter, parameters.seed)
     names = list(dict.fromkeys(configs["tool_name"]))
     tokenizer = make_tokenizer(prompt, names)
     with torch.random.fork_rng():
         torch.manual_seed(parameters.seed)
         model = Qwen2ForCausalLM(_shape(parameters, tokenizer))
     texts = _Texts(model, tokenizer, prompt, rows)
+    n_validated = min(VALIDATION_TEXTS, len(rows) // 2)
     task = Task(
         "language model",
         model,
-        lambda _, positions, seed: {"loss": texts.losses(positions + VALIDATION_TEXTS).mean()},
-        len(rows) - VALIDATION_TEXTS,
-        lambda: texts.losses(torch.arange(VALIDATION_TEXTS)).mean().item(),
+        lambda _, positions, seed: {"loss": texts.losses(positions + n_validated).mean()},
+        len(rows) - n_validated,
+        lambda: texts.losses(torch.arange(n_validated)).mean().item(),
         MEASURE,
     )
     loop = LoopParameters(
@@ -122,7 +125,7 @@ def train_small_language_model(
     return SmallLanguageModel(model, tokenizer), history
 
 
-def other_configs(configs: pd.DataFrame, num_copies: int, seed: int) -> pd.DataFrame:
+def other_configs(configs: pd.DataFrame, num_copies: int, jitter: float, seed: int) -> pd.DataFrame:
     """Described configurations whose values are drawn one by one from the columns of the table.
 
     Half of them are jittered too.
@@ -131,13 +134,16 @@ def other_configs(configs: pd.DataFrame, num_copies: int, seed: int) -> pd.DataF
         The columns of `augment`, `num_copies` rows for each of the table, in random order.
     """
     random = np.random.default_rng(seed)
-    columns = ["tool_name", *RESOURCES]
-    half = pd.concat([configs] * -(-num_copies // 2), ignore_index=True)
-    mixed = half.assign(**{name: random.permutation(half[name]) for name in columns})
-    plain = augment(mixed, AugmentationParameters(mode="variation", num_copies=2), seed)
-    jittered = augment(mixed, AugmentationParameters(mode="both", num_copies=2), seed)[len(mixed) :]
-    rows = pd.concat([plain[len(mixed) :], jittered])
-    return rows.sample(frac=1, random_state=seed, ignore_index=True)
+    mixed = pd.concat([configs] * num_copies, ignore_index=True)
+    mixed = mixed.assign(
+        **{name: random.permutation(mixed[name]) for name in ("tool_name", *RESOURCES)}
+    )
+    half = len(mixed) // 2
+    rows = pd.concat([jittered(mixed[:half], jitter, random), mixed[half:]])
+    return described(
+        rows.iloc[random.permutation(len(rows))],
+        random.integers(len(TEMPLATES), size=len(rows)),
+    )
 
 
 def make_tokenizer(prompt: str, tool_names: Sequence[str]) -> Qwen2Tokenizer:
@@ -156,8 +162,9 @@ def make_tokenizer(prompt: str, tool_names: Sequence[str]) -> Qwen2Tokenizer:
 
 def _phrases(prompt: str) -> list[str]:
     """What stands in prompts and templates between what changes."""
-    texts = [prompt.replace(PLACEHOLDER, INSTRUCTION), *(template.text for template in TEMPLATES)]
-    literals = [literal for text in texts for literal, *_ in Formatter().parse(text)]
+    literals = prompt.replace(PLACEHOLDER, INSTRUCTION).split(INSTRUCTION)
+    texts = [template.text for template in TEMPLATES]
+    literals += [literal for text in texts for literal, *_ in Formatter().parse(text)]
     instructions = [template.instruction for template in TEMPLATES]
     return [phrase for phrase in dict.fromkeys(literals + instructions) if len(phrase) > 1]
 
@@ -202,7 +209,8 @@ def _shape(parameters: SmallLanguageModelParameters, tokenizer: Qwen2Tokenizer) 
         num_attention_heads=parameters.num_heads,
         num_key_value_heads=parameters.num_heads,
         max_position_embeddings=512,
-        tie_word_embeddings=True,
+        # Tied, words that are never written would all drift the same way, and drown in one another.
+        tie_word_embeddings=False,
         bos_token_id=tokenizer.eos_token_id,
         eos_token_id=tokenizer.eos_token_id,
     )

@@ -5,14 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from embedlab.encoders.parameters import LanguageModelSource
 from embedlab.metrics.description_match import exact_match_rates
-from embedlab.models.language_model import language_model_version, load_language_model
-from embedlab.models.vector_prompt import VectorPrompt
+from embedlab.models.language_model import language_model_version
 from embedlab.pipelines.encoder_pretrain.parameters import EncoderPretrainParameters
 from embedlab.plots.resource_encoder import plot_exact_match, plot_loss
 from embedlab.sources.tool_augmentation import augment, unseen_jitter
@@ -23,15 +21,11 @@ from embedlab.sources.tool_configs import (
 )
 from embedlab.sources.tool_registry import default_tool_registry, read_tool_registry
 from embedlab.training.checkpoints import CheckpointFolder, run_fingerprint
+from embedlab.training.config_reader import load_config_reader
 from embedlab.training.described_configs import DescribedConfigs
 from embedlab.training.distributed import training_device
 from embedlab.training.jobs import run_job
-from embedlab.training.resource_encoder import (
-    INSTRUCTIONS,
-    MEASURE,
-    ResourceData,
-    load_resource_encoder,
-)
+from embedlab.training.resource_encoder import MEASURE, ResourceData
 from embedlab.training.resource_encoder_job import ResourceEncoderJob
 from embedlab.training.small_language_model import (
     SmallLanguageModel,
@@ -69,13 +63,14 @@ def make_language_model(
 ) -> SmallLanguageModel:
     """A small language model that knows descriptions of configurations."""
     own = parameters.small_language_model
-    content = [parameters.prompt, own.model_dump(), configs.to_json(double_precision=15)]
+    prompt, jitter = parameters.prompt, parameters.augmentation.jitter
+    content = [prompt, jitter, own.model_dump(), configs.to_json(double_precision=15)]
     fingerprint = run_fingerprint({"small_language_model": content})
     checkpoint = checkpoints.checkpoint("small_language_model", fingerprint)
-    made, history = train_small_language_model(configs, parameters.prompt, own, checkpoint)
+    made, history = train_small_language_model(configs, prompt, jitter, own, checkpoint)
     logger.info(
-        "Small language model of %.1f million parameters: loss %.3f, %.0f s",
-        made.model.num_parameters() / 1e6,
+        "Small language model of %s parameters: loss %.3f a token, %.0f s",
+        f"{made.model.num_parameters():,}",
         history[-1][MEASURE],
         sum(row["seconds"] for row in history),
     )
@@ -126,29 +121,13 @@ def decode_descriptions(
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """What the LLM writes of each vector, for configurations as they are and for unseen ones."""
     source = language_model_source(parameters, small_language_model)
-    device = training_device()
-    language_model = load_language_model(source, parameters.training.dtype, device)
-    prompt = VectorPrompt(language_model, parameters.prompt, INSTRUCTIONS)
-    model = load_resource_encoder(encoder).to(device)
-    n_configs = int(samples["config_id"].nunique())
-    sets = {"configurations": samples[:n_configs], "unseen_jitter": unseen}
+    reader = load_config_reader(encoder, source, training_device())
+    n_configs, size = samples["config_id"].nunique(), parameters.decoding.batch_size
     tables = []
-    for name, rows in sets.items():
-        described = DescribedConfigs.from_table(rows, encoder["tool_names"])
-        longest = max(map(len, map(prompt.target, described.texts)), default=1)
-        decoded: list[str] = []
-        batches = range(0, len(described), parameters.decoding.batch_size)
-        for start in tqdm(batches, desc=f"decode {name}", unit="batch"):
-            end = min(start + parameters.decoding.batch_size, len(described))
-            batch = described.take(range(start, end))
-            with torch.no_grad():
-                vectors = model(batch.tools.to(device), batch.values.to(device))
-            decoded += prompt.decode(vectors, wording=0, max_tokens=longest)
-        tables.append(
-            pd.DataFrame(
-                {"set": name, "config_id": rows["config_id"], "text": rows["text"]}
-            ).assign(decoded=decoded)
-        )
+    for name, rows in {"configurations": samples[:n_configs], "unseen_jitter": unseen}.items():
+        starts = tqdm(range(0, len(rows), size), desc=f"decode {name}", unit="batch")
+        decoded = [text for start in starts for text in reader.read(rows[start : start + size])]
+        tables.append(rows[["config_id", "text"]].assign(set=name, decoded=decoded))
     table = pd.concat(tables, ignore_index=True)
     rates: dict[str, Any] = {
         str(name): {"texts": len(rows)}
