@@ -41,6 +41,7 @@ VARIANTS = {
             "on_demand": {"path": "d.jsonl"},
         },
         "isotropic_retrieval": {"pretraining": {}},
+        "encoder_pretrain": {"language_model": {"model": "Qwen/Qwen2.5-7B"}},
         "evaluation": {"trec_runs": True},
     },
     "unfrozen": {
@@ -50,6 +51,8 @@ VARIANTS = {
         },
     },
 }
+# The resource encoder brings its own data and language model: it is run by name alone.
+BY_NAME = {"encoder_pretrain", "weight_export"}
 NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 
 
@@ -76,9 +79,9 @@ def configuration_of(catalog, name):
 
 
 def test_only_the_eight_pipelines_are_registered(catalog):
-    assert set(pipelines) - {"__default__"} <= PIPELINES
+    assert set(pipelines) == {*PIPELINES, "__default__"}
     assert set(pipelines["__default__"].nodes) == {
-        node for name in set(pipelines) - {"__default__"} for node in pipelines[name].nodes
+        node for name in PIPELINES - BY_NAME for node in pipelines[name].nodes
     }
 
 
@@ -119,6 +122,19 @@ def test_every_catalog_entry_is_used():
             entries |= {*resolver.config, *resolver.list_patterns()}
     # Kedro's own pattern for what the catalog does not name.
     assert entries - used == {"{default}"}
+
+
+@pytest.mark.parametrize("variant", ["default", "files"])
+def test_a_language_model_is_made_where_none_is_given(variant):
+    bootstrap_project(ROOT)
+    with KedroSession.create(ROOT, runtime_params=VARIANTS[variant]) as session:
+        session.load_context()
+    is_made = variant == "default"
+    nodes = {node.name for name in BY_NAME for node in pipelines[name].nodes}
+    assert ("make_language_model" in nodes) == is_made
+    inputs = pipelines["weight_export"].inputs()
+    assert ("small_language_model" in inputs) == is_made
+    assert "pretrained_encoder" in inputs
 
 
 def test_the_full_group_notes_what_it_leaves_out():

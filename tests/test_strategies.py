@@ -138,6 +138,28 @@ def test_its_command_makes_all_that_it_needs_and_no_vectors_that_it_does_not(str
     assert ("isotropic_pretrained_model" in whole.all_outputs()) != frozen
 
 
+# The document's two tips for the resource encoder.
+TIPS = {
+    "fast": {"num_copies": 3, "batch_size": 64, "max_epochs": 50, "target_loss": 0.05},
+    "production": {"num_copies": 20, "batch_size": 16, "max_epochs": 200, "target_loss": 0.005},
+}
+
+
+@pytest.mark.parametrize("tip", TIPS)
+def test_a_tip_changes_only_what_the_document_says(tip):
+    stages = "encoder_pretrain,weight_export"
+    assert command_of(tip) == ["run", f"--env={tip}", f"--pipelines={stages}"]
+    base, own = (parameters_of(env).model_dump() for env in (None, tip))
+    given = own["encoder_pretrain"]
+    found = {"num_copies": given["augmentation"]["num_copies"]} | given["training"]
+    assert found | TIPS[tip] == found
+    assert (given["wandb"] is not None) == (tip == "production")
+    for part, names in (("augmentation", ["num_copies"]), ("training", list(TIPS[tip])[1:])):
+        given[part] |= {name: base["encoder_pretrain"][part][name] for name in names}
+    given["wandb"] = None
+    assert own == base
+
+
 @pytest.fixture(scope="module")
 def passages(shared_data):
     """Short passages of Wikipedia, each a title and a text."""

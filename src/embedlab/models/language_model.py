@@ -90,10 +90,16 @@ def load_language_model(
     transformers_logging.disable_progress_bar()
     try:
         tokenizer = AutoTokenizer.from_pretrained(files.folder, **options)
-        model = AutoModelForCausalLM.from_pretrained(files.folder, **options, dtype=dtype)
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            files.folder, **options, dtype=dtype, output_loading_info=True
+        )
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"language model {source.model}: cannot load: {reason}") from error
+    model, report = loaded
+    if report["missing_keys"]:  # they would be random
+        absent = min(report["missing_keys"])
+        raise InputError(f"language model {source.model}: has no weights {absent}; get it anew")
     if tokenizer.eos_token_id is None:
         raise InputError(
             f"language model {source.model}: its tokenizer has no token that ends a text; "

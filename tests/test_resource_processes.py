@@ -1,0 +1,85 @@
+"""Pre-training of the resource encoder in two processes, and in one that is killed."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import synthetic_resources
+import torch
+from synthetic_resources import job_in, long_job, resource_data
+
+from embedlab.training.jobs import run_job
+from embedlab.training.step_log import StepLog
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Tiny models are slower on several, and processes that share a machine have one each."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def untimed(history):
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in history]
+
+
+def moved_weights(content):
+    """All weights but the bias of keys, which adds the same to all scores of a query.
+
+    Softmax leaves it no gradient but rounding, which AdamW enlarges.
+    """
+    weights, name = dict(content["encoder"]), "fusion.attention.in_proj_bias"
+    query, _, value = weights[name].chunk(3)
+    return weights | {name: torch.cat([query, value])}
+
+
+def test_two_processes_train_as_one_does(tmp_path, capfd):
+    data = resource_data(tmp_path / "llm")
+    changes = {"training": {"max_epochs": 2, "accumulation_steps": 2}}
+    alone, both = (job_in(tmp_path / name, data, changes) for name in ("alone", "both"))
+    content, history = run_job(alone)
+    shared, shared_history = run_job(both, devices=2)
+    assert "warning" not in capfd.readouterr().err.lower()
+
+    for rows, others in (
+        (untimed(shared_history), untimed(history)),
+        (both.log.rows(), alone.log.rows()),
+    ):
+        assert len(rows) == len(others) > 1
+        for row, other in zip(rows, others, strict=True):
+            assert row == pytest.approx(other, rel=1e-4, abs=1e-4)
+    weights, others = (moved_weights(own) for own in (content, shared))
+    for name, weight in weights.items():
+        torch.testing.assert_close(others[name], weight, rtol=0, atol=1e-4, msg=name)
+    assert not list(both.checkpoint.path.parent.glob("*.job")), "the data were copied for good"
+
+
+def test_training_goes_on_where_it_was_killed(tmp_path):
+    folders = [tmp_path / name for name in ("undisturbed", "killed")]
+    for folder in folders:
+        folder.mkdir()
+    undisturbed = long_job(folders[0])
+    content, history = run_job(undisturbed)
+
+    program = [sys.executable, synthetic_resources.__file__, str(folders[1])]
+    process = subprocess.Popen(program, stderr=subprocess.DEVNULL)
+    log, deadline = StepLog(folders[1] / "encoder.jsonl"), time.monotonic() + 120
+    while len(log.rows()) < 30:
+        assert process.poll() is None, "it ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    killed = long_job(folders[1])
+    assert 0 < killed.checkpoint.load()["step"] < history[-1]["step"]
+
+    resumed, further = run_job(killed)
+    assert untimed(further) == untimed(history)
+    assert resumed["encoder"].keys() == content["encoder"].keys()
+    for name, weight in content["encoder"].items():
+        assert torch.equal(resumed["encoder"][name], weight), name
+    assert killed.log.rows() == undisturbed.log.rows()
