@@ -1,7 +1,12 @@
+import os
 from pathlib import Path
 
 import pytest
 from support import SHARED, kedro, make_project
+
+# Two workers and what they start share the processors: a thread that waits is to let others work.
+# Read when torch is imported, which no module above does.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 @pytest.fixture(scope="session")

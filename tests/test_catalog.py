@@ -1,6 +1,8 @@
 """The catalog and the registry, in every environment and for the sources that parameters offer."""
 
 import re
+import subprocess
+import sys
 
 import pytest
 from kedro.framework.project import pipelines
@@ -157,3 +159,9 @@ def test_three_encoders_have_the_ten_experiments_each():
     assert {"deep_gte", "deep_granite", "deep_granite-small"} <= namespaces
     # Its embeddings are not made.
     assert not set(pipelines["density"].nodes) & set(pipelines["__default__"].nodes)
+
+
+def test_no_run_waits_for_transformers_to_be_imported():
+    code = "import sys, embedlab.pipeline_registry; print('transformers' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stdout == "False\n", result.stderr

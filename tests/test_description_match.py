@@ -52,7 +52,3 @@ def test_each_text_is_held_against_its_own() -> None:
     swapped = exact_match_rates(texts[::-1], texts, 0)
     assert swapped["gpu_sm"] == swapped["description"] == 0
     assert swapped["tool"] == 1
-
-
-def test_no_texts_have_no_rates() -> None:
-    assert exact_match_rates([], [], 0) == {}

@@ -180,7 +180,7 @@ def test_an_encoder_of_something_else_is_not_exported(copied, tmp_path, changed)
 
 
 PROFILE = """tool_name,input_size,cpu_cores,memory_gb,gpu_sm,gpu_memory_gb,latency_ms
-glue,small,2,4,20,2,150
+glue,small,2,0.7,20,2,1.809
 cut,large,4,8.5,40,4,90.25
 glue,medium,8,16,60,8,33
 """

@@ -154,7 +154,9 @@ def test_a_tip_changes_only_what_the_document_says(tip):
     found = {"num_copies": given["augmentation"]["num_copies"]} | given["training"]
     assert found | TIPS[tip] == found
     assert (given["wandb"] is not None) == (tip == "production")
-    for part, names in (("augmentation", ["num_copies"]), ("training", list(TIPS[tip])[1:])):
+    # One validation an epoch, where an epoch is long.
+    trained = [*list(TIPS[tip])[1:], "validation_interval"]
+    for part, names in (("augmentation", ["mode", "num_copies"]), ("training", trained)):
         given[part] |= {name: base["encoder_pretrain"][part][name] for name in names}
     given["wandb"] = None
     assert own == base

@@ -118,10 +118,11 @@ class PlainLoop:
         embedded = self.llm.model.get_input_embeddings()(ids)
         embedded[torch.arange(len(rows)), places] = self.vectors(rows)
         logits = self.llm.model(inputs_embeds=embedded, attention_mask=mask, use_cache=False).logits
+        labels = labels[:, 1:]
         losses = cross_entropy(
-            logits[:, :-1].transpose(1, 2), labels[:, 1:], ignore_index=-100, reduction="none"
-        )
-        return (losses.sum(dim=1) / (labels[:, 1:] != -100).sum(dim=1)).mean()
+            logits[:, :-1].flatten(0, 1), labels.flatten(), ignore_index=-100, reduction="none"
+        ).view(labels.shape)
+        return (losses.sum(dim=1) / (labels != -100).sum(dim=1)).mean()
 
 
 class Steps:

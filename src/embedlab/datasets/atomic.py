@@ -46,6 +46,7 @@ class JsonLinesDataset(Atomic, PandasJSONDataset):
         "lines": True,
         "dtype": False,
         "convert_dates": False,
+        "precise_float": True,
     }
     DEFAULT_SAVE_ARGS: ClassVar[dict[str, Any]] = {
         "lines": True,

@@ -16,10 +16,8 @@ def exact_match_rates(
         template: the wording of all.
 
     Returns:
-        The rate of the whole `description`, then that of each field; no rates of no texts.
+        The rate of the whole `description`, then that of each field.
     """
-    if not expected:
-        return {}
     rows = [
         {"description": text == truth} | _fields_match(text, truth, template)
         for text, truth in zip(decoded, expected, strict=True)

@@ -2,22 +2,21 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
-from transformers import (
-    AutoModelForCausalLM,
-    AutoTokenizer,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
-from transformers.utils import logging as transformers_logging
 
 from embedlab.encoders.model_files import ModelFiles, find_model
 from embedlab.encoders.parameters import LanguageModelSource
 from embedlab.errors import InputError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+# Embeddings whose norm is measured at a time.
+BLOCK_SIZE = 4096
 
 
 @dataclass(frozen=True)
@@ -30,8 +29,8 @@ class LanguageModel:
         version: of its files: a commit of the hub, or a hash of their content.
     """
 
-    model: PreTrainedModel
-    tokenizer: PreTrainedTokenizerBase
+    model: "PreTrainedModel"
+    tokenizer: "PreTrainedTokenizerBase"
     version: str
 
     @property
@@ -60,8 +59,15 @@ class LanguageModel:
 
     @cached_property
     def embedding_norm(self) -> float:
-        """The mean Euclidean norm of the input embeddings."""
-        return self.embeddings.float().norm(dim=1).mean().item()
+        """The mean Euclidean norm of the input embeddings as the model reads them.
+
+        Some models scale what is in their table.
+        """
+        table: Any = self.model.get_input_embeddings()
+        ids = torch.arange(len(self.embeddings), device=self.device)
+        with torch.no_grad():
+            norms = [table(block).float().norm(dim=1) for block in ids.split(BLOCK_SIZE)]
+        return torch.cat(norms).mean().item()
 
     def token_ids(self, text: str, special: bool = False) -> list[int]:
         """The tokens of a text; with the special ones that the tokenizer puts around it, if so."""
@@ -80,6 +86,10 @@ def load_language_model(
     Raises:
         InputError: if there is no such model, or it is damaged or of another kind.
     """
+    # Imported late: slow, and most runs need no language model.
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging as transformers_logging
+
     files = find_model(source)
     options: dict[str, Any] = {
         "trust_remote_code": source.trust_remote_code,

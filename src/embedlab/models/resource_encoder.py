@@ -33,7 +33,7 @@ class ResourceEncoderParameters(Parameters):
     tool_representation: Literal["mean_embedding", "last_hidden_state"] = "mean_embedding"
     fusion: Literal["self_attention", "gated_cross_attention"] = "self_attention"
     num_heads: int | None = Field(8, ge=1)
-    frequencies: int = Field(16, ge=1)
+    frequencies: int = Field(64, ge=1)
     max_frequency: float = Field(64.0, gt=MIN_FREQUENCY)
     mlp_size: int = Field(512, ge=1)
 
@@ -200,7 +200,7 @@ class ResourceEncoder(nn.Module):
 
     def forward(self, tools: Tensor, values: Tensor) -> Tensor:
         """The vectors of configurations."""
-        fused = self.fusion(self.tool_layer(self.tools[tools]), self.resource_mlp(values))
+        fused = self.fusion(self.tool_layer(self.tools)[tools], self.resource_mlp(values))
         return normalize(self.output_norm(fused), dim=1) * self.norm
 
     def monitored(self) -> dict[str, Tensor]:

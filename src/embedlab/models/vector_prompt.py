@@ -4,15 +4,17 @@ import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
-from transformers import DynamicCache
 
 from embedlab.errors import InputError
 from embedlab.models.language_model import LanguageModel
+
+if TYPE_CHECKING:
+    from transformers import DynamicCache
 
 PLACEHOLDER = "<|resource|>"
 INSTRUCTION = "{instruction}"
@@ -88,8 +90,8 @@ class VectorPrompt:
         logits = self._logits(embedded, ids.shape[1] - first + 1)[:, :-1]
         labels = labels[:, first:]
         losses = cross_entropy(
-            logits.float().transpose(1, 2), labels, ignore_index=IGNORED, reduction="none"
-        )
+            logits.float().flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="none"
+        ).view(labels.shape)
         return losses.sum(dim=1) / (labels != IGNORED).sum(dim=1)
 
     @torch.no_grad()
@@ -128,7 +130,7 @@ class VectorPrompt:
         """The logits `(b, kept, V)` at the last positions of `embedded` (b, 1 + L, h)."""
         n_rows = len(embedded)
         options: dict[str, Any] = {"use_cache": False}
-        if self.prefix and self.caches_prefix:
+        if self.prefix and self.caches_prefix and self._states_repeat:
             options = {"past_key_values": self._prefix_cache(n_rows), "use_cache": True}
         elif self.prefix:
             prefix = self._embed(torch.tensor([self.prefix], device=embedded.device))
@@ -137,14 +139,25 @@ class VectorPrompt:
         logits: Tensor = output.logits
         return logits
 
-    def _prefix_cache(self, n_rows: int) -> DynamicCache:
+    def _prefix_cache(self, n_rows: int) -> "DynamicCache":
         """The keys and values of the prefix for a batch."""
         cache = copy.deepcopy(self._prefix_states)
         cache.batch_repeat_interleave(n_rows)
         return cache
 
     @cached_property
-    def _prefix_states(self) -> DynamicCache:
+    def _states_repeat(self) -> bool:
+        """Whether states of the prefix can be repeated for a batch: those of recurrence cannot."""
+        from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
+
+        layers = DynamicCache(config=self.language_model.model.config).layers
+        return {type(layer) for layer in layers} <= {DynamicLayer, DynamicSlidingWindowLayer}
+
+    @cached_property
+    def _prefix_states(self) -> "DynamicCache":
+        # Imported late: slow, and most runs need no language model.
+        from transformers import DynamicCache
+
         model = self.language_model.model
         ids = torch.tensor([self.prefix], device=self.language_model.device)
         cache = DynamicCache(config=model.config)

@@ -23,7 +23,6 @@ from embedlab.training.checkpoints import Checkpoint, CheckpointFolder, run_fing
 from embedlab.training.loop import Losses, Task, train
 from embedlab.training.loop_parameters import LoopParameters
 
-STARTS = ("exported", "random", "shuffled")
 # Shares of the best accuracy whose first step is told.
 SHARES = {"half": 0.5, "ninety_percent": 0.9}
 

@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from transformers.modeling_layers import GradientCheckpointingLayer
 
 from embedlab.encoders.parameters import LanguageModelSource
 from embedlab.models.language_model import LanguageModel, load_language_model
@@ -134,6 +133,9 @@ def represent(
 
 def enable_gradient_checkpointing(language_model: LanguageModel) -> None:
     """Recompute the layers in the backward pass: less memory, about a third more time."""
+    # Imported late: slow, and most runs need no language model.
+    from transformers.modeling_layers import GradientCheckpointingLayer
+
     language_model.model.gradient_checkpointing_enable({"use_reentrant": False})
     for module in language_model.model.modules():
         if isinstance(module, GradientCheckpointingLayer):

@@ -10,16 +10,14 @@ words' embeddings, scaled to the mean norm of one. Encoders know nothing of thes
 from collections.abc import Sequence
 from dataclasses import dataclass
 from string import Formatter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import torch
 from pydantic import Field
-from tokenizers import AddedToken, pre_tokenizers
 from torch import Tensor
 from torch.nn.functional import normalize
-from transformers import Qwen2Config, Qwen2ForCausalLM, Qwen2Tokenizer
 
 from embedlab.models.language_model import LanguageModel
 from embedlab.models.record_words import record_vocabulary, record_words
@@ -31,6 +29,9 @@ from embedlab.sources.tool_templates import TEMPLATES
 from embedlab.training.checkpoints import Checkpoint
 from embedlab.training.loop import History, Task, train
 from embedlab.training.loop_parameters import LoopParameters
+
+if TYPE_CHECKING:
+    from transformers import Qwen2ForCausalLM, Qwen2Tokenizer
 
 END = "<|end|>"
 CARD = """# A small language model of configurations
@@ -73,8 +74,8 @@ class SmallLanguageModelParameters(Parameters):
 class SmallLanguageModel:
     """A model with its tokenizer, as transformers saves them."""
 
-    model: Qwen2ForCausalLM
-    tokenizer: Qwen2Tokenizer
+    model: "Qwen2ForCausalLM"
+    tokenizer: "Qwen2Tokenizer"
 
     @property
     def card(self) -> str:
@@ -103,7 +104,7 @@ def train_small_language_model(
     tokenizer = make_tokenizer(prompt, names)
     with torch.random.fork_rng():
         torch.manual_seed(parameters.seed)
-        model = Qwen2ForCausalLM(_shape(parameters, tokenizer))
+        model = _new_model(parameters, tokenizer)
     texts = _Texts(model, tokenizer, prompt, rows)
     n_validated = min(VALIDATION_TEXTS, len(rows) // 2)
     task = Task(
@@ -146,16 +147,22 @@ def other_configs(configs: pd.DataFrame, num_copies: int, jitter: float, seed: i
     )
 
 
-def make_tokenizer(prompt: str, tool_names: Sequence[str]) -> Qwen2Tokenizer:
+def make_tokenizer(prompt: str, tool_names: Sequence[str]) -> "Qwen2Tokenizer":
     """A tokenizer that knows the phrases of prompts and descriptions, and bytes for the rest.
 
     Each phrase is one token, and so is each digit.
     """
+    # Imported late: slow, and most runs need no language model.
+    from tokenizers import AddedToken, pre_tokenizers
+    from transformers import Qwen2Tokenizer
+
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {token: number for number, token in enumerate([END, *alphabet])}
     tokenizer = Qwen2Tokenizer(vocab=vocabulary, merges=[], eos_token=END, pad_token=END)
     phrases = [*_phrases(prompt), *INPUT_SIZES, *(name.replace("_", " ") for name in tool_names)]
-    tokenizer.add_tokens([AddedToken(phrase, normalized=False) for phrase in phrases])
+    tokenizer.add_tokens(
+        [AddedToken(phrase, normalized=False) for phrase in phrases if phrase.isascii()]
+    )
     tokenizer.add_tokens([AddedToken(word) for word in record_vocabulary(tool_names)])
     return tokenizer
 
@@ -174,8 +181,8 @@ class _Texts:
 
     def __init__(
         self,
-        model: Qwen2ForCausalLM,
-        tokenizer: Qwen2Tokenizer,
+        model: "Qwen2ForCausalLM",
+        tokenizer: "Qwen2Tokenizer",
         prompt: str,
         rows: pd.DataFrame,
     ):
@@ -200,8 +207,13 @@ class _Texts:
         return self.prompt.losses(vectors, wordings, [self.targets[row] for row in rows])
 
 
-def _shape(parameters: SmallLanguageModelParameters, tokenizer: Qwen2Tokenizer) -> Qwen2Config:
-    return Qwen2Config(
+def _new_model(
+    parameters: SmallLanguageModelParameters, tokenizer: "Qwen2Tokenizer"
+) -> "Qwen2ForCausalLM":
+    # Imported late: slow, and most runs need no language model.
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    shape = Qwen2Config(
         vocab_size=len(tokenizer),
         hidden_size=parameters.hidden_size,
         intermediate_size=3 * parameters.hidden_size,
@@ -214,3 +226,4 @@ def _shape(parameters: SmallLanguageModelParameters, tokenizer: Qwen2Tokenizer) 
         bos_token_id=tokenizer.eos_token_id,
         eos_token_id=tokenizer.eos_token_id,
     )
+    return Qwen2ForCausalLM(shape)

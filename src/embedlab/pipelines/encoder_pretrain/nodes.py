@@ -71,7 +71,7 @@ def make_language_model(
     logger.info(
         "Small language model of %s parameters: loss %.3f a token, %.0f s",
         f"{made.model.num_parameters():,}",
-        history[-1][MEASURE],
+        min(row[MEASURE] for row in history),
         sum(row["seconds"] for row in history),
     )
     return made
@@ -134,6 +134,9 @@ def decode_descriptions(
         | exact_match_rates(rows["decoded"].tolist(), rows["text"].tolist(), template=0)
         for name, rows in table.groupby("set", sort=False)
     }
+    for name, own in rates.items():
+        shares = 100 * own["description"], own["texts"]
+        logger.info("%s: %.1f %% of %d descriptions decoded to the letter", name, *shares)
     return table, rates
 
 
@@ -154,7 +157,6 @@ def plot_pretraining(
     bars = {
         name: {field: rate for field, rate in own.items() if field != "texts"}
         for name, own in rates.items()
-        if own["texts"]
     }
     return plot_loss(rows, parameters.training.target_loss), plot_exact_match(bars)
 

@@ -27,6 +27,7 @@ from embedlab.plots.resource_encoder import plot_demonstration, plot_weights
 from embedlab.sources.tool_configs import configs_sha256, resource_values
 from embedlab.training.checkpoints import CheckpointFolder
 from embedlab.training.decoder_demonstration import demonstrate, summarise
+from embedlab.training.distributed import training_device
 from embedlab.training.resource_encoder import load_resource_encoder
 
 logger = logging.getLogger(__name__)
@@ -52,8 +53,11 @@ def export_weights(
     names = registry["tool_name"].tolist()
     tools = torch.from_numpy(_tool_positions(configs, names))
     values = torch.from_numpy(resource_values(configs)).float()
+    model, device = load_resource_encoder(encoder), training_device()
     start = time.perf_counter()
-    weights = encode_configs(load_resource_encoder(encoder), tools, values, parameters.batch_size)
+    weights = encode_configs(
+        model.to(device), tools.to(device), values.to(device), parameters.batch_size
+    ).cpu()
     seconds = time.perf_counter() - start
     logger.info("Exported %d vectors of %d dimensions in %.3f s", *weights.shape, seconds)
     exported = {
