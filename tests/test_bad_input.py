@@ -776,7 +776,7 @@ CASES = {
         r"encoder_pretrain\.encoder\.fusion: .*'self_attention' or 'gated_cross_attention'",
     ),
     "augmentation has nothing to change": (
-        pretraining(augmentation={"num_copies": 1}),
+        pretraining(augmentation={"mode": "both", "num_copies": 1}),
         PRETRAIN,
         r"encoder_pretrain\.augmentation: num_copies: 1 keeps .* raise it or set mode: none",
     ),
