@@ -4,7 +4,7 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +91,25 @@ def resource_values(configs: pd.DataFrame) -> NDArray[np.float64]:
         raise InputError(f"input_size: there is no {unknown.iloc[0]!r}; choose one of {known}")
     sizes = configs["input_size"].map(INPUT_SIZES.index)
     return configs.assign(input_size=sizes)[list(RESOURCES)].to_numpy(np.float64)
+
+
+def tool_positions(configs: pd.DataFrame, tool_names: Sequence[str]) -> NDArray[np.int64]:
+    """The position of each configuration's tool among these.
+
+    Returns:
+        Shape (n,).
+
+    Raises:
+        InputError: if a tool is not among them.
+    """
+    names = pd.Index(configs["tool_name"])
+    positions = pd.Index(tool_names).get_indexer(names)
+    if (positions < 0).any():
+        raise InputError(
+            f"tool_name: the encoder does not know {names[positions < 0][0]}; "
+            f"its tools are {', '.join(tool_names)}"
+        )
+    return positions.astype(np.int64)
 
 
 def configs_sha256(registry: pd.DataFrame, configs: pd.DataFrame) -> str:

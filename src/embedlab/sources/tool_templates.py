@@ -61,6 +61,9 @@ TEMPLATES = (  # the first is the canonical description
 )
 
 
+INSTRUCTIONS = tuple(template.instruction for template in TEMPLATES)
+
+
 def describe(rows: pd.DataFrame, template: int) -> list[str]:
     """Describe each configuration in the words of one of `TEMPLATES`.
 

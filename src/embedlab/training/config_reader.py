@@ -9,14 +9,13 @@ import torch
 from torch import Tensor
 
 from embedlab.encoders.parameters import LanguageModelSource
-from embedlab.errors import InputError
 from embedlab.models.config_export import check_provenance
 from embedlab.models.language_model import load_language_model
 from embedlab.models.resource_encoder import ResourceEncoder
 from embedlab.models.vector_prompt import VectorPrompt
-from embedlab.sources.tool_configs import resource_values
-from embedlab.sources.tool_templates import describe
-from embedlab.training.resource_encoder import INSTRUCTIONS, load_resource_encoder
+from embedlab.sources.tool_configs import resource_values, tool_positions
+from embedlab.sources.tool_templates import INSTRUCTIONS, describe
+from embedlab.training.resource_encoder import load_resource_encoder
 from embedlab.training.resource_parameters import ResourceTrainingParameters
 
 
@@ -47,13 +46,7 @@ class ConfigReader:
         Raises:
             InputError: if the encoder does not know a tool.
         """
-        names = pd.Index(configs["tool_name"])
-        tools = pd.Index(self.tool_names).get_indexer(names)
-        if (tools < 0).any():
-            raise InputError(
-                f"tool_name: the encoder does not know {names[tools < 0][0]}; "
-                f"its tools are {', '.join(self.tool_names)}"
-            )
+        tools = tool_positions(configs, self.tool_names)
         device = self.prompt.language_model.device
         values = torch.from_numpy(resource_values(configs)).float().to(device)
         vectors: Tensor = self.encoder(torch.from_numpy(tools).to(device), values)

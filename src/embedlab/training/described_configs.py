@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from embedlab.sources.tool_configs import resource_values
+from embedlab.sources.tool_configs import resource_values, tool_positions
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,8 @@ class DescribedConfigs:
     @classmethod
     def from_table(cls, rows: pd.DataFrame, tool_names: Sequence[str]) -> Self:
         """The rows of a table with tool_name, the resources, template and text."""
-        positions = {name: position for position, name in enumerate(tool_names)}
         return cls(
-            torch.tensor([positions[name] for name in rows["tool_name"]]),
+            torch.from_numpy(tool_positions(rows, tool_names)),
             torch.from_numpy(resource_values(rows)).float(),
             rows["template"].tolist(),
             rows["text"].tolist(),

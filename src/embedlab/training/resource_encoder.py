@@ -12,7 +12,7 @@ from embedlab.encoders.parameters import LanguageModelSource
 from embedlab.models.language_model import LanguageModel, load_language_model
 from embedlab.models.resource_encoder import ResourceEncoder, ResourceEncoderParameters
 from embedlab.models.vector_prompt import VectorPrompt
-from embedlab.sources.tool_templates import TEMPLATES
+from embedlab.sources.tool_templates import INSTRUCTIONS
 from embedlab.training.checkpoints import Checkpoint
 from embedlab.training.described_configs import DescribedConfigs
 from embedlab.training.distributed import training_device
@@ -21,7 +21,6 @@ from embedlab.training.resource_parameters import ResourceTrainingParameters
 from embedlab.training.step_log import StepLog
 
 MEASURE = "validation_loss"
-INSTRUCTIONS = tuple(template.instruction for template in TEMPLATES)
 
 
 @dataclass(frozen=True)

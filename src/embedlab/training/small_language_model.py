@@ -25,7 +25,7 @@ from embedlab.models.vector_prompt import INSTRUCTION, PLACEHOLDER, VectorPrompt
 from embedlab.parameters import Parameters, Seed
 from embedlab.sources.tool_augmentation import described, jittered
 from embedlab.sources.tool_configs import INPUT_SIZES, RESOURCES
-from embedlab.sources.tool_templates import TEMPLATES
+from embedlab.sources.tool_templates import INSTRUCTIONS, TEMPLATES
 from embedlab.training.checkpoints import Checkpoint
 from embedlab.training.loop import History, Task, train
 from embedlab.training.loop_parameters import LoopParameters
@@ -172,8 +172,7 @@ def _phrases(prompt: str) -> list[str]:
     literals = prompt.replace(PLACEHOLDER, INSTRUCTION).split(INSTRUCTION)
     texts = [template.text for template in TEMPLATES]
     literals += [literal for text in texts for literal, *_ in Formatter().parse(text)]
-    instructions = [template.instruction for template in TEMPLATES]
-    return [phrase for phrase in dict.fromkeys(literals + instructions) if len(phrase) > 1]
+    return [phrase for phrase in dict.fromkeys([*literals, *INSTRUCTIONS]) if len(phrase) > 1]
 
 
 class _Texts:
@@ -188,8 +187,7 @@ class _Texts:
     ):
         # The very prompt through which the encoder will speak, but with gradients.
         language_model = LanguageModel(model, tokenizer, version="")
-        instructions = [template.instruction for template in TEMPLATES]
-        self.prompt = VectorPrompt(language_model, prompt, instructions, caches_prefix=False)
+        self.prompt = VectorPrompt(language_model, prompt, INSTRUCTIONS, caches_prefix=False)
         self.model = model
         ids = tokenizer.get_vocab()
         self.words = [[ids[word] for word in words] for words in record_words(rows)]

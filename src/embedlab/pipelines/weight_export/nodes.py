@@ -5,7 +5,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
@@ -24,7 +23,7 @@ from embedlab.pipelines.encoder_pretrain.nodes import language_model_source
 from embedlab.pipelines.encoder_pretrain.parameters import EncoderPretrainParameters
 from embedlab.pipelines.weight_export.parameters import WeightExportParameters
 from embedlab.plots.resource_encoder import plot_demonstration, plot_weights
-from embedlab.sources.tool_configs import configs_sha256, resource_values
+from embedlab.sources.tool_configs import configs_sha256, resource_values, tool_positions
 from embedlab.training.checkpoints import CheckpointFolder
 from embedlab.training.decoder_demonstration import demonstrate, summarise
 from embedlab.training.distributed import training_device
@@ -51,7 +50,7 @@ def export_weights(
     data = configs_sha256(registry, configs)
     check_provenance(encoder, language_model, data)
     names = registry["tool_name"].tolist()
-    tools = torch.from_numpy(_tool_positions(configs, names))
+    tools = torch.from_numpy(tool_positions(configs, names))
     values = torch.from_numpy(resource_values(configs)).float()
     model, device = load_resource_encoder(encoder), training_device()
     start = time.perf_counter()
@@ -84,7 +83,7 @@ def demonstrate_decoder(
     results = demonstrate(
         exported["weights"],
         resource_values(configs),
-        _tool_positions(configs, list(mask_map)),
+        tool_positions(configs, list(mask_map)),
         parameters.demonstration,
         checkpoints,
     )
@@ -102,8 +101,3 @@ def plot_config_weights(exported: dict[str, Any], configs: pd.DataFrame) -> Figu
     """The vectors' first two principal components, by tool."""
     points, variance = principal_plane(exported["weights"].numpy(), seed=0)
     return plot_weights(points, configs["tool_name"].tolist(), variance)
-
-
-def _tool_positions(configs: pd.DataFrame, names: list[str]) -> np.ndarray:
-    """The position of each configuration's tool, int64 `(n,)`."""
-    return pd.Index(names).get_indexer(pd.Index(configs["tool_name"])).astype(np.int64)
