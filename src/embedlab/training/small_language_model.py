@@ -4,7 +4,9 @@ It has about a million parameters and knows one kind of text, descriptions of co
 text alone, a model of this size does not learn to read several things from one position, which is
 what a vector asks of it. So there is a bag of words in front of each description (as in CBOW,
 Mikolov et al. 2013, arXiv 1301.3781): all that is to be said, at one position, as the sum of the
-words' embeddings, scaled to the mean norm of one. Encoders know nothing of these words.
+words' directions, scaled to the mean norm of an embedding. With their norms in the sum, the model
+tells tools apart by how far they lie on one line, where an encoder gets stuck between two of them.
+Encoders know nothing of these words.
 """
 
 from collections.abc import Sequence
@@ -198,7 +200,8 @@ class _Texts:
         """The loss of each of these texts, `(b,)`."""
         rows = positions.tolist()
         table: Any = self.model.get_input_embeddings()
-        bags = [table(torch.tensor(self.words[row])).sum(dim=0) for row in rows]
+        words = normalize(table.weight, dim=1)
+        bags = [words[self.words[row]].sum(dim=0) for row in rows]
         norm = table.weight.detach().norm(dim=1).mean()
         vectors = normalize(torch.stack(bags), dim=1) * norm
         wordings = [self.wordings[row] for row in rows]
