@@ -160,10 +160,11 @@ def test_values_are_standardised_by_the_configurations(
     language_model: LanguageModel, data: ResourceData
 ) -> None:
     mlp = encoder_of(language_model, data).resource_mlp
+    fitted = mlp.standardise
     values = data.configs.values.double().numpy()
-    np.testing.assert_allclose(mlp.mean, values.mean(axis=0), rtol=1e-5)
-    np.testing.assert_allclose(mlp.std, values.std(axis=0), rtol=1e-5)
-    assert not np.allclose(mlp.mean, data.samples.values.mean(dim=0), rtol=1e-5)
+    np.testing.assert_allclose(fitted.mean, values.mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(fitted.deviation, values.std(axis=0), rtol=1e-5)
+    assert not np.allclose(fitted.mean, data.samples.values.mean(dim=0), rtol=1e-5)
 
     seen: list[Tensor] = []
     mlp.layers.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
@@ -176,7 +177,7 @@ def test_a_column_of_one_value_is_zero_for_all() -> None:
     mlp = ResourceMLP(HIDDEN_SIZE, shape())
     values = torch.randn(20, 6)
     values[:, 2] = 7.0
-    mlp.fit(values)
+    mlp.standardise.fit(values)
     seen: list[Tensor] = []
     mlp.layers.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     assert mlp(values).isfinite().all()
@@ -246,7 +247,8 @@ def test_the_tool_stream_is_frozen_and_the_rest_is_trained(
     before = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
     take_steps(losses_of(language_model, data, encoder), encoder, 2)
     assert not encoder.tools.requires_grad
-    frozen = {"tools", "norm", "resource_mlp.mean", "resource_mlp.std"}
+    statistics = {f"resource_mlp.standardise.{name}" for name in ("mean", "deviation")}
+    frozen = {"tools", "norm"} | statistics
     same = {name for name, tensor in encoder.state_dict().items() if tensor.equal(before[name])}
     assert same == frozen
     assert all(parameter.grad is None for parameter in language_model.model.parameters())

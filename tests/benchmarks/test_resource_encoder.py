@@ -64,7 +64,7 @@ def encoder(language_model, configs):
     torch.manual_seed(0)
     tools = represent(language_model, REGISTRY["description"], "last_hidden_state")
     made = ResourceEncoder(tools, language_model.embedding_norm, 8, PARAMETERS)
-    made.resource_mlp.fit(configs.values)
+    made.resource_mlp.standardise.fit(configs.values)
     return made
 
 
@@ -175,7 +175,7 @@ def test_the_export_of_all_configurations(configs, benchmark, hidden_size, limit
     """With an LLM of 7 billion parameters, it is 0.4 TFLOP, and the machine decides."""
     encoder = ResourceEncoder(torch.randn(len(REGISTRY), hidden_size), 1.0, 8, PARAMETERS)
     rows = configs.take(range(1701))
-    encoder.resource_mlp.fit(rows.values)
+    encoder.resource_mlp.standardise.fit(rows.values)
     weights = benchmark.pedantic(
         lambda: encode_configs(encoder.eval(), rows.tools, rows.values, 1024), rounds=3
     )

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from embedlab.errors import InputError
+from embedlab.models.standardise import Standardise
 from embedlab.parameters import Parameters
 
 N_RESOURCES = 6
@@ -71,8 +72,7 @@ class ResourceMLP(nn.Module):
 
     def __init__(self, hidden_size: int, parameters: ResourceEncoderParameters):
         super().__init__()
-        self.register_buffer("mean", torch.zeros(N_RESOURCES))
-        self.register_buffer("std", torch.ones(N_RESOURCES))
+        self.standardise = Standardise(N_RESOURCES)
         periodic = PeriodicFeatures(N_RESOURCES, parameters.frequencies, parameters.max_frequency)
         self.layers = nn.Sequential(
             periodic,
@@ -83,18 +83,9 @@ class ResourceMLP(nn.Module):
             nn.Linear(parameters.mlp_size, hidden_size),
         )
 
-    mean: Tensor
-    std: Tensor
-
-    def fit(self, values: Tensor) -> None:
-        """Standardise by the mean and the standard deviation of these values `(n, 6)`."""
-        self.mean.copy_(values.mean(dim=0))
-        std = values.std(dim=0, correction=0)
-        self.std.copy_(torch.where(std > 0, std, torch.ones_like(std)))
-
     def forward(self, values: Tensor) -> Tensor:
         """The stream of values `(b, 6)`."""
-        streams: Tensor = self.layers((values - self.mean) / self.std)
+        streams: Tensor = self.layers(self.standardise(values))
         return streams
 
 

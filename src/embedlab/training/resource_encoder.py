@@ -91,7 +91,7 @@ def new_encoder(
     tools = represent(language_model, data.tool_descriptions, parameters.tool_representation)
     num_heads = parameters.num_heads or language_model.num_heads
     encoder = ResourceEncoder(tools.cpu(), language_model.embedding_norm, num_heads, parameters)
-    encoder.resource_mlp.fit(data.configs.values)
+    encoder.resource_mlp.standardise.fit(data.configs.values)
     return encoder
 
 
