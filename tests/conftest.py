@@ -1,4 +1,5 @@
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,20 @@ def shared_data() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the sibling folder shared/data is absent")
     return SHARED
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Tiny models are slower on several, and processes that share a machine have one each.
+
+    A benchmark of several threads measures the one that waits longest for a busy core.
+    """
+    import torch  # imported late: see above
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

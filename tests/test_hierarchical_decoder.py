@@ -19,6 +19,8 @@ from embedlab.training.decoder_demonstration import (
     summarise,
 )
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 HIDDEN = 16
 # Of different sizes, and not in the order of the configurations.
 MASK_MAP = {"zoom": [4, 5, 6], "ask": [0, 3], "read": [1, 2]}
@@ -27,15 +29,6 @@ LOOKUP = {
     str(config): {"tool_name": list(MASK_MAP)[tool], "input_size": "small", "cpu_cores": config}
     for config, tool in enumerate(TOOL_OF)
 }
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Tiny models are slower on several."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def export(n_configs=7, **changes):

@@ -6,32 +6,25 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pytest
 import synthetic_retrieval
 import torch
-from support import kedro, make_project
+from support import kedro, make_project, untimed
 from synthetic_retrieval import UNFROZEN, job_in, long_job, text_data, vector_data
 
 from embedlab.errors import InputError
+from embedlab.parameters import Parameters
 from embedlab.tensor_files import read_tensors
-from embedlab.training import jobs, worker
+from embedlab.training import worker
 from embedlab.training.checkpoints import Checkpoint
 from embedlab.training.isotropic import MEASURE
+from embedlab.training.job import KINDS, Job, load_job
 from embedlab.training.jobs import run_job
 from embedlab.training.step_log import StepLog
 
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Tiny models are slower on several, and processes that share a machine have one each."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def assert_close(weights, others):
@@ -45,10 +38,6 @@ def assert_rows_agree(rows, others):
     assert [row["step"] for row in rows] == [row["step"] for row in others]
     for row, other in zip(rows, others, strict=True):
         assert row == pytest.approx(other, rel=1e-4, abs=1e-4)
-
-
-def untimed(history):
-    return [{key: value for key, value in row.items() if key != "seconds"} for row in history]
 
 
 CASES = {
@@ -110,33 +99,29 @@ def test_the_line_of_a_process_is_that_of_the_run(tmp_path, one_worker):
     assert not list(tmp_path.glob("*.job"))
 
 
-@dataclass(frozen=True)
-class Relay:
+class Relay(Job):
     """A training of another kind: each process adds its name to the checkpoint."""
 
-    name: str
-    checkpoint: Checkpoint
+    kind = "relay"
+    parameters_type = Parameters
 
     def train(self):
         names = (self.checkpoint.load() or {"names": []})["names"]
-        self.checkpoint.save({"names": [*names, self.name]})
+        self.checkpoint.save({"names": [*names, self.data]})
         return self.checkpoint.load(), []
 
-    def save(self, folder):
-        folder.mkdir()
-        settings = {"kind": "relay", "path": str(self.checkpoint.path)}
-        (folder / "settings.json").write_text(json.dumps(settings))
+    def write_data(self, folder):
+        pass
 
-
-def load_job(folder):
-    settings = json.loads((folder / "settings.json").read_text())
-    return Relay("worker", Checkpoint(Path(settings["path"]), "relay"))
+    @staticmethod
+    def read_data(folder):
+        return "worker"
 
 
 def test_a_job_of_any_kind_trains_in_processes_of_its_own(tmp_path, monkeypatch, one_worker):
-    monkeypatch.setitem(jobs.KINDS, "relay", __name__)
-    job = Relay("first", Checkpoint(tmp_path / "relay.pt", "relay"))
-    assert run_job(job, devices=2) == ({"names": ["worker", "first"]}, [])
+    monkeypatch.setitem(KINDS, "relay", f"{__name__}:Relay")
+    relay = Relay("relay", "first", Parameters(), Checkpoint(tmp_path / "relay.pt", "relay"))
+    assert run_job(relay, devices=2) == ({"names": ["worker", "first"]}, [])
     assert not list(tmp_path.glob("*.job"))
 
 
@@ -144,7 +129,7 @@ def test_a_kind_is_one_of_a_fixed_table(tmp_path):
     """No folder names a module of its own to be imported."""
     (tmp_path / "settings.json").write_text(json.dumps({"kind": __name__}))
     with pytest.raises(KeyError):
-        jobs.load_job(tmp_path)
+        load_job(tmp_path)
 
 
 def test_training_goes_on_where_it_was_killed(tmp_path):

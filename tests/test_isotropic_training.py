@@ -23,7 +23,7 @@ from embedlab.training.isotropic import (
     Validation,
     load_projection,
 )
-from embedlab.training.isotropic_job import load_job
+from embedlab.training.job import load_job
 from embedlab.training.retrieval_inputs import CachedInputs, project
 from embedlab.training.retrieval_rows import (
     pair_rows,
@@ -33,16 +33,9 @@ from embedlab.training.retrieval_rows import (
     validation_rows,
 )
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Tiny models are slower on several."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def ndcg(queries, documents, validation, similarity):

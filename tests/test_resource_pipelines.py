@@ -25,14 +25,11 @@ REPORTS = "data/08_reporting/resource_encoder"
 
 
 @pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Tiny models are slower on several."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+def one_thread_in_processes(one_thread):
+    """The commands that tests start have one, too."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")
         yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -8,23 +8,13 @@ import time
 import pytest
 import synthetic_resources
 import torch
+from support import untimed
 from synthetic_resources import job_in, long_job, resource_data
 
 from embedlab.training.jobs import run_job
 from embedlab.training.step_log import StepLog
 
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Tiny models are slower on several, and processes that share a machine have one each."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-def untimed(history):
-    return [{key: value for key, value in row.items() if key != "seconds"} for row in history]
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def moved_weights(content):

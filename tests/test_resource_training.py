@@ -4,24 +4,19 @@ from dataclasses import dataclass, replace
 
 import pytest
 import torch
+from support import untimed
 from synthetic_language_models import PROMPT, loaded
 from synthetic_resources import job_in, resource_data
 
 from embedlab.errors import InputError
 from embedlab.models.vector_prompt import VectorPrompt
-from embedlab.training import jobs, loop
+from embedlab.training import loop
 from embedlab.training.checkpoints import Checkpoint
+from embedlab.training.job import load_job
 from embedlab.training.resource_encoder import INSTRUCTIONS, MEASURE, load_resource_encoder
 from embedlab.training.step_log import StepLog
 
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Tiny models are slower on several."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
@@ -34,10 +29,6 @@ def trained(data, tmp_path_factory):
     """A job, the encoder that it has trained, and its history."""
     job = job_in(tmp_path_factory.mktemp("trained"), data, {"training": {"max_epochs": 8}})
     return job, *job.train()
-
-
-def untimed(history):
-    return [{key: value for key, value in row.items() if key != "seconds"} for row in history]
 
 
 def is_same(content, other):
@@ -138,7 +129,7 @@ def test_the_gate_opens_from_zero_and_is_logged(data, trained, tmp_path):
 def test_a_job_read_from_its_folder_trains_alike(trained, data, tmp_path):
     job, content, history = trained
     job.save(tmp_path / "job")
-    read = jobs.load_job(tmp_path / "job")
+    read = load_job(tmp_path / "job")
     assert (read.name, read.parameters, read.checkpoint, read.log) == (
         *(job.name, job.parameters, job.checkpoint, job.log),
     )

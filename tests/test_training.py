@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from support import untimed
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from embedlab.errors import InputError
@@ -20,17 +21,10 @@ from embedlab.training.schedule import learning_rate_factor
 from embedlab.training.splits import SPLITS, split_by_group
 from embedlab.training.step_log import StepLog
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 # Of 7 steps in an epoch, with batches of 16.
 N_ITEMS = 100
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Tiny models are slower on several."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 class StoppedError(Exception):
@@ -91,10 +85,6 @@ def run(
     parameters = LoopParameters.model_validate(settings)
     history = train(Task(**described | (task or {})), groups, parameters, 7, checkpoint, log)
     return model.state_dict(), history, log.rows()
-
-
-def untimed(history):
-    return [{key: value for key, value in row.items() if key != "seconds"} for row in history]
 
 
 def is_same(run, other):

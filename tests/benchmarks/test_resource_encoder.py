@@ -22,18 +22,11 @@ from embedlab.training.described_configs import DescribedConfigs
 from embedlab.training.resource_encoder import INSTRUCTIONS, DescriptionLosses, represent
 from embedlab.training.small_language_model import SmallLanguageModelParameters
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 BATCH, MAX_LENGTH, ROUNDS = 64, 128, 7
 PARAMETERS = ResourceEncoderParameters(tool_representation="last_hidden_state")
 REGISTRY = default_tool_registry()
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """With more, the time of either is that of the thread that waits longest for a busy core."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

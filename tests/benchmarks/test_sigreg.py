@@ -13,16 +13,9 @@ from torch.profiler import profile
 
 from embedlab.losses.sigreg import random_directions, sigreg
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 N_ROWS, DIMENSION, N_SLICES, ROUNDS = 512, 512, 256, 41
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """With more, the time of either is that of the thread that waits longest for a busy core."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -89,8 +89,8 @@ class ResourceMLP(nn.Module):
         return streams
 
 
-class SelfAttentionFusion(nn.Module):
-    """The two streams attend to one another; their mean is the result.
+class Fusion(nn.Module):
+    """Makes one vector of the two streams, by attention.
 
     Shape:
         - tools, resources: `(b, h)`
@@ -101,6 +101,10 @@ class SelfAttentionFusion(nn.Module):
         super().__init__()
         self.norm = nn.LayerNorm(hidden_size)
         self.attention = nn.MultiheadAttention(hidden_size, num_heads, batch_first=True)
+
+
+class SelfAttentionFusion(Fusion):
+    """The two streams attend to one another; their mean is the result."""
 
     def forward(self, tools: Tensor, resources: Tensor) -> Tensor:
         """Fuse the streams."""
@@ -110,22 +114,16 @@ class SelfAttentionFusion(nn.Module):
         return (streams + attended).mean(dim=1)
 
 
-class GatedCrossAttentionFusion(nn.Module):
+class GatedCrossAttentionFusion(Fusion):
     """The resources attend to the tool, through a gate that is shut at the start.
 
     There is one tool to attend to, so what comes through the gate is a linear map of the tool.
     The gate is the hyperbolic tangent of a trained number (Alayrac et al. 2022, arXiv 2204.14198,
     section 2.2): zero at first, so that the tool comes in as training opens it.
-
-    Shape:
-        - tools, resources: `(b, h)`
-        - output: `(b, h)`
     """
 
     def __init__(self, hidden_size: int, num_heads: int):
-        super().__init__()
-        self.norm = nn.LayerNorm(hidden_size)
-        self.attention = nn.MultiheadAttention(hidden_size, num_heads, batch_first=True)
+        super().__init__(hidden_size, num_heads)
         self.opening = nn.Parameter(torch.zeros(()))
 
     @property
@@ -141,7 +139,7 @@ class GatedCrossAttentionFusion(nn.Module):
         return resources + self.gate * attended.squeeze(1)
 
 
-FUSIONS: dict[str, type[SelfAttentionFusion] | type[GatedCrossAttentionFusion]] = {
+FUSIONS: dict[str, type[Fusion]] = {
     "self_attention": SelfAttentionFusion,
     "gated_cross_attention": GatedCrossAttentionFusion,
 }

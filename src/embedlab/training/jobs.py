@@ -1,53 +1,28 @@
-"""Trainings that several processes take part in: how these start, and what they read."""
+"""How the processes of a training start, and how they meet."""
 
-import json
 import logging
 import os
 import shutil
 import subprocess
 import sys
-from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 import torch.distributed as dist
 
 from embedlab.errors import InputError
-from embedlab.training.checkpoints import Checkpoint
 from embedlab.training.distributed import text_from_main_process, together
+from embedlab.training.job import Job, load_job
 from embedlab.training.loop import History
 
 logger = logging.getLogger(__name__)
 
-# The `kind` in a job's settings.json, and the module whose `load_job` reads the job's folder.
-KINDS = {
-    "isotropic": "embedlab.training.isotropic_job",
-    "resource_encoder": "embedlab.training.resource_encoder_job",
-}
 # In a job's folder: the line for an error that the user can mend.
 ERROR = "error.txt"
 
 
-class Job(Protocol):
-    """All that a training needs, which other processes can read from a folder."""
-
-    @property
-    def name(self) -> str:
-        """For messages."""
-
-    @property
-    def checkpoint(self) -> Checkpoint:
-        """Where the training goes on after it was stopped, and where its result is."""
-
-    def train(self) -> tuple[dict[str, Any], History]:
-        """Train as one of the processes; a finished training only gives its result."""
-
-    def save(self, folder: Path) -> None:
-        """Write all to a folder, and its `kind` to settings.json there."""
-
-
-def run_job(job: Job, devices: int = 1) -> tuple[dict[str, Any], History]:
+def run_job(job: Job[Any, Any], devices: int = 1) -> tuple[dict[str, Any], History]:
     """Train, in several processes if `devices` or `torchrun` ask for them.
 
     Raises:
@@ -69,12 +44,6 @@ def run_job(job: Job, devices: int = 1) -> tuple[dict[str, Any], History]:
             return job.train()
     finally:
         shutil.rmtree(folder)
-
-
-def load_job(folder: Path) -> Job:
-    """Read the job of any kind that its `save` has written."""
-    settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
-    return import_module(KINDS[settings["kind"]]).load_job(folder)
 
 
 def follow() -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from embedlab.errors import InputError
 from embedlab.training.distributed import together
-from embedlab.training.jobs import ERROR, load_job
+from embedlab.training.job import load_job
+from embedlab.training.jobs import ERROR
 
 
 def main() -> None:

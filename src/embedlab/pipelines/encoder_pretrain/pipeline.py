@@ -32,29 +32,20 @@ def create_pipeline(parameters: EncoderPretrainParameters) -> Pipeline:
     """
     # Without an LLM of the user's own, one is made; either is then read from its files.
     small = [] if parameters.language_model else [SMALL]
+    described = ["tool_descriptions", "tool_descriptions_unseen"]
+    trained = ["tool_registry", "tool_configs", "tool_descriptions", CHECKPOINTS]
     nodes = [
         Node(load_tools, PARAMETERS, ["tool_registry", "tool_configs"], name="load_tools"),
-        Node(
-            describe_configs,
-            ["tool_configs", PARAMETERS],
-            ["tool_descriptions", "tool_descriptions_unseen"],
-            name="describe_configs",
-        ),
+        Node(describe_configs, ["tool_configs", PARAMETERS], described, name="describe_configs"),
         Node(
             pretrain_encoder,
-            [
-                *("tool_registry", "tool_configs", "tool_descriptions"),
-                *(CHECKPOINTS, PARAMETERS, *small),
-            ],
+            [*trained, PARAMETERS, *small],
             ["pretrained_encoder", "encoder_history", "encoder_summary"],
             name="pretrain_encoder",
         ),
         Node(
             decode_descriptions,
-            [
-                *("pretrained_encoder", "tool_descriptions", "tool_descriptions_unseen"),
-                *(PARAMETERS, *small),
-            ],
+            ["pretrained_encoder", *described, PARAMETERS, *small],
             ["decoded_descriptions", "description_match"],
             name="decode_descriptions",
         ),
@@ -66,12 +57,6 @@ def create_pipeline(parameters: EncoderPretrainParameters) -> Pipeline:
         ),
     ]
     if small:
-        nodes.append(
-            Node(
-                make_language_model,
-                ["tool_configs", CHECKPOINTS, PARAMETERS],
-                SMALL,
-                name="make_language_model",
-            )
-        )
+        inputs = ["tool_configs", CHECKPOINTS, PARAMETERS]
+        nodes.append(Node(make_language_model, inputs, SMALL, name="make_language_model"))
     return Pipeline(nodes)
