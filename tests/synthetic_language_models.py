@@ -12,6 +12,8 @@ from transformers import (
     PretrainedConfig,
     Qwen2Config,
     Qwen2Tokenizer,
+    RobertaConfig,
+    RobertaForMaskedLM,
 )
 
 from embedlab.encoders.parameters import LanguageModelSource
@@ -49,6 +51,24 @@ def tiny_language_model(
         torch.manual_seed(seed)
         model = AutoModelForCausalLM.from_config(config)
     model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def tiny_masked_model(folder: Path) -> Path:
+    """Save a model that reads the words on both sides of a masked one; returns the folder."""
+    tokenizer = tiny_tokenizer()
+    config = RobertaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=HIDDEN_SIZE,
+        intermediate_size=2 * HIDDEN_SIZE,
+        num_hidden_layers=NUM_LAYERS,
+        num_attention_heads=NUM_HEADS,
+        initializer_range=INITIALIZER_RANGE,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        RobertaForMaskedLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 

@@ -16,7 +16,7 @@ import torch
 import yaml
 from click.testing import CliRunner
 from kedro.framework.startup import bootstrap_project
-from synthetic_language_models import tiny_language_model
+from synthetic_language_models import tiny_language_model, tiny_masked_model
 
 from embedlab.cli import run
 
@@ -795,6 +795,26 @@ CASES = {
         PRETRAIN,
         r"language model llm: cannot load: .*config",
     ),
+    "language model's config.json is a list": (
+        pretraining(lambda project: (project / "llm/config.json").write_text("[1]")),
+        PRETRAIN,
+        r"language model llm: cannot load: ",
+    ),
+    "language model reads ahead": (
+        pretraining(lambda project: tiny_masked_model(project / "llm")),
+        PRETRAIN,
+        r"language model llm: reads what comes after a token, too; give a causal one",
+    ),
+    "heads do not divide the small language model": (
+        pretraining(small_language_model={"hidden_size": 40, "num_heads": 8}),
+        PRETRAIN,
+        r"small_language_model: hidden_size: 40 is no multiple of twice num_heads: 8",
+    ),
+    "heads do not divide the small language model's size": (
+        pretraining(language_model=None, encoder={"num_heads": 5}),
+        PRETRAIN,
+        r"num_heads: 5 does not divide small_language_model: hidden_size: \d+",
+    ),
     "language model's weights are damaged": (
         pretraining(lambda project: truncate(project / "llm/model.safetensors")),
         PRETRAIN,
@@ -810,6 +830,11 @@ CASES = {
         tools(json.dumps([*REGISTRY, REGISTRY[0]])),
         TOOLS,
         r"tools\.json: item 3: the same tool_name as in tools\.json: item 1 \('cut'\)",
+    ),
+    "tools are described alike": (
+        tools(json.dumps([REGISTRY[0], REGISTRY[0] | {"tool_name": "glue"}])),
+        TOOLS,
+        r"tools\.json: item 2: the same description as in tools\.json: item 1",
     ),
     "profile lacks a column": (
         profile(gpu_sm=None),

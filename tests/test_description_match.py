@@ -46,6 +46,11 @@ def test_a_text_without_fields_has_none_right(decoded: str) -> None:
     assert set(exact_match_rates([decoded], [text()], 0).values()) == {0.0}
 
 
+def test_a_tool_of_two_lines_is_read_whole() -> None:
+    truth = text(tool="of\ntwo lines")
+    assert exact_match_rates([text(tool="of"), truth], [truth] * 2, 0)["tool"] == 0.5
+
+
 def test_each_text_is_held_against_its_own() -> None:
     texts = [text(gpu_sm="40"), text(gpu_sm="60")]
     assert exact_match_rates(texts, texts, 0)["description"] == 1

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import sys
 
 import pandas as pd
 import pytest
@@ -174,6 +175,29 @@ def test_an_encoder_of_something_else_is_not_exported(copied, tmp_path, changed)
     assert error.endswith("; run `kedro run --pipelines=encoder_pretrain`")
     assert "Traceback" not in result.output
     assert artifacts(copied) == before
+
+
+@pytest.mark.parametrize(
+    ("made", "node"),
+    [("load_tools", "pretrain_encoder"), ("load_tools,describe_configs", "decode_descriptions")],
+)
+def test_descriptions_of_other_configurations_are_refused(copied, made, node):
+    configure(copied, seed=1)
+    result = run_in(copied, "--pipelines=encoder_pretrain", f"--nodes={made}")
+    assert result.exit_code == 0, result.output
+    result = run_in(copied, "--pipelines=encoder_pretrain", f"--nodes={node}")
+    assert result.exit_code == 1
+    (error,) = re.findall("^Error: (.*)$", result.output, re.MULTILINE)
+    assert error.startswith("tool_descriptions: of other configurations; run `kedro run --pipe")
+
+
+def test_an_extra_that_is_not_installed_is_told_before_anything_is_trained(copied, monkeypatch):
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    configure(copied, wandb={"project": "tools"})
+    result = run_in(copied, "--pipelines=encoder_pretrain", "--nodes=load_tools")
+    assert result.exit_code == 1
+    (error,) = re.findall("^Error: (.*)$", result.output, re.MULTILINE)
+    assert error == 'wandb is not installed; pip install -e ".[wandb]"'
 
 
 PROFILE = """tool_name,input_size,cpu_cores,memory_gb,gpu_sm,gpu_memory_gb,latency_ms

@@ -63,7 +63,7 @@ def train_line(log, stop_at=2):
 
 
 def test_every_row_goes_to_one_run_with_its_step(tmp_path, wandb):
-    log = StepLog(tmp_path / "retrieval.jsonl", wandb=PROJECT)
+    log = StepLog(tmp_path / "retrieval.jsonl", wandb=PROJECT, config={"seed": 3})
     assert wandb.runs == []
     log.write({"step": 0, "epoch": 0, "score": 0.5})
     log.write({"step": 10, "epoch": 0.4, "loss": 2.0})
@@ -71,6 +71,7 @@ def test_every_row_goes_to_one_run_with_its_step(tmp_path, wandb):
     assert run.rows == [(0, {"epoch": 0, "score": 0.5}), (10, {"epoch": 0.4, "loss": 2.0})]
     expected = {"project": "tools", "entity": "me", "dir": str(tmp_path), "name": "retrieval"}
     assert expected.items() <= run.options.items()
+    assert run.options["config"] == {"seed": 3}
     assert [row["step"] for row in log.rows()] == [0, 10]
     log.close()
     log.close()
@@ -114,7 +115,7 @@ def test_settings_give_the_same_log(tmp_path, wandb):
     for log in (
         StepLog(tmp_path / "a.jsonl"),
         StepLog(tmp_path / "a.jsonl", wandb=PROJECT),
-        StepLog(tmp_path / "a.jsonl", wandb=WandbParameters()),
+        StepLog(tmp_path / "a.jsonl", wandb=WandbParameters(), config={"seed": 3}),
     ):
         assert StepLog.from_settings(json.loads(json.dumps(log.settings))) == log
 

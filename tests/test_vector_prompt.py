@@ -234,6 +234,13 @@ def test_a_language_model_in_bfloat16(load: Load) -> None:
     assert torch.cosine_similarity(slope, rough_slope).min() > 0.95
 
 
+def test_a_model_that_cannot_recompute_its_layers_is_refused(load: Load) -> None:
+    language_model = load("qwen2")
+    vars(language_model.model)["supports_gradient_checkpointing"] = False
+    with pytest.raises(InputError, match=r"^gradient_checkpointing: .*; set it to false$"):
+        enable_gradient_checkpointing(language_model)
+
+
 @pytest.mark.parametrize("architecture", CONFIGS)
 def test_gradient_checkpointing_changes_no_loss_and_no_gradient(
     load: Load, architecture: str

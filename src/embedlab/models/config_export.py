@@ -69,6 +69,11 @@ def config_lookup(configs: pd.DataFrame) -> dict[str, dict[str, Any]]:
     return {str(i): row for i, row in zip(configs["config_id"], rows, strict=True)}
 
 
+def lookup_table(lookup: dict[str, dict[str, Any]]) -> pd.DataFrame:
+    """The configurations of a `config_lookup`, columns tool_name and `RESOURCES`, in its order."""
+    return pd.DataFrame.from_dict(lookup, orient="index")
+
+
 def tool_mask_map(configs: pd.DataFrame, tool_names: list[str]) -> dict[str, list[int]]:
     """The configurations of each tool, in the order of the tools."""
     return {

@@ -5,7 +5,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
 from embedlab.encoders.model_files import ModelFiles, find_model
@@ -15,6 +14,8 @@ from embedlab.errors import InputError
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+# Of what is predicted, relatively: rounding may differ between the rows of a batch.
+CAUSAL_TOLERANCE = 0.01
 # Embeddings whose norm is measured at a time.
 BLOCK_SIZE = 4096
 
@@ -103,8 +104,8 @@ def load_language_model(
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             files.folder, **options, dtype=dtype, output_loading_info=True
         )
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
-        reason = " ".join(str(error).split())
+    except Exception as error:  # damaged files raise whatever they happen to run into
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"language model {source.model}: cannot load: {reason}") from error
     model, report = loaded
     if report["missing_keys"]:  # they would be random
@@ -115,7 +116,21 @@ def load_language_model(
             f"language model {source.model}: its tokenizer has no token that ends a text; "
             "name one as eos_token in its tokenizer_config.json"
         )
-    return LanguageModel(model.eval().requires_grad_(False).to(device), tokenizer, _version(files))
+    model = model.eval().requires_grad_(False).to(device)
+    if _looks_ahead(model):
+        raise InputError(
+            f"language model {source.model}: reads what comes after a token, too; give a causal one"
+        )
+    return LanguageModel(model, tokenizer, _version(files))
+
+
+@torch.no_grad()
+def _looks_ahead(model: "PreTrainedModel") -> bool:
+    """Whether another token changes what is predicted before it, as in models for masked words."""
+    ids = torch.tensor([[0, 1], [0, 2]], device=model.device)
+    output = model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False)
+    one, other = output.logits[:, 0].float()
+    return (one - other).abs().max().item() > CAUSAL_TOLERANCE * one.abs().max().item()
 
 
 def language_model_version(source: LanguageModelSource) -> str:

@@ -60,6 +60,20 @@ def usable_rows(
             yield row
 
 
+def read_sound_rows(path: Path, parse: Callable[[Record], Row | None]) -> list[Row]:
+    """Parse all rows of a file in which none may be bad.
+
+    Raises:
+        InputError: for a file that cannot be read, or naming the first bad rows.
+    """
+    bad_rows = BadRows("fail")
+    rows = list(usable_rows(read_records(path, bad_rows), parse, bad_rows))
+    if bad_rows.skipped:
+        count = f"bad rows: {bad_rows.skipped} of {bad_rows.read}; repair them"
+        raise InputError(f"{'; '.join(bad_rows.examples)} ({count})")
+    return rows
+
+
 def read_lines(path: Path, bad_rows: BadRows) -> Iterator[tuple[str, str]]:
     """The place and the text of every line that is not blank, without its line break."""
     with path.open("rb") as file:

@@ -24,7 +24,8 @@ class AugmentationParameters(Parameters):
         mode: `none` leaves one row each; `jitter` changes the numbers of the further copies,
             `variation` the words of their descriptions, `both` both.
         num_copies: rows of each configuration, the unchanged first one included; `none` has one.
-        jitter: the largest relative change of a number.
+        jitter: the largest relative change of a number, which is then rounded to three significant
+            digits.
     """
 
     mode: Literal["none", "jitter", "variation", "both"] = "both"
@@ -88,7 +89,7 @@ def unseen_jitter(
 
 
 def jittered(rows: pd.DataFrame, jitter: float, random: Generator) -> pd.DataFrame:
-    """Each number times a factor from U(1 - jitter, 1 + jitter), to three significant digits."""
+    """Each number times one of U(1 - jitter, 1 + jitter), then to three significant digits."""
     values = rows[list(NUMBERS)].to_numpy(np.float64)
     values = values * random.uniform(1 - jitter, 1 + jitter, values.shape)
     rounded = np.char.mod("%.3g", values).astype(np.float64)

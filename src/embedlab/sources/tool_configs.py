@@ -15,8 +15,7 @@ from embedlab.errors import InputError
 from embedlab.sources.bad_rows import BadRowError
 from embedlab.sources.fields import required_text
 from embedlab.sources.latency_model import latency_ms
-from embedlab.sources.records import Record
-from embedlab.sources.tool_registry import read_sound_rows
+from embedlab.sources.records import Record, read_sound_rows
 
 INPUT_SIZES = ("small", "medium", "large")
 NUMBERS = ("cpu_cores", "memory_gb", "gpu_sm", "gpu_memory_gb", "latency_ms")
@@ -118,6 +117,19 @@ def configs_sha256(registry: pd.DataFrame, configs: pd.DataFrame) -> str:
     names = configs[["config_id", "tool_name"]].to_numpy().tolist()
     content = json.dumps([tools, names, resource_values(configs).tolist()])
     return hashlib.sha256(content.encode()).hexdigest()
+
+
+def check_descriptions(described: pd.DataFrame, registry: pd.DataFrame, sha256: str) -> None:
+    """Refuse descriptions that are not of the configurations with this `configs_sha256`.
+
+    Raises:
+        InputError: if they are not.
+    """
+    if configs_sha256(registry, described) != sha256:
+        raise InputError(
+            "tool_descriptions: of other configurations; "
+            "run `kedro run --pipelines=encoder_pretrain`"
+        )
 
 
 def _numbered(rows: Iterable[Row]) -> pd.DataFrame:

@@ -1,14 +1,12 @@
 """The tools that configurations belong to: seven of ours, or the user's own."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 
-from embedlab.errors import InputError
-from embedlab.sources.bad_rows import BadRowError, BadRows
+from embedlab.sources.bad_rows import BadRowError
 from embedlab.sources.fields import required_text
-from embedlab.sources.records import Record, Row, read_records, usable_rows
+from embedlab.sources.records import Record, read_sound_rows
 
 COLUMNS = ["tool_name", "description"]
 TOOLS = {
@@ -67,9 +65,10 @@ def read_tool_registry(path: Path) -> pd.DataFrame:
 
     Raises:
         InputError: not JSON, not a list, a field that is absent, blank or not text, a second tool
-            of the same name.
+            of the same name or description.
     """
     names: dict[str, str] = {}
+    descriptions: dict[str, str] = {}
 
     def parse(record: Record) -> tuple[str, str]:
         name, description = (required_text(record, column) for column in COLUMNS)
@@ -77,20 +76,10 @@ def read_tool_registry(path: Path) -> pd.DataFrame:
         first = names.setdefault(name.replace("_", " "), record.where)
         if first != record.where:
             raise BadRowError(f"the same tool_name as in {first}", name)
+        # All that an encoder is told of a tool.
+        first = descriptions.setdefault(description, record.where)
+        if first != record.where:
+            raise BadRowError(f"the same description as in {first}", description)
         return name, description
 
     return pd.DataFrame(read_sound_rows(path, parse), columns=COLUMNS)
-
-
-def read_sound_rows(path: Path, parse: Callable[[Record], Row | None]) -> list[Row]:
-    """Parse all rows of a file in which none may be bad.
-
-    Raises:
-        InputError: for a file that cannot be read, or naming the first bad rows.
-    """
-    bad_rows = BadRows("fail")
-    rows = list(usable_rows(read_records(path, bad_rows), parse, bad_rows))
-    if bad_rows.skipped:
-        count = f"bad rows: {bad_rows.skipped} of {bad_rows.read}; repair them"
-        raise InputError(f"{'; '.join(bad_rows.examples)} ({count})")
-    return rows

@@ -108,6 +108,6 @@ def _patterns(template: int) -> dict[str, re.Pattern[str]]:
     literals = [re.escape(literal) for literal, *_ in parts]
     fields = [field for _, field, *_ in parts if field is not None]
     return {
-        field: re.compile(f"{before}(.*?){after}")
+        field: re.compile(f"{before}(.*?){after}", re.DOTALL)
         for field, before, after in zip(fields, literals[:-1], literals[1:], strict=True)
     }

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from embedlab.encoders.parameters import LanguageModelSource
 from embedlab.models.config_export import check_provenance
-from embedlab.models.language_model import load_language_model
+from embedlab.models.language_model import language_model_version, load_language_model
 from embedlab.models.resource_encoder import ResourceEncoder
 from embedlab.models.vector_prompt import VectorPrompt
 from embedlab.sources.tool_configs import resource_values, tool_positions
@@ -78,8 +78,8 @@ def load_config_reader(
         InputError: if the LLM cannot be loaded, or is not the one of the encoder's training.
     """
     parameters = ResourceTrainingParameters.model_validate(content["parameters"])
-    language_model = load_language_model(source, parameters.training.dtype, device)
     # Any configurations may be read: only the LLM must be the same.
-    check_provenance(content, language_model.version, content["data"])
+    check_provenance(content, language_model_version(source), content["data"])
+    language_model = load_language_model(source, parameters.training.dtype, device)
     prompt = VectorPrompt(language_model, parameters.prompt, INSTRUCTIONS)
     return ConfigReader(load_resource_encoder(content).to(device), prompt, content["tool_names"])

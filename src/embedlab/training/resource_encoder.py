@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from embedlab.encoders.parameters import LanguageModelSource
+from embedlab.errors import InputError
 from embedlab.models.language_model import LanguageModel, load_language_model
 from embedlab.models.resource_encoder import ResourceEncoder, ResourceEncoderParameters
 from embedlab.models.vector_prompt import VectorPrompt
@@ -131,11 +132,18 @@ def represent(
 
 
 def enable_gradient_checkpointing(language_model: LanguageModel) -> None:
-    """Recompute the layers in the backward pass: less memory, about a third more time."""
+    """Recompute the layers in the backward pass: less memory, about a third more time.
+
+    Raises:
+        InputError: if the LLM's layers cannot.
+    """
     # Imported late: slow, and most runs need no language model.
     from transformers.modeling_layers import GradientCheckpointingLayer
 
-    language_model.model.gradient_checkpointing_enable({"use_reentrant": False})
+    try:
+        language_model.model.gradient_checkpointing_enable({"use_reentrant": False})
+    except ValueError as error:
+        raise InputError(f"gradient_checkpointing: {error}; set it to false") from error
     for module in language_model.model.modules():
         if isinstance(module, GradientCheckpointingLayer):
             module.training = True  # only then it recomputes; dropout inside it stays off

@@ -12,12 +12,12 @@ Encoders know nothing of these words.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from string import Formatter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -29,6 +29,7 @@ from embedlab.sources.tool_augmentation import described, jittered
 from embedlab.sources.tool_configs import INPUT_SIZES, RESOURCES
 from embedlab.sources.tool_templates import INSTRUCTIONS, TEMPLATES
 from embedlab.training.checkpoints import Checkpoint
+from embedlab.training.distributed import training_device
 from embedlab.training.loop import History, Task, train
 from embedlab.training.loop_parameters import LoopParameters
 
@@ -71,6 +72,15 @@ class SmallLanguageModelParameters(Parameters):
     warmup_steps: int = Field(50, ge=0)
     seed: Seed = 0
 
+    @model_validator(mode="after")
+    def _heads_fit(self) -> Self:
+        if self.hidden_size % (2 * self.num_heads):  # rotary positions turn pairs of components
+            raise ValueError(
+                f"hidden_size: {self.hidden_size} is no multiple of twice num_heads: "
+                f"{self.num_heads}"
+            )
+        return self
+
 
 @dataclass(frozen=True)
 class SmallLanguageModel:
@@ -107,6 +117,8 @@ def train_small_language_model(
     with torch.random.fork_rng():
         torch.manual_seed(parameters.seed)
         model = _new_model(parameters, tokenizer)
+    device: Any = training_device()  # as transformers is typed
+    model.to(device)
     texts = _Texts(model, tokenizer, prompt, rows)
     n_validated = min(VALIDATION_TEXTS, len(rows) // 2)
     task = Task(
@@ -125,7 +137,7 @@ def train_small_language_model(
     )
     groups = [{"params": list(model.parameters()), "lr": parameters.learning_rate}]
     history = train(task, groups, loop, parameters.seed, checkpoint)
-    return SmallLanguageModel(model, tokenizer), history
+    return SmallLanguageModel(model.cpu(), tokenizer), history
 
 
 def other_configs(configs: pd.DataFrame, num_copies: int, jitter: float, seed: int) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +28,17 @@ class WandbParameters(Parameters):
     entity: str | None = None
 
 
+def check_installed(**wanted: Any) -> None:
+    """Refuse what is wanted of an extra that is not installed.
+
+    Raises:
+        InputError: saying how it is installed.
+    """
+    for extra, value in wanted.items():
+        if value and importlib.util.find_spec(extra) is None:
+            raise InputError(f'{extra} is not installed; pip install -e ".[{extra}]"')
+
+
 @dataclass(frozen=True)
 class StepLog:
     """A JSON lines file that grows step by step; TensorBoard and Weights & Biases if wanted.
@@ -35,6 +47,7 @@ class StepLog:
         path: the file.
         tensorboard: the folder; None for none.
         wandb: the project; None for none.
+        config: what Weights & Biases is told of the training.
 
     Raises:
         InputError: if TensorBoard or Weights & Biases is wanted and not installed.
@@ -43,11 +56,10 @@ class StepLog:
     path: Path
     tensorboard: Path | None = None
     wandb: WandbParameters | None = None
+    config: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        for extra in ("tensorboard", "wandb"):
-            if getattr(self, extra) and importlib.util.find_spec(extra) is None:
-                raise InputError(f'{extra} is not installed; pip install -e ".[{extra}]"')
+        check_installed(tensorboard=self.tensorboard, wandb=self.wandb)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -56,6 +68,7 @@ class StepLog:
             "path": str(self.path),
             "tensorboard": self.tensorboard and str(self.tensorboard),
             "wandb": self.wandb and self.wandb.model_dump(),
+            "config": self.config,
         }
 
     @classmethod
@@ -66,13 +79,14 @@ class StepLog:
             Path(settings["path"]),
             board and Path(board),
             wandb and WandbParameters.model_validate(wandb),
+            settings["config"],
         )
 
     def keep_until(self, step: int) -> None:
         """Drop the rows after a step, which training computes anew from its checkpoint.
 
-        TensorBoard and Weights & Biases keep theirs; what is computed anew stands there twice, and
-        alike.
+        TensorBoard keeps its own; what is computed anew stands there twice, and alike. Weights &
+        Biases has it in a run of its own.
         """
         rows = [row for row in self.rows() if row["step"] <= step]
         with replacing(self.path) as temporary:
@@ -131,6 +145,7 @@ class StepLog:
                 entity=self.wandb.entity,
                 dir=str(self.path.parent),
                 name=self.path.stem,
+                config=self.config,
                 reinit="create_new",  # another run of this process goes on
             )
         except wandb.Error as error:

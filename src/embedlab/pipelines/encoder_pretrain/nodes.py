@@ -8,13 +8,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
-from embedlab.encoders.parameters import LanguageModelSource
 from embedlab.metrics.description_match import exact_match_rates
 from embedlab.models.language_model import language_model_version
 from embedlab.pipelines.encoder_pretrain.parameters import EncoderPretrainParameters
 from embedlab.plots.resource_encoder import plot_exact_match, plot_loss
 from embedlab.sources.tool_augmentation import augment, unseen_jitter
 from embedlab.sources.tool_configs import (
+    check_descriptions,
     configs_sha256,
     default_tool_configs,
     read_tool_configs,
@@ -31,13 +31,19 @@ from embedlab.training.small_language_model import (
     SmallLanguageModel,
     train_small_language_model,
 )
-from embedlab.training.step_log import StepLog
+from embedlab.training.step_log import StepLog, check_installed
 
 logger = logging.getLogger(__name__)
 
 
 def load_tools(parameters: EncoderPretrainParameters) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The tools, and the profile of their configurations."""
+    """The tools, and the profile of their configurations.
+
+    Raises:
+        InputError: for files that are not in order, and if an extra that training is to write to is
+            not installed: told before a language model is trained.
+    """
+    check_installed(tensorboard=parameters.tensorboard, wandb=parameters.wandb)
     registry = (
         read_tool_registry(Path(parameters.tool_registry))
         if parameters.tool_registry
@@ -85,8 +91,14 @@ def pretrain_encoder(
     parameters: EncoderPretrainParameters,
     small_language_model: Path | None = None,
 ) -> tuple[dict[str, Any], pd.DataFrame, dict[str, Any]]:
-    """Train the encoder, and say how it went."""
-    source = language_model_source(parameters, small_language_model)
+    """Train the encoder, and say how it went.
+
+    Raises:
+        InputError: as training does, and if the samples are of other configurations.
+    """
+    sha256 = configs_sha256(registry, configs)
+    check_descriptions(samples[: len(configs)], registry, sha256)
+    source = parameters.language_model_source(small_language_model)
     names = registry["tool_name"].tolist()
     described = DescribedConfigs.from_table(samples, names)
     data = ResourceData(
@@ -96,35 +108,39 @@ def pretrain_encoder(
         described.take(range(len(configs))),
     )
     own = parameters.training_parameters()
-    identity = {
-        "language_model": language_model_version(source),
-        "data": configs_sha256(registry, configs),
-    }
-    settings = identity | own.model_dump(mode="json") | {"samples": described.content}
+    identity = {"language_model": language_model_version(source), "data": sha256}
+    config = own.model_dump(mode="json")
+    settings = identity | config | {"samples": described.content}
     checkpoint = checkpoints.checkpoint("encoder", run_fingerprint(settings))
     board = checkpoints.path / "tensorboard" if parameters.tensorboard else None
-    log = StepLog(checkpoint.path.with_suffix(".jsonl"), board, parameters.wandb)
+    log = StepLog(checkpoint.path.with_suffix(".jsonl"), board, parameters.wandb, config)
     job = ResourceEncoderJob("encoder", data, own, checkpoint, log)
     content, history = run_job(job, parameters.devices)
     name = parameters.language_model.model if parameters.language_model else "small (made here)"
     provenance = identity | {"language_model_name": name, "tool_names": names}
-    content |= provenance | {"parameters": own.model_dump(mode="json")}
+    content |= provenance | {"parameters": config}
     return content, pd.DataFrame(log.rows()), _summary(history, own.training.target_loss, name)
 
 
 def decode_descriptions(
     encoder: dict[str, Any],
+    registry: pd.DataFrame,
     samples: pd.DataFrame,
     unseen: pd.DataFrame,
     parameters: EncoderPretrainParameters,
     small_language_model: Path | None = None,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """What the LLM writes of each vector, for configurations as they are and for unseen ones."""
-    source = language_model_source(parameters, small_language_model)
+    """What the LLM writes of each vector, for configurations as they are and for unseen ones.
+
+    Raises:
+        InputError: if the encoder was trained against another LLM, or on other configurations.
+    """
+    source = parameters.language_model_source(small_language_model)
     reader = load_config_reader(encoder, source, training_device())
-    n_configs, size = samples["config_id"].nunique(), parameters.decoding.batch_size
+    configs, size = samples[: samples["config_id"].nunique()], parameters.decoding.batch_size
+    check_descriptions(configs, registry, encoder["data"])
     tables = []
-    for name, rows in {"configurations": samples[:n_configs], "unseen_jitter": unseen}.items():
+    for name, rows in {"configurations": configs, "unseen_jitter": unseen}.items():
         starts = tqdm(range(0, len(rows), size), desc=f"decode {name}", unit="batch")
         decoded = [text for start in starts for text in reader.read(rows[start : start + size])]
         tables.append(rows[["config_id", "text"]].assign(set=name, decoded=decoded))
@@ -138,15 +154,6 @@ def decode_descriptions(
         shares = 100 * own["description"], own["texts"]
         logger.info("%s: %.1f %% of %d descriptions decoded to the letter", name, *shares)
     return table, rates
-
-
-def language_model_source(
-    parameters: EncoderPretrainParameters, small_language_model: Path | None
-) -> LanguageModelSource:
-    """Where the LLM is: as the parameters say, else the small one's folder."""
-    if parameters.language_model is not None:
-        return parameters.language_model
-    return LanguageModelSource(model=str(small_language_model))
 
 
 def plot_pretraining(

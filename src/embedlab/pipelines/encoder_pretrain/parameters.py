@@ -1,6 +1,9 @@
 """Parameters of the encoder_pretrain pipeline."""
 
-from pydantic import Field
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, model_validator
 
 from embedlab.encoders.parameters import LanguageModelSource
 from embedlab.parameters import Parameters
@@ -44,6 +47,21 @@ class EncoderPretrainParameters(ResourceTrainingParameters):
     devices: int = Field(1, ge=1)
     tensorboard: bool = False
     wandb: WandbParameters | None = None
+
+    @model_validator(mode="after")
+    def _heads_fit(self) -> Self:
+        small = self.small_language_model
+        num_heads = self.encoder.num_heads or small.num_heads
+        if self.language_model is None and small.hidden_size % num_heads:
+            raise ValueError(
+                f"encoder: num_heads: {num_heads} does not divide small_language_model: "
+                f"hidden_size: {small.hidden_size}"
+            )
+        return self
+
+    def language_model_source(self, small_language_model: Path | None) -> LanguageModelSource:
+        """Where the LLM is: as these parameters say, else the small one's folder."""
+        return self.language_model or LanguageModelSource(model=str(small_language_model))
 
     def training_parameters(self) -> ResourceTrainingParameters:
         """What decides the encoder's weights, given the data and the LLM."""

@@ -45,7 +45,7 @@ def create_pipeline(parameters: EncoderPretrainParameters) -> Pipeline:
         ),
         Node(
             decode_descriptions,
-            ["pretrained_encoder", *described, PARAMETERS, *small],
+            ["pretrained_encoder", "tool_registry", *described, PARAMETERS, *small],
             ["decoded_descriptions", "description_match"],
             name="decode_descriptions",
         ),

@@ -15,11 +15,11 @@ from embedlab.models.config_export import (
     config_lookup,
     encode_configs,
     encoder_sha256,
+    lookup_table,
     tool_mask_map,
 )
 from embedlab.models.hierarchical_decoder import HierarchicalDecoder
 from embedlab.models.language_model import language_model_version
-from embedlab.pipelines.encoder_pretrain.nodes import language_model_source
 from embedlab.pipelines.encoder_pretrain.parameters import EncoderPretrainParameters
 from embedlab.pipelines.weight_export.parameters import WeightExportParameters
 from embedlab.plots.resource_encoder import plot_demonstration, plot_weights
@@ -44,9 +44,8 @@ def export_weights(
     small_language_model: Path | None = None,
 ) -> tuple[dict[str, Any], Lookup, MaskMap]:
     """The vector of every configuration, and what its number stands for."""
-    language_model = language_model_version(
-        language_model_source(pretraining, small_language_model)
-    )
+    source = pretraining.language_model_source(small_language_model)
+    language_model = language_model_version(source)
     data = configs_sha256(registry, configs)
     check_provenance(encoder, language_model, data)
     names = registry["tool_name"].tolist()
@@ -73,13 +72,14 @@ def export_weights(
 
 def demonstrate_decoder(
     exported: dict[str, Any],
+    lookup: Lookup,
     mask_map: MaskMap,
-    configs: pd.DataFrame,
     checkpoints: CheckpointFolder,
     parameters: WeightExportParameters,
 ) -> tuple[pd.DataFrame, dict[str, Any], Figure]:
     """A decoder learns from (tool, request) to the configuration, from these weights or others."""
     HierarchicalDecoder.from_export(exported, mask_map)  # refuses what does not fit
+    configs = lookup_table(lookup)
     results = demonstrate(
         exported["weights"],
         resource_values(configs),
@@ -97,7 +97,7 @@ def demonstrate_decoder(
     return results, summarise(results), plot_demonstration(results)
 
 
-def plot_config_weights(exported: dict[str, Any], configs: pd.DataFrame) -> Figure:
+def plot_config_weights(exported: dict[str, Any], lookup: Lookup) -> Figure:
     """The vectors' first two principal components, by tool."""
     points, variance = principal_plane(exported["weights"].numpy(), seed=0)
-    return plot_weights(points, configs["tool_name"].tolist(), variance)
+    return plot_weights(points, lookup_table(lookup)["tool_name"].tolist(), variance)

@@ -19,8 +19,8 @@ def create_pipeline(pretraining: EncoderPretrainParameters) -> Pipeline:
         pretraining: decide which LLM the encoder must have been trained against.
 
     ```
-    pretrained_encoder, tool_configs ── export_weights ─ config_weights ─┬─ plot_config_weights
-                                        config_lookup, tool_mask_map ────┴─ demonstrate_decoder
+    pretrained_encoder, tool_configs ── export_weights ─ config_weights, config_lookup ─┬─ plot_…
+                                                         tool_mask_map ── demonstrate_decoder
     ```
     """
     small = [] if pretraining.language_model else ["small_language_model"]
@@ -38,7 +38,7 @@ def create_pipeline(pretraining: EncoderPretrainParameters) -> Pipeline:
             Node(
                 demonstrate_decoder,
                 [
-                    *("config_weights", "tool_mask_map", "tool_configs"),
+                    *("config_weights", "config_lookup", "tool_mask_map"),
                     *("decoder_checkpoints", PARAMETERS),
                 ],
                 ["decoder_demonstration", "decoder_summary", "decoder_plot"],
@@ -46,7 +46,7 @@ def create_pipeline(pretraining: EncoderPretrainParameters) -> Pipeline:
             ),
             Node(
                 plot_config_weights,
-                ["config_weights", "tool_configs"],
+                ["config_weights", "config_lookup"],
                 "config_weights_plot",
                 name="plot_config_weights",
             ),
