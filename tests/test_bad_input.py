@@ -391,12 +391,12 @@ CASES = {
     "model is out of reach": (
         encoder(kind="sentence_transformer", model="nobody/nothing"),
         EMBED,
-        r"encoder model nobody/nothing: no such folder, and the model hub cannot be reached",
+        r"encoder model nobody/nothing: no such path, and the model hub cannot be reached",
     ),
     "model is no path and no id": (
         encoder(kind="sentence_transformer", model="a/b/c"),
         EMBED,
-        r"encoder model a/b/c: no such folder, and not a Hugging Face id",
+        r"encoder model a/b/c: no such path, and not a Hugging Face id",
     ),
     "model's package is absent": (
         encoder(kind="sentence_transformer", model="package:no_such_package"),
@@ -783,7 +783,7 @@ CASES = {
     "language model is out of reach": (
         pretraining(language_model={"model": "nobody/nothing"}),
         PRETRAIN,
-        r"language model nobody/nothing: no such folder, and the model hub cannot be reached",
+        r"language model nobody/nothing: no such path, and the model hub cannot be reached",
     ),
     "language model's folder has no config.json": (
         pretraining(lambda project: (project / "llm/config.json").unlink()),

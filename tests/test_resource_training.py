@@ -14,6 +14,7 @@ from embedlab.training import loop
 from embedlab.training.checkpoints import Checkpoint
 from embedlab.training.job import load_job
 from embedlab.training.resource_encoder import INSTRUCTIONS, MEASURE, load_resource_encoder
+from embedlab.training.resource_parameters import ResourceLoopParameters
 from embedlab.training.step_log import StepLog
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -124,6 +125,26 @@ def test_the_gate_opens_from_zero_and_is_logged(data, trained, tmp_path):
     assert abs(gates[-1]) > 1e-3
     assert content["encoder"]["fusion.opening"] != 0
     assert not any("gate" in row for row in trained[0].log.rows())
+
+
+@pytest.mark.parametrize(
+    ("n_samples", "min_steps", "expected"), [(30, 0, 4), (30, 90, 45), (30, 4, 4), (64, 9, 5)]
+)
+def test_few_samples_make_more_epochs(n_samples, min_steps, expected):
+    training = ResourceLoopParameters(
+        max_epochs=4, batch_size=8, accumulation_steps=3 if n_samples == 30 else 4
+    )
+    assert training.for_samples(n_samples).max_epochs == 4
+    fewest = training.model_copy(update={"min_steps": min_steps})
+    assert fewest.for_samples(n_samples).max_epochs == expected
+
+
+def test_so_training_takes_the_steps_that_it_needs(data, tmp_path):
+    batches = -(-len(data.samples) // 8)
+    job = job_in(tmp_path, data, {"training": {"max_epochs": 1, "min_steps": batches + 1}})
+    _, history = job.train()
+    assert job.parameters.training.batch_size == 8
+    assert history[-1]["step"] == 2 * batches
 
 
 def test_a_job_read_from_its_folder_trains_alike(trained, data, tmp_path):

@@ -41,7 +41,7 @@ TINY = {"hidden_size": 32, "num_layers": 1, "num_heads": 2, "batch_size": 16, "w
 
 
 def parameters_of(**changes: object) -> SmallLanguageModelParameters:
-    return SmallLanguageModelParameters.model_validate(TINY | {"num_copies": 8} | changes)
+    return SmallLanguageModelParameters.model_validate(TINY | {"num_texts": 8 * len(FEW)} | changes)
 
 
 def train(
@@ -65,7 +65,9 @@ def contents(folder: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[SmallLanguageModel, History]:
     """After a bit more than two hundred steps."""
-    return train(tmp_path_factory.mktemp("trained"), num_copies=26, max_epochs=2, batch_size=8)
+    return train(
+        tmp_path_factory.mktemp("trained"), num_texts=26 * len(FEW), max_epochs=2, batch_size=8
+    )
 
 
 # Words.
@@ -115,7 +117,7 @@ def test_the_words_of_a_record_are_its_facts_place_by_place() -> None:
 
 
 def test_records_have_words_of_the_vocabulary_each_one_token() -> None:
-    rows = other_configs(CONFIGS, 2, JITTER, seed=1)
+    rows = other_configs(CONFIGS, 3000, JITTER, seed=1)
     found = {word for words in record_words(rows) for word in words}
     vocabulary = record_vocabulary(TOOLS)
     assert found <= set(vocabulary)
@@ -131,8 +133,8 @@ def test_records_have_words_of_the_vocabulary_each_one_token() -> None:
 
 
 def test_other_configurations_are_the_tables_values_mixed_anew() -> None:
-    rows = other_configs(CONFIGS, 4, JITTER, seed=3)
-    assert len(rows) == 4 * len(CONFIGS)
+    rows = other_configs(CONFIGS, 6800, JITTER, seed=3)
+    assert len(rows) == 6800
     assert np.bincount(rows["template"], minlength=len(TEMPLATES)).min() > 0.8 * len(rows) / 6
     read = pd.DataFrame(list(map(read_fields, rows["text"], rows["template"])))
     for name in NUMBERS:
@@ -155,7 +157,7 @@ def test_other_configurations_are_the_tables_values_mixed_anew() -> None:
 
 def test_the_seed_decides_the_texts() -> None:
     first, again, other = (
-        other_configs(FEW, 3, JITTER, seed)["text"].tolist() for seed in (1, 1, 2)
+        other_configs(FEW, 129, JITTER, seed)["text"].tolist() for seed in (1, 1, 2)
     )
     assert first == again
     assert first != other
@@ -177,7 +179,7 @@ def test_a_couple_of_hundred_steps_teach_the_phrases(
 
 @pytest.mark.parametrize("n_configs", [1, 20])
 def test_a_table_of_few_rows_will_do(tmp_path: Path, n_configs: int) -> None:
-    _, history = train(tmp_path, CONFIGS[:n_configs], num_copies=2, max_epochs=1)
+    _, history = train(tmp_path, CONFIGS[:n_configs], num_texts=40, max_epochs=1)
     assert math.isfinite(history[-1][MEASURE])
 
 
@@ -216,7 +218,7 @@ def test_the_tokenizer_survives_the_folder(
     made, _ = trained
     again = AutoTokenizer.from_pretrained(save(made, tmp_path / "llm"))
     assert again.get_vocab() == made.tokenizer.get_vocab()
-    rows = other_configs(CONFIGS, 2, JITTER, seed=5)[:600]
+    rows = other_configs(CONFIGS, 600, JITTER, seed=5)
     for text in [*rows["text"], *(template.instruction for template in TEMPLATES), PROMPT]:
         ids = made.tokenizer(text)["input_ids"]
         assert again(text)["input_ids"] == ids

@@ -87,12 +87,12 @@ def _fetch(source: ModelSource, gguf: str | None) -> Path:
             )
         )
     except HFValidationError:
-        reason = "no such folder, and not a Hugging Face id"
+        reason = "no such path, and not a Hugging Face id"
     except (GatedRepoError, RepositoryNotFoundError):
         reason = "the hub has no such model, or wants a token for it: set HF_TOKEN"
     except OSError:
         reason = (
-            "no such folder, and the model hub cannot be reached: go online once or give a folder"
+            "no such path, and the model hub cannot be reached: go online once or give a folder"
         )
     raise InputError(f"{source.noun} {source.model}: {reason}")
 

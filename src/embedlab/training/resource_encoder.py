@@ -57,7 +57,8 @@ def train_resource_encoder(
     Raises:
         InputError: as `train` does, and if the LLM cannot be loaded.
     """
-    training, device = parameters.training, training_device()
+    training = parameters.training.for_samples(len(data.samples))
+    device = training_device()
     language_model = load_language_model(data.language_model, training.dtype, device)
     if training.gradient_checkpointing:
         enable_gradient_checkpointing(language_model)

@@ -54,7 +54,7 @@ class SmallLanguageModelParameters(Parameters):
         hidden_size: of the embeddings.
         num_layers: of the transformer.
         num_heads: of its attention.
-        num_copies: descriptions for each configuration of the table, of other configurations.
+        num_texts: descriptions to train on, of other configurations than the table's.
         max_epochs: passes over them.
         batch_size: descriptions a step.
         learning_rate: of AdamW, with warm-up and half a cosine.
@@ -65,7 +65,7 @@ class SmallLanguageModelParameters(Parameters):
     hidden_size: int = Field(128, ge=8)
     num_layers: int = Field(4, ge=1)
     num_heads: int = Field(8, ge=1)
-    num_copies: int = Field(6, ge=2)
+    num_texts: int = Field(10_000, ge=2)
     max_epochs: int = Field(4, ge=1)
     batch_size: int = Field(64, ge=1)
     learning_rate: float = Field(3e-3, gt=0)
@@ -111,7 +111,7 @@ def train_small_language_model(
         parameters: shape and training.
         checkpoint: where training goes on after it was stopped.
     """
-    rows = other_configs(configs, parameters.num_copies, jitter, parameters.seed)
+    rows = other_configs(configs, parameters.num_texts, jitter, parameters.seed)
     names = list(dict.fromkeys(configs["tool_name"]))
     tokenizer = make_tokenizer(prompt, names)
     with torch.random.fork_rng():
@@ -140,16 +140,16 @@ def train_small_language_model(
     return SmallLanguageModel(model.cpu(), tokenizer), history
 
 
-def other_configs(configs: pd.DataFrame, num_copies: int, jitter: float, seed: int) -> pd.DataFrame:
+def other_configs(configs: pd.DataFrame, num_texts: int, jitter: float, seed: int) -> pd.DataFrame:
     """Described configurations whose values are drawn one by one from the columns of the table.
 
     Half of them are jittered too.
 
     Returns:
-        The columns of `augment`, `num_copies` rows for each of the table, in random order.
+        The columns of `augment`; `num_texts` rows in random order, however many the table has.
     """
     random = np.random.default_rng(seed)
-    mixed = pd.concat([configs] * num_copies, ignore_index=True)
+    mixed = configs.iloc[np.arange(num_texts) % len(configs)].reset_index(drop=True)
     mixed = mixed.assign(
         **{name: random.permutation(mixed[name]) for name in ("tool_name", *RESOURCES)}
     )

@@ -179,9 +179,11 @@ def _summary(history: list[dict[str, float]], target: float | None, name: str) -
         "steps": history[-1]["step"],
         "seconds": sum(row["seconds"] for row in history),
     }
-    logger.info(
-        "Resource encoder: loss %.4f a token (target %s: %s) after %d steps, %.0f s",
-        *(summary["validation_loss"], target, "reached" if summary["reached"] else "missed"),
-        *(summary["steps"], summary["seconds"]),
+    missed = target is not None and not summary["reached"]
+    outcome = f"target {target}: {'missed' if missed else 'reached'}" if target else "no target"
+    logger.log(
+        logging.WARNING if missed else logging.INFO,
+        "Resource encoder: loss %.4f a token (%s) after %d steps, %.0f s",
+        *(summary["validation_loss"], outcome, summary["steps"], summary["seconds"]),
     )
     return summary
