@@ -74,6 +74,19 @@ def read_sound_rows(path: Path, parse: Callable[[Record], Row | None]) -> list[R
     return rows
 
 
+def refuse_repeated(
+    seen: dict[Any, str], key: Any, record: Record, noun: str, value: Any = None
+) -> None:
+    """Remember where a key stood first.
+
+    Raises:
+        BadRowError: if that was an earlier row.
+    """
+    first = seen.setdefault(key, record.where)
+    if first != record.where:
+        raise BadRowError(f"the same {noun} as in {first}", value)
+
+
 def read_lines(path: Path, bad_rows: BadRows) -> Iterator[tuple[str, str]]:
     """The place and the text of every line that is not blank, without its line break."""
     with path.open("rb") as file:

@@ -15,7 +15,7 @@ from embedlab.errors import InputError
 from embedlab.sources.bad_rows import BadRowError
 from embedlab.sources.fields import required_text
 from embedlab.sources.latency_model import latency_ms
-from embedlab.sources.records import Record, read_sound_rows
+from embedlab.sources.records import Record, read_sound_rows, refuse_repeated
 
 INPUT_SIZES = ("small", "medium", "large")
 NUMBERS = ("cpu_cores", "memory_gb", "gpu_sm", "gpu_memory_gb", "latency_ms")
@@ -62,9 +62,7 @@ def read_tool_configs(path: Path, registry: pd.DataFrame) -> pd.DataFrame:
         row = _parse(record)
         if row[0] not in order:
             raise BadRowError("tool_name is not in the tool registry", row[0])
-        first = places.setdefault(row[:-1], record.where)
-        if first != record.where:
-            raise BadRowError(f"the same configuration as in {first}")
+        refuse_repeated(places, row[:-1], record, "configuration")
         return row
 
     rows = read_sound_rows(path, parse)

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from embedlab.sources.bad_rows import BadRowError
 from embedlab.sources.fields import required_text
-from embedlab.sources.records import Record, read_sound_rows
+from embedlab.sources.records import Record, read_sound_rows, refuse_repeated
 
 COLUMNS = ["tool_name", "description"]
 TOOLS = {
@@ -73,13 +72,9 @@ def read_tool_registry(path: Path) -> pd.DataFrame:
     def parse(record: Record) -> tuple[str, str]:
         name, description = (required_text(record, column) for column in COLUMNS)
         # Texts write the underscores as spaces, so these two would be told apart by nothing.
-        first = names.setdefault(name.replace("_", " "), record.where)
-        if first != record.where:
-            raise BadRowError(f"the same tool_name as in {first}", name)
+        refuse_repeated(names, name.replace("_", " "), record, "tool_name", name)
         # All that an encoder is told of a tool.
-        first = descriptions.setdefault(description, record.where)
-        if first != record.where:
-            raise BadRowError(f"the same description as in {first}", description)
+        refuse_repeated(descriptions, description, record, "description", description)
         return name, description
 
     return pd.DataFrame(read_sound_rows(path, parse), columns=COLUMNS)
