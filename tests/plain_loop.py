@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from embedlab.models.rnd import RandomNetworkDistillation
-from embedlab.training.rnd import Run, new_model
+from embedlab.novelty.rnd import RandomNetworkDistillation
+from embedlab.novelty.training import Run, new_model
 
 
 def train_alone(embeddings: np.ndarray, run: Run) -> tuple[RandomNetworkDistillation, list[float]]:

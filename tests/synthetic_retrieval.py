@@ -8,11 +8,11 @@ import torch
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
 from embedlab.encoders.parameters import EncoderParameters
+from embedlab.isotropic.job import IsotropicJob
+from embedlab.isotropic.models import IsotropicData
+from embedlab.isotropic.parameters import IsotropicTrainingParameters
 from embedlab.parameters import merge
 from embedlab.training.checkpoints import Checkpoint
-from embedlab.training.isotropic_job import IsotropicJob
-from embedlab.training.isotropic_models import IsotropicData
-from embedlab.training.isotropic_parameters import IsotropicTrainingParameters
 from embedlab.training.step_log import StepLog
 
 N_TRAIN, N_VALIDATION, DIMENSION, N_TOPICS = 180, 60, 16, 6

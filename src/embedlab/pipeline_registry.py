@@ -3,7 +3,7 @@
 from kedro.pipeline import Pipeline
 
 from embedlab import project_parameters
-from embedlab.models.gaussian_projection import ISOTROPIC
+from embedlab.isotropic.projection import ISOTROPIC
 from embedlab.pipelines import (
     data_ingestion,
     density,

@@ -8,7 +8,8 @@ from kedro.framework.project import settings
 from pydantic import StringConstraints, model_validator
 
 from embedlab.encoders.parameters import EncoderParameters
-from embedlab.models.gaussian_projection import ISOTROPIC
+from embedlab.isotropic.projection import ISOTROPIC
+from embedlab.novelty.training import ExperimentParameters
 from embedlab.parameters import Parameters
 from embedlab.pipelines.data_ingestion.parameters import DataIngestionParameters
 from embedlab.pipelines.density.parameters import DensityParameters
@@ -19,7 +20,6 @@ from embedlab.pipelines.isotropic_retrieval.parameters import IsotropicRetrieval
 from embedlab.pipelines.rnd.parameters import RNDParameters
 from embedlab.pipelines.weight_export.parameters import WeightExportParameters
 from embedlab.sources.beir import available_sets
-from embedlab.training.rnd import ExperimentParameters
 
 # Names become parts of catalog entries and of paths.
 EncoderName = Annotated[str, StringConstraints(pattern="^[A-Za-z0-9_-]+$")]

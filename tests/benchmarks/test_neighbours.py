@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.neighbors import NearestNeighbors
 from support import ratio_to_peer
 
-from embedlab.metrics.neighbours import nearest_neighbours
+from embedlab.search.neighbours import nearest_neighbours
 
 K = 20
 
@@ -20,8 +20,8 @@ MEASURE = """
 import json, re, sys, time
 from pathlib import Path
 import numpy as np
-from embedlab.metrics.approximate_neighbours import approximate_neighbours
-from embedlab.metrics.neighbours import nearest_neighbours
+from embedlab.search.approximate import approximate_neighbours
+from embedlab.search.neighbours import nearest_neighbours
 
 def peak():
     return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 2**20

@@ -15,11 +15,11 @@ from plain_loop import train_alone
 from sentence_transformers import SentenceTransformer
 from support import ROOT, ratio_to_peer, seconds
 
-from embedlab.models.novelty_scorer import NoveltyScorer
-from embedlab.models.rnd import RandomNetworkDistillation, RNDModelParameters
+from embedlab.novelty.experiments import plan_runs
+from embedlab.novelty.rnd import RandomNetworkDistillation, RNDModelParameters
+from embedlab.novelty.scorer import NoveltyScorer
+from embedlab.novelty.training import ExperimentParameters, stacks, train_stack
 from embedlab.pipelines.rnd.parameters import RNDParameters
-from embedlab.training.rnd import ExperimentParameters, stacks, train_stack
-from embedlab.training.rnd_experiments import plan_runs
 
 N_PAIRS, DIMENSION, N_EPOCHS, ROUNDS = 1000, 384, 50, 3
 

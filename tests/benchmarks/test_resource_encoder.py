@@ -12,15 +12,15 @@ from support import ratio_to_peer
 from synthetic_language_models import PROMPT, loaded, tiny_language_model
 from torch.nn.functional import cross_entropy, normalize
 
-from embedlab.models.config_export import encode_configs
-from embedlab.models.resource_encoder import ResourceEncoder, ResourceEncoderParameters
-from embedlab.models.vector_prompt import INSTRUCTION, PLACEHOLDER, VectorPrompt
-from embedlab.sources.tool_augmentation import AugmentationParameters, augment
-from embedlab.sources.tool_configs import default_tool_configs
-from embedlab.sources.tool_registry import default_tool_registry
-from embedlab.training.described_configs import DescribedConfigs
-from embedlab.training.resource_encoder import INSTRUCTIONS, DescriptionLosses, represent
-from embedlab.training.small_language_model import SmallLanguageModelParameters
+from embedlab.resource_encoder.augmentation import AugmentationParameters, augment
+from embedlab.resource_encoder.described_configs import DescribedConfigs
+from embedlab.resource_encoder.encoder import ResourceEncoder, ResourceEncoderParameters
+from embedlab.resource_encoder.export import encode_configs
+from embedlab.resource_encoder.prompt import INSTRUCTION, PLACEHOLDER, VectorPrompt
+from embedlab.resource_encoder.small_language_model import SmallLanguageModelParameters
+from embedlab.resource_encoder.tool_configs import default_tool_configs
+from embedlab.resource_encoder.tool_registry import default_tool_registry
+from embedlab.resource_encoder.training import INSTRUCTIONS, DescriptionLosses, represent
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

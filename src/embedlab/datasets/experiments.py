@@ -5,7 +5,7 @@ import json
 from kedro_datasets._typing import JSONPreview
 
 from embedlab.datasets.folder_handle import FolderHandleDataset
-from embedlab.training.experiment_folder import ExperimentFolder
+from embedlab.novelty.experiment_folder import ExperimentFolder
 
 
 class ExperimentsDataset(FolderHandleDataset):

@@ -8,7 +8,7 @@ from transformers.utils import logging as transformers_logging
 
 from embedlab.errors import InputError
 from embedlab.files import replacing_folder
-from embedlab.training.small_language_model import SmallLanguageModel
+from embedlab.resource_encoder.small_language_model import SmallLanguageModel
 
 
 class LanguageModelFolderDataset(AbstractDataset[SmallLanguageModel, Path]):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from embedlab.training.collectives import all_reduce_sum, world_size
+from embedlab.distributed.collectives import all_reduce_sum, world_size
 
 # Projections at a time. On a processor, their waves stay in its cache.
 CPU_BLOCK, ACCELERATOR_BLOCK = 2**15, 2**22

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from embedlab.training.collectives import all_reduce_sum, centre
+from embedlab.distributed.collectives import all_reduce_sum, centre
 
 # Keeps the gradient of the root finite where a dimension is constant.
 EPSILON = 1e-4

@@ -1,1 +1,1 @@
-"""Training loops, their checkpoints, and samplers."""
+"""The training loop, its checkpoints and logs, and trainings in several processes."""

@@ -18,8 +18,8 @@ ParametersT = TypeVar("ParametersT", bound=Parameters)
 
 # The `kind` in a job's settings.json, and its class.
 KINDS = {
-    "isotropic": "embedlab.training.isotropic_job:IsotropicJob",
-    "resource_encoder": "embedlab.training.resource_encoder_job:ResourceEncoderJob",
+    "isotropic": "embedlab.isotropic.job:IsotropicJob",
+    "resource_encoder": "embedlab.resource_encoder.job:ResourceEncoderJob",
 }
 SETTINGS = "settings.json"
 

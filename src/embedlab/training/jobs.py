@@ -11,8 +11,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from embedlab.distributed.processes import text_from_main_process, together
 from embedlab.errors import InputError
-from embedlab.training.distributed import text_from_main_process, together
 from embedlab.training.job import Job, load_job
 from embedlab.training.loop import History
 

@@ -12,15 +12,15 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
-from embedlab.errors import InputError
-from embedlab.training.checkpoints import Checkpoint
-from embedlab.training.collectives import rank, world_size
-from embedlab.training.distributed import (
+from embedlab.distributed.collectives import rank, world_size
+from embedlab.distributed.processes import (
     from_main_process,
     in_main_process,
     mean_over_processes,
 )
-from embedlab.training.loop_parameters import LoopParameters
+from embedlab.errors import InputError
+from embedlab.training.checkpoints import Checkpoint
+from embedlab.training.parameters import LoopParameters
 from embedlab.training.schedule import learning_rate_factor
 from embedlab.training.step_log import StepLog
 from embedlab.training.task import History, Losses, Task

@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
+from embedlab.distributed.processes import together
 from embedlab.errors import InputError
-from embedlab.training.distributed import together
 from embedlab.training.job import load_job
 from embedlab.training.jobs import ERROR
 

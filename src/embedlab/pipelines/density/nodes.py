@@ -7,33 +7,33 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from embedlab.encoders.collection import prefix_texts, response_ids
-from embedlab.errors import InputError
-from embedlab.metrics.approximate_neighbours import approximate_neighbours
-from embedlab.metrics.density import (
-    density_mapping,
-    density_quintiles,
-    density_weights,
-    describe_density,
+from embedlab.density.plots import (
+    plot_density_map,
+    plot_quintile_accuracy,
+    plot_weight_distribution,
 )
-from embedlab.metrics.neighbours import nearest_neighbours
-from embedlab.metrics.preference import (
+from embedlab.density.preference import (
     RARE_QUINTILE,
     compare_models,
     cosine_margins,
     format_accuracies,
     summarise_margins,
 )
-from embedlab.metrics.projection import principal_plane
-from embedlab.pipelines.density.parameters import DensityParameters
-from embedlab.plots.density import (
-    plot_density_map,
-    plot_quintile_accuracy,
-    plot_weight_distribution,
+from embedlab.density.reward_model import VARIANTS, train_reward_models
+from embedlab.density.sampler import sample_ids
+from embedlab.density.weights import (
+    density_mapping,
+    density_quintiles,
+    density_weights,
+    describe_density,
 )
+from embedlab.encoders.collection import prefix_texts, response_ids
+from embedlab.errors import InputError
+from embedlab.pipelines.density.parameters import DensityParameters
+from embedlab.search.approximate import approximate_neighbours
+from embedlab.search.neighbours import nearest_neighbours
+from embedlab.statistics.projection import principal_plane
 from embedlab.training.checkpoints import CheckpointFolder
-from embedlab.training.reward_model import VARIANTS, train_reward_models
-from embedlab.training.sampling import sample_ids
 
 logger = logging.getLogger(__name__)
 

@@ -2,10 +2,10 @@
 
 from pydantic import Field
 
-from embedlab.metrics.density import Estimator
-from embedlab.metrics.neighbours import Metric
+from embedlab.density.reward_model import RewardModelParameters
+from embedlab.density.weights import Estimator
 from embedlab.parameters import Parameters, Seed
-from embedlab.training.reward_model import RewardModelParameters
+from embedlab.search.neighbours import Metric
 
 
 class SampleParameters(Parameters):

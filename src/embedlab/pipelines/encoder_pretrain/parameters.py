@@ -7,9 +7,9 @@ from pydantic import Field, model_validator
 
 from embedlab.encoders.parameters import LanguageModelSource
 from embedlab.parameters import Parameters
-from embedlab.sources.tool_augmentation import AugmentationParameters
-from embedlab.training.resource_parameters import ResourceTrainingParameters
-from embedlab.training.small_language_model import SmallLanguageModelParameters
+from embedlab.resource_encoder.augmentation import AugmentationParameters
+from embedlab.resource_encoder.parameters import ResourceTrainingParameters
+from embedlab.resource_encoder.small_language_model import SmallLanguageModelParameters
 from embedlab.training.step_log import WandbParameters
 
 

@@ -9,17 +9,17 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from embedlab.encoders.collection import document_texts, query_texts
-from embedlab.metrics.bm25 import bm25_search
-from embedlab.metrics.retrieval import (
+from embedlab.pipelines.evaluation.parameters import EvaluationParameters
+from embedlab.retrieval.plots import plot_metric_bars
+from embedlab.retrieval.scores import (
     drop_identical_ids,
     format_summaries,
     score_run,
     summarise_queries,
 )
-from embedlab.metrics.search import exact_search
-from embedlab.metrics.trec import format_trec_run
-from embedlab.pipelines.evaluation.parameters import EvaluationParameters
-from embedlab.plots.retrieval import plot_metric_bars
+from embedlab.retrieval.trec import format_trec_run
+from embedlab.search.bm25 import bm25_search
+from embedlab.search.exact import exact_search
 from embedlab.sources.retrieval_set import RetrievalSet
 
 logger = logging.getLogger(__name__)

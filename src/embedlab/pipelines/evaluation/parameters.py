@@ -4,11 +4,11 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from embedlab.metrics.bm25 import Bm25Parameters
-from embedlab.metrics.retrieval import metric_names
-from embedlab.metrics.search import Similarity
-from embedlab.models.gaussian_projection import ISOTROPIC
+from embedlab.isotropic.projection import ISOTROPIC
 from embedlab.parameters import Parameters, Seed
+from embedlab.retrieval.scores import metric_names
+from embedlab.search.bm25 import Bm25Parameters
+from embedlab.search.exact import Similarity
 
 Rank = Annotated[int, Field(ge=1)]
 

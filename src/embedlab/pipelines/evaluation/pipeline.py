@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 from kedro.pipeline import Node, Pipeline
 
-from embedlab.metrics.training_overlap import seen_queries
-from embedlab.models.gaussian_projection import ISOTROPIC
+from embedlab.isotropic.projection import ISOTROPIC
 from embedlab.pipelines.evaluation.nodes import (
     embedding_search,
     evaluation_summary,
@@ -23,6 +22,7 @@ from embedlab.pipelines.evaluation.report_nodes import (
     tabulate_evaluation,
     unseen_comparer,
 )
+from embedlab.retrieval.unseen import seen_queries
 
 BM25 = "bm25"
 PARAMETERS = "params:evaluation"

@@ -8,19 +8,19 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from embedlab.metrics.distances import pair_distances, summarise_distances
-from embedlab.metrics.isotropy import isotropy
-from embedlab.metrics.retrieval_comparison import compare_models
-from embedlab.metrics.retrieval_examples import Results, find_examples
-from embedlab.metrics.retrieval_tables import evaluation_latex, evaluation_rows, isotropy_latex
-from embedlab.metrics.success_criteria import success_criteria
-from embedlab.metrics.training_overlap import unseen_tables
-from embedlab.models.gaussian_projection import ISOTROPIC
+from embedlab.isotropic.ablations import BASE
+from embedlab.isotropic.plots import plot_distances, plot_isotropy_spectrum, plot_norms
+from embedlab.isotropic.projection import ISOTROPIC
 from embedlab.pipelines.evaluation.nodes import check_vectors
 from embedlab.pipelines.evaluation.parameters import EvaluationParameters
-from embedlab.plots.isotropic import plot_distances, plot_isotropy_spectrum, plot_norms
+from embedlab.retrieval.comparison import compare_models
+from embedlab.retrieval.distances import pair_distances, summarise_distances
+from embedlab.retrieval.examples import Results, find_examples
+from embedlab.retrieval.isotropy import isotropy
+from embedlab.retrieval.success_criteria import success_criteria
+from embedlab.retrieval.tables import evaluation_latex, evaluation_rows, isotropy_latex
+from embedlab.retrieval.unseen import unseen_tables
 from embedlab.sources.retrieval_set import RetrievalSet
-from embedlab.training.ablations import BASE
 
 logger = logging.getLogger(__name__)
 

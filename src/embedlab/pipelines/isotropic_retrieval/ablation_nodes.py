@@ -8,25 +8,25 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from embedlab.pipelines.isotropic_retrieval.identity import (
-    identity_of_vectors,
-    training_checkpoint,
-)
-from embedlab.pipelines.isotropic_retrieval.parameters import IsotropicRetrievalParameters
-from embedlab.plots.isotropic import plot_frontier
-from embedlab.sources.retrieval_set import RetrievalSet
-from embedlab.training.ablations import (
+from embedlab.isotropic.ablations import (
     BASE,
     Ablation,
     SearchSet,
     ablation_table,
     summarise_ablation,
 )
+from embedlab.isotropic.identity import (
+    identity_of_vectors,
+    training_checkpoint,
+)
+from embedlab.isotropic.models import IsotropicData
+from embedlab.isotropic.parameters import IsotropicTrainingParameters
+from embedlab.isotropic.plots import plot_frontier
+from embedlab.isotropic.rows import triple_rows, validation_rows
+from embedlab.isotropic.training import MEASURE
+from embedlab.pipelines.isotropic_retrieval.parameters import IsotropicRetrievalParameters
+from embedlab.sources.retrieval_set import RetrievalSet
 from embedlab.training.checkpoints import Checkpoint, CheckpointFolder
-from embedlab.training.isotropic import MEASURE
-from embedlab.training.isotropic_models import IsotropicData
-from embedlab.training.isotropic_parameters import IsotropicTrainingParameters
-from embedlab.training.retrieval_rows import triple_rows, validation_rows
 
 logger = logging.getLogger(__name__)
 

@@ -17,37 +17,37 @@ from embedlab.encoders.collection import (
 )
 from embedlab.encoders.parameters import EncoderParameters
 from embedlab.errors import InputError
-from embedlab.models.gaussian_projection import (
-    ISOTROPIC,
-    GaussianProjection,
-    ProjectionParameters,
-)
-from embedlab.pipelines.isotropic_retrieval.identity import (
+from embedlab.isotropic.hard_negatives import mine_hard_negatives
+from embedlab.isotropic.identity import (
     Identity,
     identity_of_texts,
     identity_of_vectors,
     training_checkpoint,
 )
-from embedlab.pipelines.isotropic_retrieval.parameters import (
-    IsotropicRetrievalParameters,
-    Stage,
+from embedlab.isotropic.inputs import project
+from embedlab.isotropic.job import IsotropicJob
+from embedlab.isotropic.models import IsotropicData
+from embedlab.isotropic.plots import plot_training_curves
+from embedlab.isotropic.projection import (
+    ISOTROPIC,
+    GaussianProjection,
+    ProjectionParameters,
 )
-from embedlab.plots.isotropic import plot_training_curves
-from embedlab.sources.retrieval_set import RetrievalSet
-from embedlab.tensor_files import read_tensors
-from embedlab.training.checkpoints import CheckpointFolder
-from embedlab.training.hard_negatives import mine_hard_negatives
-from embedlab.training.isotropic import MEASURE, load_projection
-from embedlab.training.isotropic_job import IsotropicJob
-from embedlab.training.isotropic_models import IsotropicData
-from embedlab.training.jobs import run_job
-from embedlab.training.retrieval_inputs import project
-from embedlab.training.retrieval_rows import (
+from embedlab.isotropic.rows import (
     pair_rows,
     triple_rows,
     triples_table,
     validation_rows,
 )
+from embedlab.isotropic.training import MEASURE, load_projection
+from embedlab.pipelines.isotropic_retrieval.parameters import (
+    IsotropicRetrievalParameters,
+    Stage,
+)
+from embedlab.sources.retrieval_set import RetrievalSet
+from embedlab.tensor_files import read_tensors
+from embedlab.training.checkpoints import CheckpointFolder
+from embedlab.training.jobs import run_job
 from embedlab.training.step_log import StepLog
 
 logger = logging.getLogger(__name__)
@@ -172,9 +172,9 @@ def export_model(
     """The projection behind its base, as a folder that sentence-transformers loads."""
     # Imported late: slow, and no other node needs any of it.
     from embedlab.datasets.sentence_transformer_folder import DocumentedModel
-    from embedlab.models.model_card import ModelFacts, model_card
-    from embedlab.models.sentence_transformer_export import build_sentence_transformer
-    from embedlab.models.trainable_encoder import load_base
+    from embedlab.isotropic.export import build_sentence_transformer
+    from embedlab.isotropic.model_card import ModelFacts, model_card
+    from embedlab.isotropic.trainable_encoder import load_base
 
     base = load_base(encoder.root)
     if model["base"] is not None:

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from embedlab.errors import InputError
+from embedlab.isotropic.parameters import IsotropicTrainingParameters
 from embedlab.parameters import Parameters, Seed, merge
-from embedlab.training.isotropic_parameters import IsotropicTrainingParameters
 
 Stage = Literal["pretraining", "retrieval"]
 # Names become parts of paths.

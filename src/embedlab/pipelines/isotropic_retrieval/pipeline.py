@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from kedro.pipeline import Node, Pipeline
 
 from embedlab.encoders.collection import document_texts, query_texts
-from embedlab.models.gaussian_projection import ISOTROPIC
+from embedlab.isotropic.parameters import IsotropicTrainingParameters
+from embedlab.isotropic.projection import ISOTROPIC
 from embedlab.pipelines.isotropic_retrieval.ablation_nodes import ablation_runner
 from embedlab.pipelines.isotropic_retrieval.nodes import (
     export_model,
@@ -21,7 +22,6 @@ from embedlab.pipelines.isotropic_retrieval.parameters import (
     IsotropicRetrievalParameters,
     Stage,
 )
-from embedlab.training.isotropic_parameters import IsotropicTrainingParameters
 
 PARAMETERS = "params:isotropic_retrieval"
 KINDS = ("embeddings", "ids", "embeddings_metadata")

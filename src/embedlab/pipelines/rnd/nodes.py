@@ -10,22 +10,22 @@ from matplotlib.figure import Figure
 
 from embedlab.encoders.collection import concatenated_pair_texts, pair_texts
 from embedlab.errors import InputError
-from embedlab.metrics.novelty import KNOWN_SET, NOVEL_SETS
-from embedlab.metrics.novelty_comparison import (
+from embedlab.figure import plot_message
+from embedlab.novelty import plots
+from embedlab.novelty.comparison import (
     aurocs,
     compare_experiments,
     format_latex,
     format_table,
 )
+from embedlab.novelty.comparison_plot import plot_experiments
+from embedlab.novelty.evaluation import NoveltyData
+from embedlab.novelty.experiment_folder import ExperimentFolder
+from embedlab.novelty.experiments import run_experiments
+from embedlab.novelty.measures import KNOWN_SET, NOVEL_SETS
+from embedlab.novelty.plots import SETS
+from embedlab.novelty.training import ExperimentParameters
 from embedlab.pipelines.rnd.parameters import RNDParameters
-from embedlab.plots import novelty as plots
-from embedlab.plots.experiments import plot_experiments
-from embedlab.plots.figure import plot_message
-from embedlab.plots.novelty import SETS
-from embedlab.training.experiment_folder import ExperimentFolder
-from embedlab.training.rnd import ExperimentParameters
-from embedlab.training.rnd_evaluation import NoveltyData
-from embedlab.training.rnd_experiments import run_experiments
 
 logger = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from embedlab.errors import InputError
+from embedlab.novelty.training import ExperimentParameters
 from embedlab.parameters import Parameters
-from embedlab.training.rnd import ExperimentParameters
 
 # Names become parts of catalog entries and of paths.
 ExperimentName = Annotated[str, StringConstraints(pattern="^[A-Za-z0-9_-]+$")]

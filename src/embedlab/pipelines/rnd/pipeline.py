@@ -4,13 +4,13 @@ from collections.abc import Mapping
 
 from kedro.pipeline import Node, Pipeline
 
+from embedlab.novelty.training import ExperimentParameters
 from embedlab.pipelines.rnd.nodes import (
     compare_rnd_experiments,
     experiment_plotter,
     experiment_runner,
     report_failures,
 )
-from embedlab.training.rnd import ExperimentParameters
 
 PLOTS = (
     "training_loss",

@@ -9,8 +9,11 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
-from embedlab.metrics.projection import principal_plane
-from embedlab.models.config_export import (
+from embedlab.distributed.processes import training_device
+from embedlab.pipelines.encoder_pretrain.parameters import EncoderPretrainParameters
+from embedlab.pipelines.weight_export.parameters import WeightExportParameters
+from embedlab.resource_encoder.demonstration import demonstrate, summarise
+from embedlab.resource_encoder.export import (
     check_provenance,
     config_lookup,
     encode_configs,
@@ -18,16 +21,13 @@ from embedlab.models.config_export import (
     lookup_table,
     tool_mask_map,
 )
-from embedlab.models.hierarchical_decoder import HierarchicalDecoder
-from embedlab.models.language_model import language_model_version
-from embedlab.pipelines.encoder_pretrain.parameters import EncoderPretrainParameters
-from embedlab.pipelines.weight_export.parameters import WeightExportParameters
-from embedlab.plots.resource_encoder import plot_demonstration, plot_weights
-from embedlab.sources.tool_configs import configs_sha256, resource_values, tool_positions
+from embedlab.resource_encoder.hierarchical_decoder import HierarchicalDecoder
+from embedlab.resource_encoder.language_model import language_model_version
+from embedlab.resource_encoder.plots import plot_demonstration, plot_weights
+from embedlab.resource_encoder.tool_configs import configs_sha256, resource_values, tool_positions
+from embedlab.resource_encoder.training import load_resource_encoder
+from embedlab.statistics.projection import principal_plane
 from embedlab.training.checkpoints import CheckpointFolder
-from embedlab.training.decoder_demonstration import demonstrate, summarise
-from embedlab.training.distributed import training_device
-from embedlab.training.resource_encoder import load_resource_encoder
 
 logger = logging.getLogger(__name__)
 

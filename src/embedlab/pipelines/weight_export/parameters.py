@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from embedlab.parameters import Parameters
-from embedlab.training.decoder_demonstration import DecoderDemonstrationParameters
+from embedlab.resource_encoder.demonstration import DecoderDemonstrationParameters
 
 
 class WeightExportParameters(Parameters):

@@ -1,0 +1,1 @@
+"""How rare a text is among others: weights, sampling by them, and a reward model that uses them."""

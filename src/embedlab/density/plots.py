@@ -1,0 +1,63 @@
+"""Figures about density weights, and about rewards by density."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from embedlab.figure import label_components, new_figure
+
+
+def plot_weight_distribution(weights: np.ndarray) -> Figure:
+    """A histogram of weights `(n,)`, whose mean is 1."""
+    figure, axes = new_figure(5.5, 3.4)
+    axes.hist(weights, bins=min(60, max(5, len(weights) // 10)))
+    axes.axvline(1, color="black", linewidth=1, linestyle="--", label="mean")
+    axes.set_xlabel("density weight (greater = rarer)")
+    axes.set_ylabel("prefixes")
+    axes.legend(frameon=False)
+    return figure
+
+
+def plot_density_map(points: np.ndarray, weights: np.ndarray, variance: np.ndarray) -> Figure:
+    """A map coloured by weight, the rarest on top.
+
+    Args:
+        points: `(n, 2)`.
+        weights: `(n,)`.
+        variance: share of the variance along each axis, `(2,)`.
+    """
+    figure, axes = new_figure(5.5, 4.5)
+    order = np.argsort(weights, kind="stable")
+    size = np.clip(8000 / len(points), 1, 30)
+    x, y = points[order].T
+    drawn = axes.scatter(x, y, c=weights[order], s=size, cmap="viridis", linewidths=0)
+    figure.colorbar(drawn, ax=axes, label="density weight")
+    label_components(axes, variance)
+    return figure
+
+
+def plot_quintile_accuracy(accuracies: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Figure:
+    """Accuracy with its interval by density quintile, a line for each model.
+
+    Args:
+        accuracies: by model, then quintile: mean, low and high, None where an end is not known.
+    """
+    figure, axes = new_figure(6, 3.8)
+    n_models = len(accuracies)
+    for i, (model, by_quintile) in enumerate(accuracies.items()):
+        mean, low, high = np.array(
+            [[cell[end] for end in ("mean", "low", "high")] for cell in by_quintile.values()],
+            dtype=float,
+        ).T
+        # Beside each other, so that no interval hides another.
+        places = np.array(list(by_quintile), dtype=float) + 0.12 * (i - (n_models - 1) / 2)
+        reach = np.maximum([mean - low, high - mean], 0)
+        axes.errorbar(places, mean, yerr=reach, marker="o", capsize=3, label=model)
+    axes.axhline(0.5, color="grey", linewidth=1, linestyle=":")
+    axes.set_xticks(range(1, 6), ["1\ncrowded", "2", "3", "4", "5\nrare"])
+    axes.set_xlabel("density quintile of the prefix")
+    axes.set_ylabel("accuracy (95 % interval)")
+    figure.legend(loc="outside upper center", ncols=min(n_models, 4), frameon=False)
+    return figure

@@ -1,0 +1,165 @@
+"""Training of reward models: uniform beside density-weighted, otherwise alike."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from embedlab.density.reward_head import RewardHead, RewardHeadParameters
+from embedlab.density.reward_pairs import RewardPairs
+from embedlab.density.splits import SPLITS, split_by_group
+from embedlab.density.weights import WeightMode, loss_weights
+from embedlab.losses.bradley_terry import bradley_terry_loss
+from embedlab.parameters import Parameters, Seed
+from embedlab.training.checkpoints import CheckpointFolder, run_fingerprint
+from embedlab.training.loop import History, Losses, Task, train
+from embedlab.training.parameters import TrainingParameters
+
+VARIANTS = ("uniform", "density")
+# Training pairs, at most, whose answers the features are standardised by.
+STATISTICS_SIZE = 8192
+
+
+class RewardModelParameters(Parameters):
+    """How the two reward models are trained.
+
+    Attributes:
+        head: the model.
+        training: the loop.
+        weight_mode: what becomes of density weights before they weigh the loss.
+        weight_cap: the greatest weight, the mean being 1; null for none.
+        split: shares of the prefixes to train on, to stop by, and to test on.
+        seeds: each is a split, an initialisation and an order of its own.
+    """
+
+    head: RewardHeadParameters = RewardHeadParameters()
+    training: TrainingParameters = TrainingParameters()
+    weight_mode: WeightMode = "linear"
+    weight_cap: float | None = Field(5.0, ge=1)
+    split: tuple[float, float, float] = (0.7, 0.1, 0.2)
+    seeds: tuple[Seed, ...] = Field((0,), min_length=1)
+
+    @model_validator(mode="after")
+    def _values_make_sense(self) -> Self:
+        if min(self.split) <= 0 or not np.isclose(sum(self.split), 1):
+            raise ValueError(f"split must be three positive shares of sum 1 (got {self.split})")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"seeds must be different (got {self.seeds})")
+        return self
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A seed with the pairs, by position, to train on, to stop by and to test on."""
+
+    seed: int
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+
+
+def train_reward_models(
+    pairs: pd.DataFrame,
+    embeddings: np.ndarray,
+    fingerprint: str,
+    parameters: RewardModelParameters,
+    checkpoints: CheckpointFolder,
+) -> tuple[dict[str, Any], pd.DataFrame, dict[str, Any]]:
+    """Train both variants for every seed, from the same initialisation and in the same order.
+
+    Args:
+        pairs: columns prefix_id, chosen_row, rejected_row, weight; one row a pair.
+        embeddings: answers after their prefixes, float32 `(m, 2d)`.
+        fingerprint: of these embeddings.
+        parameters: how to train.
+        checkpoints: where training goes on after it was stopped.
+
+    Returns:
+        Both heads of the first seed; the test pairs of every seed with both margins (columns seed,
+        pair, uniform, density); and the history of each run by seed and variant.
+
+    Raises:
+        InputError: if the pairs have too few prefixes to split by.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    chosen, rejected = pairs[["chosen_row", "rejected_row"]].to_numpy().T
+    data = RewardPairs(embeddings, chosen, rejected, pairs["weight"].to_numpy(), device)
+    model: dict[str, Any] = {
+        "parameters": parameters.model_dump(mode="json"),
+        "embedding_dim": embeddings.shape[1],
+        "embeddings": fingerprint,
+    }
+    tables, histories = [], {}
+    for seed in parameters.seeds:
+        split = split_by_group(pairs["prefix_id"], parameters.split, seed)
+        trial = Trial(seed, *(np.flatnonzero(split == name) for name in SPLITS))
+        table, history = pd.DataFrame({"seed": seed, "pair": trial.test}), {}
+        for variant in VARIANTS:
+            head, history[variant] = _train_variant(
+                data, trial, variant, fingerprint, parameters, checkpoints
+            )
+            table[variant] = data.margins(head, trial.test)
+            model.setdefault(variant, head.state_dict())
+        tables.append(table)
+        histories[str(seed)] = history
+    return model, pd.concat(tables, ignore_index=True), histories
+
+
+def load_reward_head(model: Mapping[str, Any], variant: str) -> RewardHead:
+    """A head of the artifact `reward_model`, ready to score answers after their prefixes."""
+    parameters = RewardHeadParameters.model_validate(model["parameters"]["head"])
+    head = RewardHead(model["embedding_dim"], parameters)
+    head.load_state_dict(model[variant])
+    return head.eval()
+
+
+def _train_variant(
+    data: RewardPairs,
+    trial: Trial,
+    variant: str,
+    fingerprint: str,
+    parameters: RewardModelParameters,
+    checkpoints: CheckpointFolder,
+) -> tuple[RewardHead, History]:
+    """Train one head; uniform weights are all 1."""
+    mode = parameters.weight_mode if variant == "density" else "none"
+    weights, validation_weights = (
+        torch.from_numpy(loss_weights(data.weights[part], mode, parameters.weight_cap))
+        for part in (trial.train, trial.validation)
+    )
+    head = _new_head(data, trial, parameters.head)
+
+    def mean_loss(model: nn.Module, positions: Tensor, seed: int) -> Losses:
+        losses = data.losses(model, trial.train[positions.numpy()])
+        return {"loss": (weights[positions].to(data.device) * losses).mean()}
+
+    def validation_loss() -> float:
+        margins = torch.from_numpy(data.margins(head, trial.validation))
+        losses = bradley_terry_loss(margins, torch.zeros_like(margins))
+        return (validation_weights * losses).mean().item()
+
+    identity = {"embeddings": fingerprint, "seed": trial.seed}
+    identity |= parameters.model_dump(mode="json", include={"head", "training"})
+    weighed = (weights.numpy(), validation_weights.numpy())
+    arrays = (data.chosen, data.rejected, trial.train, trial.validation, *weighed)
+    name = f"{variant}-{trial.seed}"
+    checkpoint = checkpoints.checkpoint(name, run_fingerprint(identity, *arrays))
+    task = Task(f"reward model {name}", head, mean_loss, len(trial.train), validation_loss)
+    groups = [{"params": list(head.parameters()), "lr": parameters.training.learning_rate}]
+    history = train(task, groups, parameters.training, trial.seed, checkpoint)
+    return head, history
+
+
+def _new_head(data: RewardPairs, trial: Trial, parameters: RewardHeadParameters) -> RewardHead:
+    """A head that the seed initialises, standardised by answers of the training pairs."""
+    with torch.random.fork_rng():
+        torch.manual_seed(trial.seed)
+        head = RewardHead(data.embeddings.shape[1], parameters).to(data.device)
+    sample = np.random.default_rng(trial.seed).permutation(trial.train)[:STATISTICS_SIZE]
+    head.fit_statistics(data.answers(sample))
+    return head

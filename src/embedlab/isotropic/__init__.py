@@ -1,0 +1,1 @@
+"""A projection of vectors towards an isotropic Gaussian, trained for retrieval."""

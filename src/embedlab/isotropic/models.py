@@ -1,0 +1,146 @@
+"""The models of an isotropic training: how they start, and what is kept of them."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import torch
+from torch import nn
+
+from embedlab.encoders.parameters import AnyEncoder
+from embedlab.errors import InputError
+from embedlab.isotropic.inputs import CachedInputs, OnlineInputs, RetrievalInputs
+from embedlab.isotropic.parameters import IsotropicTrainingParameters
+from embedlab.isotropic.projection import GaussianProjection
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+    from embedlab.isotropic.trainable_encoder import TrainableEncoder
+
+# Documents, at most, to which a projection's start is fitted.
+SAMPLE_SIZE = 8192
+
+
+@dataclass(frozen=True)
+class IsotropicData:
+    """What a training reads.
+
+    Attributes:
+        queries: base vectors `(n, d)` for a frozen base, else n texts.
+        documents: base vectors `(m, d)`, or m texts.
+        triples: rows of query, positive and negatives of each training pair, int64 `(p, 2 + h)`;
+            -1 for a negative that is missing.
+        validation: rows of query and positive of each validation pair, int64 `(v, 2)`.
+        encoder: the base encoder, for an unfrozen base.
+        start: a model as `train_isotropic` gives it, to go on from; None for a fresh one.
+    """
+
+    queries: np.ndarray | list[str]
+    documents: np.ndarray | list[str]
+    triples: np.ndarray
+    validation: np.ndarray
+    encoder: AnyEncoder | None = None
+    start: dict[str, Any] | None = None
+
+
+def build_model(
+    data: IsotropicData, parameters: IsotropicTrainingParameters, device: torch.device
+) -> tuple[nn.Module, RetrievalInputs]:
+    """The model at its start, and what it reads."""
+    model: nn.Module
+    inputs: RetrievalInputs
+    if parameters.freeze_base:
+        queries, documents = np.asarray(data.queries), np.asarray(data.documents)
+        model = projection = GaussianProjection(documents.shape[1], parameters.projection)
+        inputs = CachedInputs(queries, documents, device)
+        sample = documents[_sample_rows(len(documents), SAMPLE_SIZE, parameters.seed)]
+    else:
+        # Imported late: slow, and a frozen base needs none of it.
+        from embedlab.isotropic.trainable_encoder import load_base
+
+        assert data.encoder is not None
+        base = load_base(data.encoder)
+        dimension = base.get_embedding_dimension() or 0
+        projection = GaussianProjection(dimension, parameters.projection)
+        model = _trainable_encoder(base, projection, parameters)
+        inputs = OnlineInputs(list(data.queries), list(data.documents), model)
+        rows = _sample_rows(len(data.documents), 4 * dimension, parameters.seed)
+        sample = base.to(device).encode_document([data.documents[row] for row in rows])
+    projection.initialise(torch.from_numpy(np.asarray(sample)))
+    if data.start is not None:
+        _load_states(model, data.start)
+    return model.to(device), inputs
+
+
+def _trainable_encoder(
+    base: "SentenceTransformer",
+    projection: GaussianProjection,
+    parameters: IsotropicTrainingParameters,
+) -> "TrainableEncoder":
+    from embedlab.isotropic.trainable_encoder import TrainableEncoder
+
+    model = TrainableEncoder(base, projection)
+    if parameters.frozen_layers is not None:
+        model.freeze_early_layers(parameters.frozen_layers)
+    if parameters.gradient_checkpointing:
+        model.enable_gradient_checkpointing()
+    return model
+
+
+def _sample_rows(n_rows: int, size: int, seed: int) -> np.ndarray:
+    return np.sort(np.random.default_rng(seed).permutation(n_rows)[:size])
+
+
+def model_states(model: nn.Module) -> dict[str, Any]:
+    """A trained model as plain tensors on the CPU."""
+    projection, base = _parts(model)
+    return {
+        "projection": _on_processor(projection),
+        "base": None if base is None else _on_processor(base),
+        "input_dim": projection.input_dim,
+    }
+
+
+def parameter_groups(
+    model: nn.Module, parameters: IsotropicTrainingParameters
+) -> list[dict[str, Any]]:
+    """What an optimiser trains: the base if it is not frozen, and the projection."""
+    rate = parameters.projection_learning_rate
+    if isinstance(model, GaussianProjection):
+        return [{"params": list(model.parameters()), "lr": rate}]
+    return cast("TrainableEncoder", model).parameter_groups(parameters.base_learning_rate, rate)
+
+
+def _parts(model: nn.Module) -> tuple[GaussianProjection, nn.Module | None]:
+    """The projection, and the base that is trained with it."""
+    if isinstance(model, GaussianProjection):
+        return model, None
+    whole = cast("TrainableEncoder", model)
+    return whole.projection, whole.base
+
+
+def _on_processor(part: nn.Module) -> dict[str, torch.Tensor]:
+    return {key: tensor.cpu() for key, tensor in part.state_dict().items()}
+
+
+def _load_states(model: nn.Module, start: dict[str, Any]) -> None:
+    """Put another training's weights into a model.
+
+    Raises:
+        InputError: if they are of a model of another shape, or of a base that cannot be had.
+    """
+    projection, base = _parts(model)
+    if start["base"] is not None and base is None:
+        raise InputError(
+            "load_checkpoint: its base was trained, too; go on with freeze_base: false"
+        )
+    try:
+        projection.load_state_dict(start["projection"])
+        if start["base"] is not None and base is not None:
+            base.load_state_dict(start["base"])
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"load_checkpoint: of another shape; give it the same projection ({reason:.120})"
+        ) from error

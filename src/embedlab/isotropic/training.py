@@ -1,0 +1,177 @@
+"""Training of a Gaussian projection over a frozen or an unfrozen base encoder."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from embedlab.distributed.collectives import gather_rows, rank
+from embedlab.distributed.processes import training_device
+from embedlab.errors import InputError
+from embedlab.isotropic.inputs import RetrievalInputs
+from embedlab.isotropic.loss import (
+    Batch,
+    ObjectiveParameters,
+    isotropic_retrieval_losses,
+)
+from embedlab.isotropic.models import (
+    IsotropicData,
+    build_model,
+    model_states,
+    parameter_groups,
+)
+from embedlab.isotropic.parameters import IsotropicTrainingParameters
+from embedlab.isotropic.projection import GaussianProjection, ProjectionParameters
+from embedlab.isotropic.rows import relevant_rows
+from embedlab.retrieval.scores import score_run
+from embedlab.search.exact import exact_search
+from embedlab.training.checkpoints import Checkpoint
+from embedlab.training.loop import History, Losses, Task, train
+from embedlab.training.step_log import StepLog
+
+MEASURE = "nDCG@10"
+
+
+def train_isotropic(
+    data: IsotropicData,
+    parameters: IsotropicTrainingParameters,
+    checkpoint: Checkpoint,
+    log: StepLog | None = None,
+    name: str = "projection",
+) -> tuple[dict[str, Any], History]:
+    """Train until nDCG@10 on the validation queries stops rising.
+
+    The untrained model is validated too: a residual projection that nothing betters stays what it
+    was at the start, which ranks as its base does.
+
+    Returns:
+        The best model, as `projection` and (if it was trained) `base` states with `input_dim`; and
+        what each validation found.
+
+    Raises:
+        InputError: as `train` does.
+    """
+    device = training_device()
+    with torch.random.fork_rng():
+        torch.manual_seed(parameters.seed)
+        model, inputs = build_model(data, parameters, device)
+    task = Task(
+        name=name,
+        model=model,
+        losses=PairLosses(inputs, data, parameters.objective, device),
+        n_items=len(data.triples),
+        validate=Validation(model, inputs, data.validation, len(data.documents), parameters),
+        measure=MEASURE,
+        higher_is_better=True,
+        scores_start=True,
+    )
+    groups = parameter_groups(model, parameters)
+    history = train(task, groups, parameters.training, parameters.seed, checkpoint, log)
+    return model_states(model), history
+
+
+class PairLosses:
+    """The losses of a batch of training pairs."""
+
+    def __init__(
+        self,
+        inputs: RetrievalInputs,
+        data: IsotropicData,
+        objective: ObjectiveParameters,
+        device: torch.device,
+    ):
+        self.inputs, self.objective, self.device = inputs, objective, device
+        self.triples = data.triples
+        if objective.contrastive == "triplet" and objective.lambda_contrastive:
+            self.triples = _with_negatives(data.triples)
+        pairs = np.concatenate([data.triples[:, :2], data.validation])
+        self.relevant = torch.from_numpy(relevant_rows(pairs, len(data.queries))).to(device)
+
+    def __call__(self, model: nn.Module, positions: Tensor, seed: int) -> Losses:
+        """The losses of the pairs at these positions, whose negatives all processes share."""
+        triples = self.triples[positions.numpy()]
+        # For a missing negative the positive is read again, which isotropy can be measured on.
+        filled = np.where(triples < 0, triples[:, 1:2], triples)
+        documents, read = (
+            np.concatenate([rows[:, 1], rows[:, 2:].ravel()]) for rows in (triples, filled)
+        )
+        queries = triples[:, 0]
+        vectors = model(*self.inputs.batch(queries, read))
+        query_vectors, document_vectors = vectors.float().split([len(queries), len(documents)])
+        candidates = gather_rows(torch.from_numpy(documents).to(self.device))
+        targets = rank() * len(documents) + torch.arange(len(queries), device=self.device)
+        batch = Batch(
+            query_vectors,
+            document_vectors,
+            gather_rows(document_vectors),
+            targets,
+            self._forbidden(torch.from_numpy(queries).to(self.device), candidates),
+        )
+        # Sums over a batch need float32, whatever precision the model computes in.
+        with torch.autocast(self.device.type, enabled=False):
+            return isotropic_retrieval_losses(batch, self.objective, seed)
+
+    def _forbidden(self, queries: Tensor, candidates: Tensor) -> Tensor:
+        """Candidates `(m,)` that are relevant to each query `(b,)`, or missing: bool `(b, m)`."""
+        forbidden = (candidates < 0).expand(len(queries), -1).clone()
+        for relevant in self.relevant[queries].T:  # few columns
+            forbidden |= relevant[:, None] == candidates
+        return forbidden
+
+
+def _with_negatives(triples: np.ndarray) -> np.ndarray:
+    """Triples whose missing negatives are the pair's first one.
+
+    Raises:
+        InputError: if a pair has none.
+    """
+    if triples.shape[1] < 3 or (triples[:, 2] < 0).any():
+        raise InputError(
+            "contrastive: triplet needs a negative of every pair; raise hard_negatives.count"
+        )
+    return np.where(triples < 0, triples[:, 2:3], triples)
+
+
+class Validation:
+    """nDCG@10 of the validation queries on a pool of documents, by Euclidean distance."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        inputs: RetrievalInputs,
+        pairs: np.ndarray,
+        n_documents: int,
+        parameters: IsotropicTrainingParameters,
+    ):
+        self.model, self.inputs = model, inputs
+        limits, random = parameters.validation, np.random.default_rng(parameters.seed)
+        self.queries = np.sort(random.permutation(np.unique(pairs[:, 0]))[: limits.max_queries])
+        judged = pairs[np.isin(pairs[:, 0], self.queries)]
+        relevant = np.unique(judged[:, 1])
+        others = np.setdiff1d(random.permutation(n_documents), relevant)
+        n_others = max(0, limits.max_documents - len(relevant))
+        chosen = random.permutation(others)[:n_others]
+        self.documents = np.sort(np.concatenate([relevant, chosen]))
+        self.qrels = pd.DataFrame(judged.astype(str), columns=["query_id", "corpus_id"])
+        self.qrels["score"] = 1
+
+    def __call__(self) -> float:
+        """The score of the model as it is now."""
+        run = exact_search(
+            self.inputs.encode(self.model, "query", self.queries),
+            self.inputs.encode(self.model, "document", self.documents),
+            self.queries.astype(str).tolist(),
+            self.documents.astype(str).tolist(),
+            10,
+            "euclidean",
+        )
+        return float(score_run(run, self.qrels, [10])[MEASURE].mean())
+
+
+def load_projection(model: dict[str, Any], shape: ProjectionParameters) -> GaussianProjection:
+    """The projection of a model that `train_isotropic` gave, ready to use."""
+    projection = GaussianProjection(model["input_dim"], shape)
+    projection.load_state_dict(model["projection"])
+    return projection.eval()

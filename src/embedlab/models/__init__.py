@@ -1,1 +1,0 @@
-"""Neural modules, one a file."""

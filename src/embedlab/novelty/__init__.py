@@ -1,0 +1,1 @@
+"""Random network distillation, and other detectors of novel vectors."""

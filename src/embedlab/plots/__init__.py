@@ -1,1 +1,0 @@
-"""Figures made from plain arrays and tables."""

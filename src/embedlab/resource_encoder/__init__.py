@@ -1,0 +1,1 @@
+"""An encoder of tool configurations into vectors that a frozen LLM reads."""

@@ -1,0 +1,202 @@
+"""A frozen language model that reads one vector amid a prompt, and is to write a text."""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from embedlab.errors import InputError
+from embedlab.resource_encoder.language_model import LanguageModel
+
+if TYPE_CHECKING:
+    from transformers import DynamicCache
+
+PLACEHOLDER = "<|resource|>"
+INSTRUCTION = "{instruction}"
+IGNORED = -100
+
+
+@dataclass(frozen=True)
+class VectorPrompt:
+    """A prompt in which a vector stands in the place of one token's input embedding.
+
+    Attributes:
+        language_model: reads the prompt.
+        prompt: with `PLACEHOLDER` where the vector stands, and `INSTRUCTION` after it.
+        instructions: one for each wording of the text.
+        caches_prefix: whether what comes before the vector goes through the model once, and not
+            with every batch.
+
+    Raises:
+        InputError: if either is not in the prompt, or not once, or not in this order.
+    """
+
+    language_model: LanguageModel
+    prompt: str
+    instructions: Sequence[str]
+    caches_prefix: bool = True
+
+    def __post_init__(self) -> None:
+        check_prompt(self.prompt)
+
+    @cached_property
+    def prefix(self) -> list[int]:
+        """The tokens before the vector, which are the same for all."""
+        text = self.prompt.partition(PLACEHOLDER)[0]
+        return self.language_model.token_ids(text, special=True)
+
+    @cached_property
+    def suffixes(self) -> list[list[int]]:
+        """The tokens between the vector and the text, for each instruction."""
+        text = self.prompt.partition(PLACEHOLDER)[2]
+        return [
+            self.language_model.token_ids(text.replace(INSTRUCTION, instruction))
+            for instruction in self.instructions
+        ]
+
+    def target(self, text: str) -> list[int]:
+        """The tokens that are to be written: the text's, and the one that ends it."""
+        end = self.language_model.tokenizer.eos_token_id
+        assert isinstance(end, int)
+        return [*self.language_model.token_ids(text), end]
+
+    def losses(
+        self, vectors: Tensor, wordings: Sequence[int], targets: Sequence[list[int]]
+    ) -> Tensor:
+        """The mean cross-entropy over the tokens of each text, and of no others.
+
+        Args:
+            vectors: `(b, h)`.
+            wordings: the instruction of each.
+            targets: the tokens of each text.
+
+        Returns:
+            In nats a token, `(b,)`.
+        """
+        suffixes = [self.suffixes[wording] for wording in wordings]
+        rows = [[*suffix, *target] for suffix, target in zip(suffixes, targets, strict=True)]
+        starts = [len(suffix) for suffix in suffixes]
+        first = min(starts)
+        ids, labels = _padded(rows, starts, self.language_model.device)
+        embedded = torch.cat(
+            [self._as_embeddings(vectors).unsqueeze(1), self._embed(ids)], dim=1
+        )  # (b, 1 + L, h)
+        # The position before a token predicts it; the last one predicts nothing.
+        logits = self._logits(embedded, ids.shape[1] - first + 1)[:, :-1]
+        labels = labels[:, first:]
+        losses = cross_entropy(
+            logits.float().flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="none"
+        ).view(labels.shape)
+        return losses.sum(dim=1) / (labels != IGNORED).sum(dim=1)
+
+    @torch.no_grad()
+    def decode(self, vectors: Tensor, wording: int, max_tokens: int) -> list[str]:
+        """What the model writes of each vector `(b, h)`, always the most probable token."""
+        n_vectors = len(vectors)
+        before, after = (
+            self._embed(torch.tensor([ids], dtype=torch.long, device=vectors.device))
+            for ids in (self.prefix, self.suffixes[wording])
+        )
+        parts = [
+            before.expand(n_vectors, -1, -1),
+            self._as_embeddings(vectors).unsqueeze(1),
+            after.expand(n_vectors, -1, -1),
+        ]
+        embedded = torch.cat(parts, dim=1)
+        tokenizer = self.language_model.tokenizer
+        model: Any = self.language_model.model
+        written = model.generate(
+            inputs_embeds=embedded,
+            attention_mask=embedded.new_ones(embedded.shape[:2], dtype=torch.long),
+            max_new_tokens=max_tokens,
+            do_sample=False,
+            num_beams=1,
+            temperature=None,
+            top_p=None,
+            top_k=None,
+            repetition_penalty=1.0,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.eos_token_id,
+        )
+        texts: list[str] = tokenizer.batch_decode(written, skip_special_tokens=True)
+        return texts
+
+    def _logits(self, embedded: Tensor, kept: int) -> Tensor:
+        """The logits `(b, kept, V)` at the last positions of `embedded` (b, 1 + L, h)."""
+        n_rows = len(embedded)
+        options: dict[str, Any] = {"use_cache": False}
+        if self.prefix and self.caches_prefix and self._states_repeat:
+            options = {"past_key_values": self._prefix_cache(n_rows), "use_cache": True}
+        elif self.prefix:
+            prefix = self._embed(torch.tensor([self.prefix], device=embedded.device))
+            embedded = torch.cat([prefix.expand(n_rows, -1, -1), embedded], dim=1)
+        output = self.language_model.model(inputs_embeds=embedded, logits_to_keep=kept, **options)
+        logits: Tensor = output.logits
+        return logits
+
+    def _prefix_cache(self, n_rows: int) -> "DynamicCache":
+        """The keys and values of the prefix for a batch."""
+        cache = copy.deepcopy(self._prefix_states)
+        cache.batch_repeat_interleave(n_rows)
+        return cache
+
+    @cached_property
+    def _states_repeat(self) -> bool:
+        """Whether states of the prefix can be repeated for a batch: those of recurrence cannot."""
+        from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
+
+        layers = DynamicCache(config=self.language_model.model.config).layers
+        return {type(layer) for layer in layers} <= {DynamicLayer, DynamicSlidingWindowLayer}
+
+    @cached_property
+    def _prefix_states(self) -> "DynamicCache":
+        # Imported late: slow, and most runs need no language model.
+        from transformers import DynamicCache
+
+        model = self.language_model.model
+        ids = torch.tensor([self.prefix], device=self.language_model.device)
+        cache = DynamicCache(config=model.config)
+        with torch.no_grad():
+            model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        return cache
+
+    def _embed(self, ids: Tensor) -> Tensor:
+        table: Any = self.language_model.model.get_input_embeddings()
+        embedded: Tensor = table(ids)
+        return embedded
+
+    def _as_embeddings(self, vectors: Tensor) -> Tensor:
+        return vectors.to(self.language_model.embeddings.dtype)
+
+
+def check_prompt(prompt: str) -> str:
+    """Refuse a prompt without one place for the vector, and one for the instruction after it."""
+    places = prompt.count(PLACEHOLDER)
+    if places != 1:
+        raise InputError(
+            f"{PLACEHOLDER}, where the vector is to stand, is {places} times in the prompt; "
+            "write it once"
+        )
+    if prompt.partition(PLACEHOLDER)[2].count(INSTRUCTION) != 1 or prompt.count(INSTRUCTION) != 1:
+        raise InputError(
+            f"{INSTRUCTION}, which says how a text is worded, must be in the prompt once, "
+            f"after {PLACEHOLDER}"
+        )
+    return prompt
+
+
+def _padded(
+    rows: Sequence[list[int]], starts: Sequence[int], device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Rows as long as the longest, `(b, L)`, and as labels that count from `starts` on."""
+    ids = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.long)
+    labels = torch.full_like(ids, IGNORED)
+    for row, start, tokens, counted in zip(rows, starts, ids, labels, strict=True):
+        tokens[: len(row)] = torch.tensor(row)
+        counted[start : len(row)] = tokens[start : len(row)]
+    return ids.to(device), labels.to(device)

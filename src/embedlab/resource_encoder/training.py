@@ -1,0 +1,187 @@
+"""Pre-training of the resource encoder: its vector must make a frozen LLM write the description."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from embedlab.distributed.processes import training_device
+from embedlab.encoders.parameters import LanguageModelSource
+from embedlab.errors import InputError
+from embedlab.resource_encoder.described_configs import DescribedConfigs
+from embedlab.resource_encoder.encoder import ResourceEncoder, ResourceEncoderParameters
+from embedlab.resource_encoder.language_model import LanguageModel, load_language_model
+from embedlab.resource_encoder.parameters import ResourceTrainingParameters
+from embedlab.resource_encoder.prompt import VectorPrompt
+from embedlab.resource_encoder.templates import INSTRUCTIONS
+from embedlab.training.checkpoints import Checkpoint
+from embedlab.training.loop import History, Losses, Task, train
+from embedlab.training.step_log import StepLog
+
+MEASURE = "validation_loss"
+
+
+@dataclass(frozen=True)
+class ResourceData:
+    """What a pre-training reads.
+
+    Attributes:
+        language_model: where the LLM is.
+        tool_descriptions: the text of each tool.
+        samples: to train on.
+        configs: the configurations as they are, among the samples too: what counts is whether they
+            are known by heart.
+    """
+
+    language_model: LanguageModelSource
+    tool_descriptions: Sequence[str]
+    samples: DescribedConfigs
+    configs: DescribedConfigs
+
+
+def train_resource_encoder(
+    data: ResourceData,
+    parameters: ResourceTrainingParameters,
+    checkpoint: Checkpoint,
+    log: StepLog | None = None,
+    name: str = "encoder",
+) -> tuple[dict[str, Any], History]:
+    """Train until the configurations as they are have the target loss.
+
+    Returns:
+        The best encoder, as `encoder` (its state) and `num_heads`; and what each validation found.
+
+    Raises:
+        InputError: as `train` does, and if the LLM cannot be loaded.
+    """
+    training = parameters.training.for_samples(len(data.samples))
+    device = training_device()
+    language_model = load_language_model(data.language_model, training.dtype, device)
+    if training.gradient_checkpointing:
+        enable_gradient_checkpointing(language_model)
+    prompt = VectorPrompt(
+        language_model,
+        parameters.prompt,
+        INSTRUCTIONS,
+        caches_prefix=not training.gradient_checkpointing,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(parameters.seed)
+        encoder = new_encoder(language_model, data, parameters.encoder).to(device)
+    task = Task(
+        name=name,
+        model=encoder,
+        losses=DescriptionLosses(encoder, prompt, data.samples),
+        n_items=len(data.samples),
+        validate=Validation(encoder, prompt, data.configs, training.batch_size),
+        measure=MEASURE,
+        target=training.target_loss,
+    )
+    groups = [{"params": list(encoder.parameters()), "lr": training.learning_rate}]
+    history = train(task, groups, training, parameters.seed, checkpoint, log)
+    state = {key: value.cpu() for key, value in encoder.state_dict().items()}
+    return {"encoder": state, "num_heads": encoder.num_heads}, history
+
+
+def new_encoder(
+    language_model: LanguageModel, data: ResourceData, parameters: ResourceEncoderParameters
+) -> ResourceEncoder:
+    """An encoder for this LLM, at its start."""
+    tools = represent(language_model, data.tool_descriptions, parameters.tool_representation)
+    num_heads = parameters.num_heads or language_model.num_heads
+    encoder = ResourceEncoder(tools.cpu(), language_model.embedding_norm, num_heads, parameters)
+    encoder.resource_mlp.standardise.fit(data.configs.values)
+    return encoder
+
+
+def load_resource_encoder(content: dict[str, Any]) -> ResourceEncoder:
+    """The encoder of a `pretrained_encoder.pt`, on the CPU and ready to use."""
+    state = content["encoder"]
+    parameters = ResourceEncoderParameters.model_validate(content["parameters"]["encoder"])
+    encoder = ResourceEncoder(state["tools"], 1.0, content["num_heads"], parameters)
+    encoder.load_state_dict(state)
+    return encoder.eval()
+
+
+@torch.no_grad()
+def represent(
+    language_model: LanguageModel,
+    texts: Sequence[str],
+    kind: Literal["mean_embedding", "last_hidden_state"],
+) -> Tensor:
+    """What the LLM makes of texts, one after the other.
+
+    Returns:
+        The mean of the input embeddings of each text's tokens, special ones included, or the last
+        layer's state at its last token, as the LLM gives it, float32 `(n, h)`.
+    """
+    vectors = []
+    for text in texts:
+        ids = torch.tensor([language_model.token_ids(text, special=True)])
+        ids = ids.to(language_model.device)
+        if kind == "mean_embedding":
+            vectors.append(language_model.embeddings[ids[0]].float().mean(dim=0))
+        else:
+            output = language_model.model(
+                input_ids=ids, output_hidden_states=True, use_cache=False, logits_to_keep=1
+            )
+            vectors.append(output.hidden_states[-1][0, -1].float())
+    return torch.stack(vectors)
+
+
+def enable_gradient_checkpointing(language_model: LanguageModel) -> None:
+    """Recompute the layers in the backward pass: less memory, about a third more time.
+
+    Raises:
+        InputError: if the LLM's layers cannot.
+    """
+    # Imported late: slow, and most runs need no language model.
+    from transformers.modeling_layers import GradientCheckpointingLayer
+
+    try:
+        language_model.model.gradient_checkpointing_enable({"use_reentrant": False})
+    except ValueError as error:
+        raise InputError(f"gradient_checkpointing: {error}; set it to false") from error
+    for module in language_model.model.modules():
+        if isinstance(module, GradientCheckpointingLayer):
+            module.training = True  # only then it recomputes; dropout inside it stays off
+
+
+class DescriptionLosses:
+    """The loss of a batch: how far the LLM is from writing each description."""
+
+    def __init__(self, encoder: ResourceEncoder, prompt: VectorPrompt, samples: DescribedConfigs):
+        self.encoder, self.prompt, self.samples = encoder, prompt, samples
+        self.targets = [prompt.target(text) for text in samples.texts]
+
+    def __call__(self, model: nn.Module, positions: Tensor, seed: int) -> Losses:
+        """The mean loss of the samples at these positions."""
+        rows: list[int] = positions.tolist()
+        device = self.prompt.language_model.device
+        vectors = model(self.samples.tools[rows].to(device), self.samples.values[rows].to(device))
+        wordings = [self.samples.wordings[row] for row in rows]
+        losses = self.prompt.losses(vectors, wordings, [self.targets[row] for row in rows])
+        return {"loss": losses.mean()} | self.encoder.monitored()
+
+
+class Validation:
+    """The mean loss of all configurations as they are, each with its own mean over tokens."""
+
+    def __init__(
+        self,
+        encoder: ResourceEncoder,
+        prompt: VectorPrompt,
+        configs: DescribedConfigs,
+        batch_size: int,
+    ):
+        self.encoder, self.batch_size, self.n_configs = encoder, batch_size, len(configs)
+        self.losses = DescriptionLosses(encoder, prompt, configs)
+
+    def __call__(self) -> float:
+        """The loss of the encoder as it is now."""
+        batches = torch.arange(self.n_configs).split(self.batch_size)
+        losses = [self.losses(self.encoder, batch, 0)["loss"] * len(batch) for batch in batches]
+        return math.fsum(loss.item() for loss in losses) / self.n_configs

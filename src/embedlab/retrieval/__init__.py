@@ -1,0 +1,1 @@
+"""How well models retrieve, and how isotropic their vectors are."""

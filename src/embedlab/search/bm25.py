@@ -1,0 +1,114 @@
+"""BM25, the lexical baseline."""
+
+import logging
+from collections.abc import Sequence
+from typing import Literal
+
+import bm25s
+import numpy as np
+import pandas as pd
+import Stemmer
+import torch
+from pydantic import Field, field_validator
+from torch import Tensor
+from tqdm import tqdm
+
+from embedlab.errors import InputError
+from embedlab.parameters import Parameters
+from embedlab.search.exact import make_run, stable_top_k
+
+# The library asks for its debug messages to be shown.
+logging.getLogger("bm25s").setLevel(logging.WARNING)
+
+Stopwords = Literal[
+    "en", "en_plus", "da", "de", "es", "fr", "it", "ko", "nl", "no", "pt", "ru", "sv", "tr", "zh"
+]
+
+# Scores held at a time: 64 MiB.
+BLOCK_SIZE = 2**24
+
+
+class Bm25Parameters(Parameters):
+    """How texts are cut into terms, and terms weighted.
+
+    Attributes:
+        method: the form of the formula (Kamphuis et al. 2020).
+        k1: how slowly a repeated term's weight saturates.
+        b: how far a document's length counts, from 0 to 1.
+        stemmer: a Snowball language, or none.
+        stopwords: the language whose stop words are dropped, or none.
+    """
+
+    method: Literal["lucene", "robertson", "atire"] = "lucene"
+    k1: float = Field(1.2, ge=0)
+    b: float = Field(0.75, ge=0, le=1)
+    stemmer: str | None = "english"
+    stopwords: Stopwords | None = "en"
+
+    @field_validator("stemmer")
+    @classmethod
+    def _stemmer_exists(cls, name: str | None) -> str | None:
+        if name is not None and name not in Stemmer.algorithms():
+            raise ValueError(f"no such stemmer; there are {', '.join(Stemmer.algorithms())}")
+        return name
+
+
+def bm25_search(
+    corpus_texts: Sequence[str],
+    corpus_ids: Sequence[str],
+    query_texts: Sequence[str],
+    query_ids: Sequence[str],
+    parameters: Bm25Parameters,
+    top_k: int,
+) -> pd.DataFrame:
+    r"""The documents of the greatest BM25 scores; those without a term of the query are left out.
+
+    In Lucene's form, with $f$ the count of term $t$ in document $D$ and $n_t$ the number of
+    documents, of $N$, that have it:
+
+    $$\sum_{t \in Q} \ln\Big(1 + \frac{N - n_t + 0.5}{n_t + 0.5}\Big)
+      \frac{f}{f + k_1 (1 - b + b |D| / \overline{|D|})}$$
+
+    Equal scores are ranked by position in the corpus.
+
+    Returns:
+        A run: query_id, corpus_id, score; at most `top_k` rows a query, the best first.
+
+    Raises:
+        InputError: if no document has any term.
+
+    References:
+        Robertson & Zaragoza 2009, The Probabilistic Relevance Framework: BM25 and Beyond;
+        Kamphuis et al. 2020, Which BM25 Do You Mean?; Lù 2024 (bm25s), arXiv 2407.03618.
+    """
+    documents, queries = _terms(corpus_texts, parameters), _terms(query_texts, parameters)
+    if not any(documents):
+        raise InputError("BM25: no document has a term left; check bm25.stopwords and the corpus")
+    index = bm25s.BM25(method=parameters.method, k1=parameters.k1, b=parameters.b)
+    # The library's own bars show at once: have them only where there is something to wait for.
+    index.index(documents, show_progress=len(documents) > 100_000)
+    step = max(1, BLOCK_SIZE // len(documents))
+    best = [
+        stable_top_k(_scores(index, queries[start : start + step]), top_k)
+        for start in tqdm(range(0, len(queries), step), desc="BM25 search", delay=2, leave=False)
+    ]
+    scores, positions = (torch.cat(parts).numpy() for parts in zip(*best, strict=True))
+    run = make_run(query_ids, corpus_ids, scores, positions)
+    return run[run["score"] > 0].reset_index(drop=True)
+
+
+def _terms(texts: Sequence[str], parameters: Bm25Parameters) -> list[list[str]]:
+    """The terms of each text: words of two letters or more, in lower case, without stop words."""
+    return bm25s.tokenize(
+        tqdm(texts, desc="BM25 terms", delay=2, leave=False),
+        stopwords=parameters.stopwords,
+        stemmer=Stemmer.Stemmer(parameters.stemmer) if parameters.stemmer else None,
+        return_ids=False,
+        show_progress=False,
+    )
+
+
+def _scores(index: bm25s.BM25, queries: Sequence[list[str]]) -> Tensor:
+    """The scores `(q, n)` of every document; a term that no document has counts nothing."""
+    scores = [index.get_scores_from_ids(index.get_tokens_ids(terms)) for terms in queries]
+    return torch.from_numpy(np.stack(scores))
