@@ -13,6 +13,7 @@ class ProjectContext(KedroContext):
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
-        project_parameters.use(self.config_loader["parameters"])
+        parameters = project_parameters.use(self.config_loader["parameters"])
+        self.config_loader["parameters"] = parameters.for_nodes()
         # Pipelines built for another environment in the same process do not hold any more.
         pipelines.configure("embedlab.pipeline_registry")

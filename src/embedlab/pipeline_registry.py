@@ -22,10 +22,10 @@ def register_pipelines() -> dict[str, Pipeline]:
     The resource encoder brings its own language model and no embeddings: it runs by name only.
     """
     parameters = project_parameters.current()
-    sets, notes = parameters.retrieval_sets()
-    names, base = list(sets), parameters.base_encoder()
+    names = list(parameters.retrieval_sets()[0])
+    base = parameters.base_encoder()
     pipelines = {
-        "data_ingestion": data_ingestion.create_pipeline(parameters.data_ingestion, sets),
+        "data_ingestion": data_ingestion.create_pipeline(parameters.data_ingestion, names),
         "embedding_cache": embedding_cache.create_pipeline(parameters.embedding_cache, names),
         "density": density.create_pipeline(parameters.density_encoder()),
         "rnd": rnd.create_pipeline(parameters.rnd_experiments()),
@@ -38,20 +38,20 @@ def register_pipelines() -> dict[str, Pipeline]:
             or not parameters.isotropic_retrieval.retrieval.freeze_base,
         ),
     }
-    made = _embeddings(pipelines["embedding_cache"].outputs())
-    trained = _embeddings(pipelines["isotropic_retrieval"].inputs()) <= made
+    made = _vectors(pipelines["embedding_cache"].outputs())
+    trained = _vectors(pipelines["isotropic_retrieval"].inputs()) <= made
     models = ["bm25", *parameters.embedding_cache.encoders, *([ISOTROPIC] if trained else [])]
-    pipelines["evaluation"] = evaluation.create_pipeline(
-        parameters.evaluation.models or models,
-        parameters.evaluation.baseline or base,
-        names,
-        notes,
-        parameters.evaluation,
-        ablations=trained and bool(parameters.isotropic_retrieval.ablations.chosen()),
-        stages=list(parameters.isotropic_retrieval.trainings()),
+    plan = evaluation.EvaluationPlan(
+        tuple(parameters.evaluation.models or models),
+        parameters.evaluated_baseline(),
+        tuple(names),
+        stages=tuple(parameters.isotropic_retrieval.trainings()),
+        has_ablations=trained and bool(parameters.isotropic_retrieval.ablations.chosen()),
+        trec_runs=parameters.evaluation.trec_runs,
     )
-    made |= _embeddings(pipelines["isotropic_retrieval"].outputs())
-    default = [part for part in pipelines.values() if _embeddings(part.inputs()) <= made]
+    pipelines["evaluation"] = evaluation.create_pipeline(plan)
+    made |= _vectors(pipelines["isotropic_retrieval"].outputs())
+    default = [part for part in pipelines.values() if _vectors(part.inputs()) <= made]
     by_name = {
         "encoder_pretrain": encoder_pretrain.create_pipeline(parameters.encoder_pretrain),
         "weight_export": weight_export.create_pipeline(parameters.encoder_pretrain),
@@ -59,5 +59,5 @@ def register_pipelines() -> dict[str, Pipeline]:
     return pipelines | by_name | {"__default__": sum(default, Pipeline([]))}
 
 
-def _embeddings(names: set[str]) -> set[str]:
-    return {name for name in names if name.endswith(".embeddings")}
+def _vectors(names: set[str]) -> set[str]:
+    return {name for name in names if name.endswith(".vectors")}

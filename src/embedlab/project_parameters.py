@@ -91,7 +91,7 @@ class ProjectParameters(Parameters):
             raise ValueError(
                 f"evaluation names the model {strangers[0]}; there are {', '.join(known)}"
             )
-        baseline = self.evaluation.baseline or self.base_encoder()
+        baseline = self.evaluated_baseline()
         if self.evaluation.models and baseline not in self.evaluation.models:
             raise ValueError(
                 f"evaluation.models lacks the baseline {baseline}; "
@@ -121,6 +121,21 @@ class ProjectParameters(Parameters):
         names, notes = available_sets(ingestion.retrieval_sets, Path(ingestion.beir.root))
         # A forum of CQADupStack lies in a folder of a folder; catalog names have no slash.
         return {name.replace("/", "-"): name for name in names}, notes
+
+    def for_nodes(self) -> dict[str, Any]:
+        """These parameters as nodes take them: complete, with what depends on other groups.
+
+        Beside the groups there are `retrieval_sets`, the set that each catalog name stands for,
+        and `skipped_sets`, a note on each set that is left out.
+        """
+        sets, notes = self.retrieval_sets()
+        parameters = self.model_dump(mode="json")
+        parameters["evaluation"]["baseline"] = self.evaluated_baseline()
+        return parameters | {"retrieval_sets": sets, "skipped_sets": list(notes)}
+
+    def evaluated_baseline(self) -> str:
+        """The model that evaluation compares the others with."""
+        return self.evaluation.baseline or self.base_encoder()
 
 
 _current: ProjectParameters | None = None

@@ -1,25 +1,31 @@
 """A language model as a folder that transformers loads."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from kedro.io import AbstractDataset
 from transformers.utils import logging as transformers_logging
 
+from embedlab.datasets.path import PathDataset
 from embedlab.errors import InputError
 from embedlab.files import replacing_folder
-from embedlab.resource_encoder.small_language_model import SmallLanguageModel
 
 
-class LanguageModelFolderDataset(AbstractDataset[SmallLanguageModel, Path]):
+class DocumentedLanguageModel(Protocol):
+    """A transformers model and tokenizer, and the text of the model's card."""
+
+    model: Any
+    tokenizer: Any
+
+    @property
+    def card(self) -> str:
+        """What the folder's README.md says."""
+
+
+class LanguageModelFolderDataset(PathDataset[DocumentedLanguageModel, Path]):
     """Weights, configuration and tokenizer; what is loaded is the folder's path.
 
-    Whoever reads through the model loads it as any other one, from its path.
+    A node that reads through the model loads it by its path, as it loads any other LLM.
     """
-
-    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None):
-        self._filepath = Path(filepath)
-        self.metadata = metadata
 
     def load(self) -> Path:
         """The folder.
@@ -31,7 +37,7 @@ class LanguageModelFolderDataset(AbstractDataset[SmallLanguageModel, Path]):
             raise InputError(f"{self._filepath}: holds no model; run encoder_pretrain first")
         return self._filepath
 
-    def save(self, data: SmallLanguageModel) -> None:
+    def save(self, data: DocumentedLanguageModel) -> None:
         """Write a new folder and put it in the place of the old one."""
         transformers_logging.disable_progress_bar()
         with replacing_folder(self._filepath) as folder:
@@ -41,6 +47,3 @@ class LanguageModelFolderDataset(AbstractDataset[SmallLanguageModel, Path]):
 
     def _exists(self) -> bool:
         return (self._filepath / "config.json").is_file()
-
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._filepath)}

@@ -1,13 +1,11 @@
 """A SentenceTransformer and its model card as a folder."""
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from kedro.io import AbstractDataset
 from sentence_transformers import SentenceTransformer
 from transformers.utils import logging as transformers_logging
 
+from embedlab.datasets.path import PathDataset
 from embedlab.errors import InputError
 from embedlab.files import replacing_folder
 
@@ -20,12 +18,8 @@ class DocumentedModel:
     card: str
 
 
-class SentenceTransformerFolderDataset(AbstractDataset[DocumentedModel, SentenceTransformer]):
+class SentenceTransformerFolderDataset(PathDataset[DocumentedModel, SentenceTransformer]):
     """What `SentenceTransformer(path)` loads, and a hub shows: modules, tokenizer, README.md."""
-
-    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None):
-        self._filepath = Path(filepath)
-        self.metadata = metadata
 
     def load(self) -> SentenceTransformer:
         """Load the model onto the CPU; no code from the folder runs.
@@ -53,6 +47,3 @@ class SentenceTransformerFolderDataset(AbstractDataset[DocumentedModel, Sentence
 
     def _exists(self) -> bool:
         return (self._filepath / "modules.json").is_file()
-
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._filepath)}

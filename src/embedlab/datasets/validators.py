@@ -3,13 +3,24 @@
 import numpy as np
 import pandas as pd
 
+from embedlab.encoders.embeddings import Embeddings
 from embedlab.errors import InputError
 
 ROWS_PER_CHECK = 65536
 
 
-def check_embeddings(embeddings: np.ndarray) -> None:
-    """Embeddings are finite float32 (n, d), rows contiguous.
+def check_embeddings(embeddings: Embeddings) -> None:
+    """Vectors are finite float32 (n, d), rows contiguous; ids are distinct strings.
+
+    Raises:
+        InputError: naming the file, the row and the reason.
+    """
+    check_vectors(embeddings.vectors)
+    check_ids(embeddings.ids)
+
+
+def check_vectors(embeddings: np.ndarray) -> None:
+    """Vectors are finite float32 (n, d), rows contiguous.
 
     Raises:
         InputError: naming the file, the row and the reason.

@@ -3,8 +3,8 @@
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import starmap
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ from embedlab.sources.prefixes import (
     response_id,
 )
 from embedlab.sources.retrieval_documents import TEXT_ID_SCHEME, text_id
-from embedlab.sources.retrieval_set import RetrievalSet
+from embedlab.sources.retrieval_set import full_texts
 
 SEPARATOR = " [SEP] "
 
@@ -45,9 +45,9 @@ class TextCollection:
         if duplicates := len(self.ids) - len(set(self.ids)):
             raise InputError(f"a collection has {duplicates} duplicate ids; make them distinct")
 
-    @property
+    @cached_property
     def digest(self) -> str:
-        """SHA-256 of ids and texts in order: whether vectors are of these very texts."""
+        """SHA-256 of ids and texts in order; it tells whether vectors are of these very texts."""
         return hashlib.sha256(json.dumps([self.ids, self.parts]).encode()).hexdigest()
 
     def join(self, vectors: np.ndarray) -> np.ndarray:
@@ -55,31 +55,6 @@ class TextCollection:
         if len(self.parts) == 1:
             return vectors
         return np.ascontiguousarray(np.hstack(np.split(vectors, len(self.parts))))
-
-    def check_embeddings_of(
-        self, entry: str, embeddings: np.ndarray, ids: list[str], metadata: dict[str, Any]
-    ) -> None:
-        """Check that published embeddings are of these very texts, in order.
-
-        Args:
-            entry: `{encoder}.{collection}`, as in the catalog.
-            embeddings: the entry's vectors.
-            ids: the entry's ids.
-            metadata: the entry's embeddings_metadata.
-
-        Raises:
-            InputError: if they are of other texts, or not as many as there are ids.
-        """
-        if ids != self.ids or metadata.get("texts_sha256") != self.digest:
-            raise InputError(
-                f"{entry}.embeddings are not those of the present texts; "
-                "run `kedro run --pipelines=embedding_cache` again"
-            )
-        if len(embeddings) != len(ids):
-            raise InputError(
-                f"{entry}.embeddings: {len(embeddings)} rows for {len(ids)} ids; "
-                "run `kedro run --pipelines=embedding_cache` again"
-            )
 
 
 def pair_texts(pairs: pd.DataFrame) -> TextCollection:
@@ -123,15 +98,14 @@ def response_ids(preference_pairs: pd.DataFrame) -> tuple[list[str], list[str]]:
     return ids[::2], ids[1::2]
 
 
-def query_texts(retrieval_set: RetrievalSet) -> TextCollection:
+def query_texts(queries: pd.DataFrame) -> TextCollection:
     """The queries of a retrieval set."""
-    queries = retrieval_set.queries
     return TextCollection(queries["id"].tolist(), [queries["text"].tolist()], "query")
 
 
-def document_texts(retrieval_set: RetrievalSet) -> TextCollection:
+def corpus_texts(corpus: pd.DataFrame) -> TextCollection:
     """The documents of a retrieval set, title and text."""
-    return TextCollection(retrieval_set.corpus["id"].tolist(), [retrieval_set.document_texts()])
+    return TextCollection(corpus["id"].tolist(), [full_texts(corpus)])
 
 
 def pair_query_texts(train: pd.DataFrame, validation: pd.DataFrame) -> TextCollection:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from embedlab.encoders.embeddings import Embeddings
 from embedlab.isotropic.inputs import project
 from embedlab.isotropic.job import IsotropicJob
 from embedlab.isotropic.models import IsotropicData
@@ -30,22 +31,18 @@ ISOTROPY_MEASURES = ("isoscore", "mean_cosine", "partition_isotropy", "effective
 
 @dataclass(frozen=True)
 class SearchSet:
-    """A retrieval set with its base vectors.
+    """A retrieval set with the base's vectors.
 
     Attributes:
         name: of the set.
-        queries: `(q, d)`.
-        query_ids: the q identifiers.
-        corpus: `(n, d)`.
-        corpus_ids: the n identifiers.
+        queries: vectors `(q, d)`.
+        corpus: vectors `(n, d)`.
         qrels: columns query_id, corpus_id, score.
     """
 
     name: str
-    queries: np.ndarray
-    query_ids: Sequence[str]
-    corpus: np.ndarray
-    corpus_ids: Sequence[str]
+    queries: Embeddings
+    corpus: Embeddings
     qrels: pd.DataFrame
 
 
@@ -96,11 +93,11 @@ class Ablation:
         for own in self.sets:
             queries, corpus = (
                 vectors if projection is None else _projected(projection, vectors)
-                for vectors in (own.queries, own.corpus)
+                for vectors in (own.queries.vectors, own.corpus.vectors)
             )
             similarity: Similarity = "cosine" if projection is None else "euclidean"
             # One document more than is scored: the query itself may have to be dropped.
-            run = exact_search(queries, corpus, own.query_ids, own.corpus_ids, 11, similarity)
+            run = exact_search(queries, corpus, own.queries.ids, own.corpus.ids, 11, similarity)
             names: dict[str, Any] = {"variant": variant, "seed": seed, "set": own.name}
             scored = score_run(drop_identical_ids(run), own.qrels, [10])[["query_id", MEASURE]]
             scores.append(scored.assign(**names))

@@ -76,6 +76,10 @@ class ExperimentFolder(Mapping[str, dict[str, Any]]):
             content = json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False)
             temporary.write_text(content, encoding="utf-8")
 
+    def preview(self) -> dict[str, Any]:
+        """The summary of every experiment."""
+        return {name: result["summary"] for name, result in self.items()}
+
     def _result(self, name: str) -> Path:
         return self.path / f"{PREFIX}{name}.json"
 

@@ -1,7 +1,7 @@
 """Retrieval sets in BEIR's format, from a local folder or by download."""
 
 import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -100,19 +100,20 @@ def read_beir_folder(folder: Path, split: str, bad_rows: BadRows) -> RetrievalSe
     """Read corpus.jsonl (_id, title, text), queries.jsonl (_id, text) and qrels/<split>.tsv.
 
     Documents may be empty, as some are in published sets; queries may not. Queries without a
-    judgement in the split are not kept.
+    judgement in the split are left out.
 
     Raises:
         InputError: for missing files; for bad rows under `fail`, among them judgements of unknown
-            documents or queries; when no judged query is left.
+            documents or queries; if no query is judged.
     """
     qrels_file = folder / "qrels" / f"{split}.tsv"
     if not qrels_file.is_file():
-        there = ", ".join(sorted(path.stem for path in qrels_file.parent.glob("*.tsv"))) or "none"
-        raise InputError(f"{qrels_file}: no such file; splits there: {there}")
-    corpus = _texts(folder / "corpus.jsonl", _document, ["id", "title", "text"], bad_rows)
-    queries = _texts(folder / "queries.jsonl", _query, ["id", "text"], bad_rows)
-    qrels = _judgements(qrels_file, set(corpus["id"]), set(queries["id"]), bad_rows)
+        splits = ", ".join(sorted(path.stem for path in qrels_file.parent.glob("*.tsv"))) or "none"
+        raise InputError(f"{qrels_file}: no such file; splits there: {splits}")
+    corpus = read_corpus(folder / "corpus.jsonl", bad_rows)
+    queries = read_queries(folder / "queries.jsonl", bad_rows)
+    known = {"unknown query": set(queries["id"]), "unknown document": set(corpus["id"])}
+    qrels = read_qrels(qrels_file, bad_rows, known)
     bad_rows.settle()
     judged = queries[queries["id"].isin(qrels["query_id"])].reset_index(drop=True)
     if judged.empty:
@@ -120,7 +121,45 @@ def read_beir_folder(folder: Path, split: str, bad_rows: BadRows) -> RetrievalSe
     return RetrievalSet(corpus, judged, qrels)
 
 
-def _texts(
+def read_corpus(path: Path, bad_rows: BadRows) -> pd.DataFrame:
+    """The documents of a JSON lines file: columns id, title, text."""
+    return _read_texts(path, _document, ["id", "title", "text"], bad_rows)
+
+
+def read_queries(path: Path, bad_rows: BadRows) -> pd.DataFrame:
+    """The queries of a JSON lines file: columns id, text."""
+    return _read_texts(path, _query, ["id", "text"], bad_rows)
+
+
+def read_qrels(
+    path: Path, bad_rows: BadRows, known: Mapping[str, set[str]] | None = None
+) -> pd.DataFrame:
+    """The judgements of a tab-separated file: columns query_id, corpus_id, score.
+
+    Args:
+        path: the file, with or without a header.
+        bad_rows: where rows that cannot be used are counted.
+        known: the identifiers of queries, then those of documents, each by the reason for which
+            others are refused; None takes all.
+    """
+    judged: set[tuple[str, str]] = set()
+
+    def parse(record: Record) -> tuple[str, str, int]:
+        *pair, score = _judgement(record.fields["line"])
+        for identifier, (reason, identifiers) in zip(pair, (known or {}).items(), strict=False):
+            if identifier not in identifiers:
+                raise BadRowError(reason, identifier)
+        query, document = pair
+        if (query, document) in judged:
+            raise BadRowError("judged twice", f"{query} {document}")
+        judged.add((query, document))
+        return query, document, score
+
+    rows = usable_rows(_after_header(path, bad_rows), parse, bad_rows)
+    return pd.DataFrame(rows, columns=["query_id", "corpus_id", "score"])
+
+
+def _read_texts(
     path: Path,
     parse: Callable[[Record], tuple[str, ...]],
     columns: list[str],
@@ -145,27 +184,6 @@ def _document(record: Record) -> tuple[str, ...]:
 
 def _query(record: Record) -> tuple[str, ...]:
     return required_id(record, "_id"), required_text(record, "text")
-
-
-def _judgements(
-    path: Path, documents: set[str], queries: set[str], bad_rows: BadRows
-) -> pd.DataFrame:
-    """The table query_id, corpus_id, score of a qrels file."""
-    seen: set[tuple[str, str]] = set()
-
-    def parse(record: Record) -> tuple[str, str, int]:
-        query, document, score = _judgement(record.fields["line"])
-        if query not in queries:
-            raise BadRowError("unknown query", query)
-        if document not in documents:
-            raise BadRowError("unknown document", document)
-        if (query, document) in seen:
-            raise BadRowError("judged twice", f"{query} {document}")
-        seen.add((query, document))
-        return query, document, score
-
-    rows = usable_rows(_after_header(path, bad_rows), parse, bad_rows)
-    return pd.DataFrame(rows, columns=["query_id", "corpus_id", "score"])
 
 
 def _after_header(path: Path, bad_rows: BadRows) -> Iterator[Record]:

@@ -11,7 +11,7 @@ from embedlab.parameters import Seed
 from embedlab.sources.beir import BeirParameters, load_beir_set
 from embedlab.sources.hold_out import hold_out_queries
 from embedlab.sources.retrieval_documents import distinct_documents
-from embedlab.sources.retrieval_set import RetrievalSet
+from embedlab.sources.retrieval_set import RetrievalSet, full_texts
 
 
 class BeirPairsParameters(BeirParameters):
@@ -53,7 +53,7 @@ def read_beir_pairs(
     for name in dict.fromkeys(p.sets):
         found, reports[name] = load_beir_set(name, p)
         tables.append(_pairs(name, found, p, random))
-        texts += filter(None, found.document_texts())
+        texts += filter(None, full_texts(found.corpus))
     pairs = pd.concat(tables, ignore_index=True).drop_duplicates(["query", "positive"])
     if pairs["query"].nunique() < 2:
         raise InputError(f"{', '.join(p.sets)}: one query only; give two or more to hold out one")

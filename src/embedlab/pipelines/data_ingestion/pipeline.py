@@ -1,15 +1,18 @@
 """Wiring of the data_ingestion pipeline."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from kedro.pipeline import Node, Pipeline
 
-from embedlab.pipelines.data_ingestion.nodes import beir_set_loader, ingest_library_docs
+from embedlab.pipelines.data_ingestion.nodes import (
+    ingest_beir_set,
+    ingest_document_pairs,
+    ingest_library_docs,
+    make_library_docs_set,
+)
 from embedlab.pipelines.data_ingestion.parameters import DataIngestionParameters
 from embedlab.sources import library_docs
 from embedlab.sources.beir_pairs import read_beir_pairs
-from embedlab.sources.documents import read_document_pairs
 from embedlab.sources.hh_rlhf import read_preference_pairs
 from embedlab.sources.msmarco import read_msmarco
 from embedlab.sources.novelty_pairs import make_novelty_pairs
@@ -18,59 +21,63 @@ from embedlab.sources.problem_solution import read_problem_solutions
 from embedlab.sources.retrieval_documents import documents_of_pairs
 
 LIBRARY_DOCS = "params:data_ingestion.library_docs"
-# Where the test share of pairs made from documents goes.
-TEST_SETS = {"retrieval": "beir.documents", "pretraining": "beir.pretraining"}
+# The retrieval set of the test share of pairs that are made from documents, by stage.
+TEST_SETS = {"retrieval": "documents", "pretraining": "pretraining"}
 
 
-def create_pipeline(
-    parameters: DataIngestionParameters, retrieval_sets: Mapping[str, str]
-) -> Pipeline:
+def create_pipeline(parameters: DataIngestionParameters, retrieval_sets: Iterable[str]) -> Pipeline:
     """The nodes of the sources that the parameters choose.
 
     ```
     library_docs ─┬─ problem_solutions ─ novelty_pairs
     local files ──┼─ preference_pairs ─ prefixes
     Hugging Face ─┼─ {stage}_pairs_train, {stage}_pairs_val ─ {stage}_documents
-    BEIR ─────────┴─ beir.{set}
+    BEIR ─────────┴─ beir.{set}.corpus, .queries, .qrels
     ```
     """
     nodes = [
         _problem_solutions(parameters.problem_solutions.source),
-        _named(
+        Node(
             make_novelty_pairs,
             ["problem_solutions", "params:data_ingestion.novelty_pairs"],
             "novelty_pairs",
+            name="make_novelty_pairs",
         ),
         _preference_pairs(parameters.preference_pairs.source),
-        _named(unique_prefixes, "preference_pairs", "prefixes"),
+        Node(unique_prefixes, "preference_pairs", "prefixes", name="collect_prefixes"),
         *_training_pairs("retrieval", parameters.retrieval_pairs.source),
-        *[_retrieval_set(*pair) for pair in retrieval_sets.items() if "documents" not in pair],
+        *[_retrieval_set(name) for name in retrieval_sets if name != "documents"],
     ]
     if parameters.pretraining_pairs:
         nodes += _training_pairs("pretraining", parameters.pretraining_pairs.source)
     if any("library_docs" in node.inputs for node in nodes):
         outputs = ["library_docs", "library_docs.ingestion_report"]
-        nodes.append(_named(ingest_library_docs, LIBRARY_DOCS, outputs))
+        nodes.append(Node(ingest_library_docs, LIBRARY_DOCS, outputs, name="ingest_library_docs"))
     return Pipeline(nodes)
 
 
-def _named(function: Callable[..., Any], inputs: str | list[str], outputs: str | list[str]) -> Node:
-    return Node(function, inputs, outputs, name=function.__name__)
+def set_tables(name: str) -> list[str]:
+    """The entries of a retrieval set."""
+    return [f"beir.{name}.{table}" for table in ("corpus", "queries", "qrels")]
 
 
 def _problem_solutions(source: str) -> Node:
+    name = "ingest_problem_solutions"
     if source == "library_docs":
-        return _named(library_docs.problem_solutions, "library_docs", "problem_solutions")
+        return Node(library_docs.problem_solutions, "library_docs", "problem_solutions", name=name)
     outputs = ["problem_solutions", "problem_solutions.ingestion_report"]
-    return _named(read_problem_solutions, "params:data_ingestion.problem_solutions", outputs)
+    parameters = "params:data_ingestion.problem_solutions"
+    return Node(read_problem_solutions, parameters, outputs, name=name)
 
 
 def _preference_pairs(source: str) -> Node:
+    name = "ingest_preference_pairs"
     if source == "library_docs":
         inputs = ["library_docs", LIBRARY_DOCS]
-        return _named(library_docs.preference_pairs, inputs, "preference_pairs")
+        return Node(library_docs.preference_pairs, inputs, "preference_pairs", name=name)
     outputs = ["preference_pairs", "preference_pairs.ingestion_report"]
-    return _named(read_preference_pairs, "params:data_ingestion.preference_pairs", outputs)
+    parameters = "params:data_ingestion.preference_pairs"
+    return Node(read_preference_pairs, parameters, outputs, name=name)
 
 
 def _training_pairs(stage: str, source: str) -> list[Node]:
@@ -86,15 +93,15 @@ def _training_pairs(stage: str, source: str) -> list[Node]:
         return [Node(read_beir_pairs, parameters, outputs, name=name)]
     if source == "msmarco":
         return [Node(read_msmarco, parameters, [*pairs, report], name=name), collect]
-    outputs = [*pairs, TEST_SETS[stage], report]
-    return [Node(read_document_pairs, parameters, outputs, name=name), collect]
+    outputs = [*pairs, *set_tables(TEST_SETS[stage]), report]
+    return [Node(ingest_document_pairs, parameters, outputs, name=name), collect]
 
 
-def _retrieval_set(entry: str, name: str) -> Node:
-    """The node that makes the catalog entry `beir.{entry}`."""
+def _retrieval_set(name: str) -> Node:
+    """The node that makes the entries of a retrieval set."""
     if name == "library_docs":
-        return _named(library_docs.retrieval_set, "library_docs", "beir.library_docs")
-    outputs = [f"beir.{entry}", f"beir.{entry}.ingestion_report"]
-    return Node(
-        beir_set_loader(name), "params:data_ingestion.beir", outputs, name=f"load_beir_{entry}"
-    )
+        outputs = set_tables(name)
+        return Node(make_library_docs_set, "library_docs", outputs, name="make_library_docs_set")
+    inputs = ["params:data_ingestion.beir", f"params:retrieval_sets.{name}"]
+    outputs = [*set_tables(name), f"beir.{name}.ingestion_report"]
+    return Node(ingest_beir_set, inputs, outputs, name=f"ingest_beir_{name}")

@@ -28,6 +28,7 @@ from embedlab.density.weights import (
     describe_density,
 )
 from embedlab.encoders.collection import prefix_texts, response_ids
+from embedlab.encoders.embeddings import Embeddings
 from embedlab.errors import InputError
 from embedlab.pipelines.density.parameters import DensityParameters
 from embedlab.search.approximate import approximate_neighbours
@@ -43,20 +44,17 @@ MAP_SIZE = 10_000
 
 
 def weigh_prefixes(
-    prefixes: pd.DataFrame,
-    embeddings: np.ndarray,
-    ids: list[str],
-    metadata: dict[str, Any],
-    parameters: DensityParameters,
+    prefixes: pd.DataFrame, embeddings: Embeddings, parameters: DensityParameters
 ) -> tuple[np.ndarray, list[str], dict[str, Any]]:
-    """Inverse-density weights (n,), their n ids, and what is to be known of them.
+    """Inverse-density weights (n,), their n ids, and how they were computed.
 
-    Where there are not more prefixes than neighbours are wanted, all weights are 1.
+    With k prefixes or fewer, all weights are 1.
 
     Raises:
-        InputError: if there is no prefix, or the embeddings are of other prefixes.
+        InputError: if there is no prefix, or the vectors are those of other prefixes.
     """
-    prefix_texts(prefixes).check_embeddings_of("prefixes", embeddings, ids, metadata)
+    embeddings.check_texts(prefix_texts(prefixes))
+    ids, metadata = embeddings.ids, embeddings.metadata
     if not ids:
         raise InputError("prefixes: there is none to weigh; ingest preference pairs first")
     is_uniform = len(ids) <= parameters.k
@@ -67,7 +65,7 @@ def weigh_prefixes(
         )
         distances, recall = np.zeros((len(ids), 1), np.float32), None
     else:
-        distances, recall = _neighbour_distances(embeddings, parameters)
+        distances, recall = _neighbour_distances(embeddings.vectors, parameters)
     weights = density_weights(distances, parameters.estimator, parameters.exponent)
     description = describe_density(distances, weights) | {
         "k": parameters.k,
@@ -93,11 +91,11 @@ def draw_sample(weights: np.ndarray, ids: list[str], parameters: DensityParamete
 
 
 def plot_density(
-    weights: np.ndarray, embeddings: np.ndarray, parameters: DensityParameters
+    weights: np.ndarray, embeddings: Embeddings, parameters: DensityParameters
 ) -> tuple[Figure, Figure]:
     """The distribution of the weights, and a map of the prefixes coloured by weight."""
     shown = np.random.default_rng(parameters.seed).permutation(len(weights))[:MAP_SIZE]
-    points, variance = principal_plane(embeddings[np.sort(shown)], parameters.seed)
+    points, variance = principal_plane(embeddings.vectors[np.sort(shown)], parameters.seed)
     plot = plot_density_map(points, weights[np.sort(shown)], variance)
     return plot_weight_distribution(weights), plot
 
@@ -127,22 +125,20 @@ def make_reward_pairs(
 
 def fit_reward_models(
     pairs: pd.DataFrame,
-    embeddings: np.ndarray,
-    ids: list[str],
-    metadata: dict[str, Any],
+    embeddings: Embeddings,
     checkpoints: CheckpointFolder,
     parameters: DensityParameters,
 ) -> tuple[dict[str, Any], pd.DataFrame, dict[str, Any]]:
-    """Both reward models, the test pairs with all margins, and how training went.
+    """Both reward models, the test pairs with all margins, and the training history.
 
     Raises:
-        InputError: if a response has no embedding, or the pairs have too few prefixes to split by.
+        InputError: if a response has no vector, or the pairs have too few prefixes to split by.
     """
-    rows = _response_rows(pairs, embeddings, ids)
-    located = pairs.assign(**rows, cosine=cosine_margins(embeddings, *rows.values()))
-    fingerprint = f"{metadata['fingerprint']} {metadata['texts_sha256']}"
+    rows = _response_rows(pairs, embeddings)
+    located = pairs.assign(**rows, cosine=cosine_margins(embeddings.vectors, *rows.values()))
+    fingerprint = "{fingerprint} {texts_sha256}".format_map(embeddings.metadata)
     model, margins, history = train_reward_models(
-        located, embeddings, fingerprint, parameters.reward_model, checkpoints
+        located, embeddings.vectors, fingerprint, parameters.reward_model, checkpoints
     )
     return model, margins.join(located.drop(columns=list(rows)), on="pair"), history
 
@@ -165,7 +161,7 @@ def evaluate_reward_models(
         "models": summaries,
         "density_against_uniform": density_against_uniform,
     }
-    _say(metrics, tested["src"].unique())
+    _log_metrics(metrics, tested["src"].unique())
     quintiles = {model: summary["by_quintile"] for model, summary in summaries.items()}
     return metrics, plot_quintile_accuracy(quintiles)
 
@@ -183,8 +179,8 @@ def _neighbour_distances(
     return distances, recall
 
 
-def _say(metrics: dict[str, Any], sources: np.ndarray) -> None:
-    """Log what was found, in words."""
+def _log_metrics(metrics: dict[str, Any], sources: np.ndarray) -> None:
+    """Log the accuracies, and what density weighting changed on the rare quintile."""
     logger.info("Reward models, accuracy in points:\n%s", format_accuracies(metrics["models"]))
     if len(sources) == 1:
         logger.warning("All pairs are of one source, %s: by_source tells nothing more", sources[0])
@@ -202,20 +198,16 @@ def _say(metrics: dict[str, Any], sources: np.ndarray) -> None:
         )
 
 
-def _response_rows(
-    pairs: pd.DataFrame, embeddings: np.ndarray, ids: list[str]
-) -> dict[str, np.ndarray]:
-    """The rows of the embeddings that the chosen and the rejected responses have."""
-    index = pd.Index(ids)
+def _response_rows(pairs: pd.DataFrame, embeddings: Embeddings) -> dict[str, np.ndarray]:
+    """The rows of the vectors of the chosen and the rejected responses."""
+    index = pd.Index(embeddings.ids)
     rows = {
         f"{part}_row": index.get_indexer(pd.Index(pairs[f"{part}_id"]))
         for part in ("chosen", "rejected")
     }
-    n_absent = sum(int((row < 0).sum()) for row in rows.values())
-    if n_absent or len(embeddings) != len(ids):
+    if num_absent := sum(int((row < 0).sum()) for row in rows.values()):
         raise InputError(
-            f"responses.embeddings: {len(embeddings)} rows for {len(ids)} ids, and {n_absent} "
-            "responses of reward_pairs are not there; run "
+            f"{embeddings.name}.embeddings lack {num_absent} responses of reward_pairs; run "
             "`kedro run --pipelines=embedding_cache,density` again"
         )
     return rows

@@ -29,23 +29,19 @@ def create_pipeline(encoder: str) -> Pipeline:
     {encoder}.responses ──────────────────────────────────┘   └─ evaluate_reward_models ─ metrics
     ```
     """
-    prefixes, responses = (
-        [f"{encoder}.{name}.{kind}" for kind in ("embeddings", "ids", "embeddings_metadata")]
-        for name in ("prefixes", "responses")
-    )
-    trained = ["reward_model", "reward_model_margins", "reward_model_history"]
+    prefixes, responses = f"{encoder}.prefixes.vectors", f"{encoder}.responses.vectors"
     return Pipeline(
         [
             Node(
                 weigh_prefixes,
-                ["prefixes", *prefixes, PARAMETERS],
+                ["prefixes", prefixes, PARAMETERS],
                 [*WEIGHTS, "density_metadata"],
                 name="weigh_prefixes",
             ),
             Node(draw_sample, [*WEIGHTS, PARAMETERS], "density_sample", name="draw_sample"),
             Node(
                 plot_density,
-                ["density_weights", prefixes[0], PARAMETERS],
+                ["density_weights", prefixes, PARAMETERS],
                 ["density_weights_plot", "density_map_plot"],
                 name="plot_density",
             ),
@@ -57,8 +53,8 @@ def create_pipeline(encoder: str) -> Pipeline:
             ),
             Node(
                 fit_reward_models,
-                ["reward_pairs", *responses, "reward_checkpoints", PARAMETERS],
-                trained,
+                ["reward_pairs", responses, "reward_checkpoints", PARAMETERS],
+                ["reward_model", "reward_model_margins", "reward_model_history"],
                 name="fit_reward_models",
             ),
             Node(

@@ -3,12 +3,12 @@
 import logging
 from typing import Any
 
-import numpy as np
 import torch
 from torch.nn.functional import normalize
 
 from embedlab.encoders.collection import TextCollection
 from embedlab.encoders.embed import EncodingReport, embed
+from embedlab.encoders.embeddings import Embeddings, describe_vectors
 from embedlab.encoders.parameters import EncoderParameters, ExecutionParameters
 from embedlab.encoders.recipe import Recipe, make_recipe
 from embedlab.encoders.store import VectorStore
@@ -23,45 +23,18 @@ def embed_collection(
     encoder: EncoderParameters,
     execution: ExecutionParameters,
     store: VectorStore,
-) -> tuple[np.ndarray, list[str], dict[str, Any]]:
-    """Embed a collection through the store.
-
-    Returns:
-        Vectors, float32 (n, d); the n ids; and what is to be known of them.
-    """
+) -> Embeddings:
+    """The vectors of a collection; texts that the store has not seen are encoded."""
     recipe = make_recipe(encoder.root, texts.role, execution)
     flat = [text for part in texts.parts for text in part]
-    vectors, report = embed(flat, recipe, store, execution)
-    embeddings = texts.join(vectors)
+    encoded, report = embed(flat, recipe, store, execution)
+    vectors = texts.join(encoded)
     logger.info(
         "%d items: %d texts encoded, %d found in the store",
         *(len(texts.ids), report.misses, report.hits),
     )
-    return embeddings, texts.ids, describe_embeddings(embeddings, texts, recipe, report)
-
-
-def describe_embeddings(
-    embeddings: np.ndarray, texts: TextCollection, recipe: Recipe, report: EncodingReport
-) -> dict[str, Any]:
-    """What is to be known of published vectors (n, d), JSON-ready."""
-    norms = np.linalg.norm(embeddings, axis=1) if len(embeddings) else np.zeros(1)
-    return {
-        "n_items": embeddings.shape[0],
-        "embedding_dim": embeddings.shape[1],
-        "fingerprint": recipe.fingerprint,
-        "model": recipe.model,
-        "pooling": recipe.description.get("pooling"),
-        "encoder": recipe.description,
-        "role": texts.role,
-        "texts_per_item": len(texts.parts),
-        "id_scheme": texts.id_scheme,
-        "texts_sha256": texts.digest,
-        "norm": {name: float(getattr(norms, name)()) for name in ("min", "mean", "max", "std")},
-        "hits": report.hits,
-        "misses": report.misses,
-        "encoding_seconds": round(report.seconds, 3),
-        "texts_per_second": round(report.misses / report.seconds, 1) if report.misses else None,
-    }
+    metadata = describe_vectors(vectors) | _provenance(texts, recipe, report)
+    return Embeddings(vectors, texts.ids, metadata)
 
 
 def embed_on_demand(
@@ -77,3 +50,21 @@ def embed_on_demand(
     vectors, report = embed(texts, recipe, store, execution)
     logger.info("%s: %d items, %d texts encoded", on_demand.path, len(ids), report.misses)
     return {"ids": ids, "emb": normalize(torch.from_numpy(vectors), dim=1)}
+
+
+def _provenance(texts: TextCollection, recipe: Recipe, report: EncodingReport) -> dict[str, Any]:
+    """The encoder and the texts that vectors come from, and what encoding took."""
+    return {
+        "fingerprint": recipe.fingerprint,
+        "model": recipe.model,
+        "pooling": recipe.description.get("pooling"),
+        "encoder": recipe.description,
+        "role": texts.role,
+        "texts_per_item": len(texts.parts),
+        "id_scheme": texts.id_scheme,
+        "texts_sha256": texts.digest,
+        "hits": report.hits,
+        "misses": report.misses,
+        "encoding_seconds": round(report.seconds, 3),
+        "texts_per_second": round(report.misses / report.seconds, 1) if report.misses else None,
+    }

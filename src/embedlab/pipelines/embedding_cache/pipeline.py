@@ -7,7 +7,7 @@ from kedro.pipeline import Node, Pipeline
 from embedlab.encoders.collection import (
     TextCollection,
     concatenated_pair_texts,
-    document_texts,
+    corpus_texts,
     pair_document_texts,
     pair_query_texts,
     pair_texts,
@@ -34,21 +34,20 @@ VIEWS: dict[str, tuple[Callable[..., TextCollection], list[str]]] = {
 def create_pipeline(
     parameters: EmbeddingCacheParameters, retrieval_sets: Sequence[str]
 ) -> Pipeline:
-    """One view a collection, then one template a pair of encoder and collection.
+    """One view a collection, then one template for each encoder and collection.
 
     ```
-    problem_solutions ─┐
-    prefixes ──────────┤
-    preference_pairs ──┤
-    {stage}_pairs_… ───┤
-    {stage}_documents ─┼─ view ─ {collection}.texts ─ embed ─ {encoder}.{collection}.embeddings
-    beir.{set} ────────┘         embedding_store ───┘          .ids, .embeddings_metadata
+    problem_solutions ───┐
+    prefixes ────────────┤
+    preference_pairs ────┤
+    {stage}_pairs_… ─────┤
+    {stage}_documents ───┤
+    beir.{set}.queries ──┼─ view ─ {collection}.texts ─ embed ─ {encoder}.{collection}.vectors
+    beir.{set}.corpus ───┘         embedding_store ───┘
     ```
     """
     views = [_view(name, *VIEWS[name]) for name in parameters.collections]
-    for name in retrieval_sets:
-        views.append(_view(f"{name}_queries", query_texts, [f"beir.{name}"]))
-        views.append(_view(f"{name}_corpus", document_texts, [f"beir.{name}"]))
+    views += [view for name in retrieval_sets for view in set_views(name)]
     collections = [node.outputs[0].removesuffix(".texts") for node in views]
     pipeline = Pipeline(views)
     for encoder in parameters.encoders:
@@ -57,31 +56,32 @@ def create_pipeline(
     return pipeline + _on_demand(parameters)
 
 
+def set_views(name: str) -> list[Node]:
+    """The views of a retrieval set's queries and documents."""
+    return [
+        _view(f"{name}_queries", query_texts, [f"beir.{name}.queries"]),
+        _view(f"{name}_corpus", corpus_texts, [f"beir.{name}.corpus"]),
+    ]
+
+
 def _view(collection: str, function: Callable[..., TextCollection], inputs: list[str]) -> Node:
-    return Node(function, inputs, f"{collection}.texts", name=f"texts_of_{collection}")
+    return Node(function, inputs, f"{collection}.texts", name=f"view_{collection}")
 
 
 def _embedding(encoder: str, collection: str) -> Pipeline:
     """The template that turns one collection into one encoder's vectors."""
-    template = Node(
-        embed_collection,
-        ["texts", "params:encoder", "params:embedding_cache.execution", "embedding_store"],
-        ["embeddings", "ids", "embeddings_metadata"],
-        name="embed",
-    )
+    execution = "params:embedding_cache.execution"
+    inputs = ["texts", "params:encoder", execution, "embedding_store"]
     return Pipeline(
-        [template],
+        [Node(embed_collection, inputs, "vectors", name="embed")],
         namespace=f"{encoder}.{collection}",
         inputs={"texts": f"{collection}.texts", "embedding_store": "embedding_store"},
-        parameters={
-            "params:encoder": f"params:encoders.{encoder}",
-            "params:embedding_cache.execution": "params:embedding_cache.execution",
-        },
+        parameters={"params:encoder": f"params:encoders.{encoder}", execution: execution},
     )
 
 
 def _on_demand(parameters: EmbeddingCacheParameters) -> Pipeline:
-    """The quick path, present when a file is named."""
+    """The quick path from one file to its vectors, if a file is named."""
     if parameters.on_demand.path is None:
         return Pipeline([])
     inputs = [
@@ -90,14 +90,6 @@ def _on_demand(parameters: EmbeddingCacheParameters) -> Pipeline:
         "params:embedding_cache.execution",
         "embedding_store",
     ]
-    return Pipeline(
-        [
-            Node(
-                embed_on_demand,
-                inputs,
-                "on_demand_embeddings",
-                name="embed_on_demand",
-                tags="on_demand",
-            )
-        ]
-    )
+    outputs = "on_demand_embeddings"
+    node = Node(embed_on_demand, inputs, outputs, name="embed_on_demand", tags="on_demand")
+    return Pipeline([node])

@@ -1,5 +1,5 @@
 """Retrieval quality of BM25 and of each encoder, on each retrieval set."""
 
-from embedlab.pipelines.evaluation.pipeline import create_pipeline
+from embedlab.pipelines.evaluation.pipeline import EvaluationPlan, create_pipeline
 
-__all__ = ["create_pipeline"]
+__all__ = ["EvaluationPlan", "create_pipeline"]

@@ -1,143 +1,147 @@
 """Wiring of the evaluation pipeline."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from kedro.pipeline import Node, Pipeline
 
+from embedlab.pipelines.embedding_cache.pipeline import set_views
 from embedlab.pipelines.evaluation.nodes import (
-    embedding_search,
-    evaluation_summary,
+    measure_isotropy,
     score_queries,
     search_bm25,
-    trec_run_writer,
+    search_embeddings,
+    write_trec_runs,
 )
-from embedlab.pipelines.evaluation.parameters import EvaluationParameters
 from embedlab.pipelines.evaluation.report_nodes import (
-    example_finder,
-    isotropy_measurer,
-    isotropy_reporter,
-    judge_success,
-    model_comparer,
+    compare_query_metrics,
+    compare_unseen,
+    evaluate_success,
+    find_seen_queries,
+    find_set_examples,
+    report_isotropy,
+    summarise_evaluation,
     tabulate_evaluation,
-    unseen_comparer,
 )
 from embedlab.retrieval.models import BM25, ISOTROPIC
-from embedlab.retrieval.unseen import seen_queries
 
 PARAMETERS = "params:evaluation"
-ISOTROPY_REPORT = [
-    "isotropy_metrics",
-    "isotropy_table",
-    "isotropy_spectrum_plot",
-    "isotropy_norm_plot",
-    "isotropy_distance_plot",
-]
-
-# A set and a model.
-Pair = tuple[str, str]
+SCORES = "query_metrics"
 
 
-def create_pipeline(
-    models: Sequence[str],
-    baseline: str,
-    retrieval_sets: Sequence[str],
-    notes: Sequence[str],
-    parameters: EvaluationParameters,
-    ablations: bool = False,
-    stages: Sequence[str] = ("retrieval",),
-) -> Pipeline:
+@dataclass(frozen=True)
+class EvaluationPlan:
+    """Which models are evaluated on which sets, and what is reported of them.
+
+    Attributes:
+        models: `bm25`, encoders, `isotropic`.
+        baseline: the one of them that the others are compared with.
+        retrieval_sets: the sets to test on.
+        stages: those in which the projection is trained, each with its pairs.
+        has_ablations: whether there is a study of ablations, `isotropic_ablations`.
+        trec_runs: whether TREC run files are written.
+    """
+
+    models: tuple[str, ...]
+    baseline: str
+    retrieval_sets: tuple[str, ...]
+    stages: tuple[str, ...] = ("retrieval",)
+    has_ablations: bool = False
+    trec_runs: bool = False
+
+    @property
+    def dense(self) -> list[str]:
+        """The models that have vectors."""
+        return [model for model in self.models if model != BM25]
+
+    @property
+    def compared(self) -> list[str]:
+        """The models of which examples are shown: the projection if it is there, else all."""
+        others = [model for model in self.models if model != self.baseline]
+        return [ISOTROPIC] if ISOTROPIC in others else others
+
+    def entries(self, models: Iterable[str], *kinds: str) -> dict[str, str]:
+        """The entries `{model}.{set}.{kind}` of all sets, as inputs by their own names."""
+        return _entries(self.retrieval_sets, models, kinds)
+
+
+def create_pipeline(plan: EvaluationPlan) -> Pipeline:
     """One search and one scoring for each model and set, then what compares them all.
 
-    Args:
-        models: names of the models: `bm25`, encoders, `isotropic`.
-        baseline: the one of them that the others are compared with.
-        retrieval_sets: names of the sets to test on.
-        notes: what is to be said of sets that are left out.
-        parameters: says whether TREC run files are written.
-        ablations: whether there is a study of ablations, `isotropic_ablations`.
-        stages: those in which the projection is trained, each with its pairs.
-
     ```
-    beir.{set} ────────────┬─ search ─ {model}.{set}.run ─ score ─ {model}.{set}.query_metrics
-    {model}.{set}_queries ─┤
-    {model}.{set}_corpus ──┴─ measure_isotropy ─ {model}.{set}.isotropy, .distances
+    beir.{set}.… ────────────────┬─ search ─ {model}.{set}.run ─ score ─ {model}.{set}.query_metrics
+    {model}.{set}_queries.vectors┤
+    {model}.{set}_corpus.vectors ┴─ measure_isotropy ─ {model}.{set}.isotropy, .distances
     all query_metrics ─┬─ summarise_evaluation ─ evaluation_metrics, evaluation_plot ─┬─ tables
-                       └─ compare_models ─ evaluation_comparison ─────────────────────┘
+                       └─ compare_query_metrics ─ evaluation_comparison ──────────────┘
     all isotropy ─ report_isotropy ─ isotropy_metrics, isotropy_table, figures
-    beir.{set}, {stage}_pairs_… ─ find_seen ─ compare_unseen ─ evaluation_unseen
-    comparison, isotropy_metrics ─ judge_success ─ success_criteria
+    beir.{set}.…, {stage}_pairs_… ─ find_seen_queries ─ compare_unseen ─ evaluation_unseen
+    evaluation_comparison, isotropy_metrics ─ evaluate_success ─ success_criteria
     ```
     """
-    pairs = [(name, model) for name in retrieval_sets for model in models]
-    if not pairs:
+    if not plan.retrieval_sets:
         return Pipeline([])
-    dense = [(name, model) for name, model in pairs if model != BM25]
-    parts = [_evaluation(model, name, parameters.trec_runs) for name, model in pairs]
-    parts += [_isotropy(model, name) for name, model in dense]
-    others = [model for model in models if model != baseline]
-    # The projection is what a paper is about; without it, every other model is looked at.
-    shown = [ISOTROPIC] if ISOTROPIC in others else others
-    examples = [_examples(name, shown, baseline) for name in retrieval_sets if shown]
-    reports = [*_comparison(pairs, baseline, notes), *examples, *_isotropy_report(dense)]
-    if ISOTROPIC in others:
-        reports += _unseen(retrieval_sets, baseline, stages)
-    return Pipeline([*parts, *reports, _success(models, bool(dense), ablations)])
+    nodes = [node for name in plan.retrieval_sets for node in _one_set(name, plan)]
+    return Pipeline([*nodes, *_comparison(plan), *_isotropy_report(plan), *_unseen(plan)])
 
 
-def _evaluation(model: str, name: str, trec_runs: bool) -> Pipeline:
-    """The template of one model on one retrieval set."""
-    inputs = {"retrieval_set": f"beir.{name}"}
+def _one_set(name: str, plan: EvaluationPlan) -> list[Node]:
+    """The nodes that search, score and measure on one retrieval set."""
+    nodes = [node for model in plan.models for node in _one_model(model, name).nodes]
+    nodes += set_views(name) if plan.dense else []
+    if plan.trec_runs:
+        runs, files = (
+            {model: f"{model}.{name}.{kind}" for model in plan.models}
+            for kind in ("run", "trec_run")
+        )
+        nodes.append(Node(write_trec_runs, runs, files, name="write_trec_runs", namespace=name))
+    if plan.compared:
+        inputs = _set_tables(name) | {"parameters": PARAMETERS}
+        inputs |= _entries([name], [*plan.compared, plan.baseline], ("run", SCORES))
+        outputs = f"{name}.evaluation_examples"
+        nodes.append(Node(find_set_examples, inputs, outputs, name="find_examples", namespace=name))
+    return nodes
+
+
+def _one_model(model: str, name: str) -> Pipeline:
+    """The nodes of one model on one retrieval set."""
+    corpus, queries, qrels = (f"beir.{name}.{table}" for table in ("corpus", "queries", "qrels"))
+    score = Node(score_queries, ["run", qrels, PARAMETERS], SCORES, name="score")
     if model == BM25:
-        search = search_bm25
+        nodes = [Node(search_bm25, [corpus, queries, PARAMETERS], "run", name="search"), score]
     else:
-        search = embedding_search(model, name)
-        inputs |= _vectors(model, name)
-    nodes = [
-        Node(search, [*inputs, PARAMETERS], "run", name="search"),
-        Node(score_queries, ["run", "retrieval_set", PARAMETERS], "query_metrics", name="score"),
-    ]
-    if trec_runs:
-        nodes.append(Node(trec_run_writer(model), "run", "trec_run", name="write_trec_run"))
-    return Pipeline(nodes, namespace=f"{model}.{name}", inputs=inputs, parameters=PARAMETERS)
+        parts = [f"{name}_{part}" for part in ("queries", "corpus")]
+        inputs = [f"{model}.{part}.vectors" for part in parts]
+        inputs += [f"{part}.texts" for part in parts]
+        measures = ["isotropy", "distances"]
+        nodes = [
+            Node(search_embeddings, [*inputs, PARAMETERS], "run", name="search"),
+            score,
+            Node(measure_isotropy, [*inputs, qrels, PARAMETERS], measures, name="measure_isotropy"),
+        ]
+    external = {entry for node in nodes for entry in node.inputs} - {"run", PARAMETERS}
+    return Pipeline(nodes, namespace=f"{model}.{name}", inputs=external, parameters=PARAMETERS)
 
 
-def _vectors(model: str, name: str) -> dict[str, str]:
-    """What there is of a model's vectors of a set, by their names in a template."""
-    parts, kinds = ("queries", "corpus"), ("embeddings", "ids")
-    collections = {part: f"{model}.{name}_{part}" for part in parts}
-    vectors = {f"{part}_{kind}": f"{collections[part]}.{kind}" for part in parts for kind in kinds}
-    return vectors | {
-        f"{part}_metadata": f"{collections[part]}.embeddings_metadata" for part in parts
-    }
-
-
-def _isotropy(model: str, name: str) -> Pipeline:
-    """The template of what the vectors of one model on one set are like."""
-    inputs = {"retrieval_set": f"beir.{name}"} | _vectors(model, name)
-    node = Node(
-        isotropy_measurer(model, name),
-        [*inputs, PARAMETERS],
-        ["isotropy", "distances"],
-        name="measure_isotropy",
-    )
-    return Pipeline([node], namespace=f"{model}.{name}", inputs=inputs, parameters=PARAMETERS)
-
-
-def _comparison(pairs: Sequence[Pair], baseline: str, notes: Sequence[str]) -> list[Node]:
-    """The nodes that sum up, compare and tabulate the query metrics."""
-    tables = [f"{model}.{name}.query_metrics" for name, model in pairs]
+def _comparison(plan: EvaluationPlan) -> list[Node]:
+    """The nodes that summarise, compare and tabulate the query metrics."""
+    metrics = plan.entries(plan.models, SCORES)
+    success = {"comparison": "evaluation_comparison"}
+    success |= {"isotropy_metrics": "isotropy_metrics"} if plan.dense else {}
+    success |= {"training": "isotropic_summary"} if ISOTROPIC in plan.models else {}
+    success |= {"ablations": "isotropic_ablations"} if plan.has_ablations else {}
     return [
         Node(
-            evaluation_summary(pairs, notes),
-            [PARAMETERS, *tables],
+            summarise_evaluation,
+            {"parameters": PARAMETERS, "skipped_sets": "params:skipped_sets"} | metrics,
             ["evaluation_metrics", "evaluation_plot"],
             name="summarise_evaluation",
         ),
         Node(
-            model_comparer(pairs, baseline),
-            [PARAMETERS, *tables],
+            compare_query_metrics,
+            {"parameters": PARAMETERS} | metrics,
             "evaluation_comparison",
-            name="compare_models",
+            name="compare_query_metrics",
         ),
         Node(
             tabulate_evaluation,
@@ -145,63 +149,47 @@ def _comparison(pairs: Sequence[Pair], baseline: str, notes: Sequence[str]) -> l
             ["evaluation_table", "evaluation_table_csv"],
             name="tabulate_evaluation",
         ),
+        Node(evaluate_success, success, "success_criteria", name="evaluate_success"),
     ]
 
 
-def _unseen(retrieval_sets: Sequence[str], baseline: str, stages: Sequence[str]) -> list[Node]:
-    """The nodes that compare the projection with its base on what training has not seen."""
-    pairs = [(name, model) for name in retrieval_sets for model in (ISOTROPIC, baseline)]
-    training_pairs = [f"{stage}_pairs_{split}" for stage in stages for split in ("train", "val")]
-    seen = [f"{name}.seen_queries" for name in retrieval_sets]
+def _isotropy_report(plan: EvaluationPlan) -> list[Node]:
+    """The node that reports on the isotropy of dense models, if there are any."""
+    if not plan.dense:
+        return []
+    inputs = plan.entries(plan.dense, "isotropy")
+    inputs |= _entries(plan.retrieval_sets[:1], plan.dense, ("distances",))
+    figures = [f"isotropy_{figure}_plot" for figure in ("spectrum", "norm", "distance")]
+    outputs = ["isotropy_metrics", "isotropy_table", *figures]
+    return [Node(report_isotropy, inputs, outputs, name="report_isotropy")]
+
+
+def _unseen(plan: EvaluationPlan) -> list[Node]:
+    """The nodes that compare the projection with the baseline on what training has not seen."""
+    if ISOTROPIC not in plan.compared:
+        return []
+    pairs = [f"{stage}_pairs_{split}" for stage in plan.stages for split in ("train", "val")]
+    seen = {name: f"{name}.seen_queries" for name in plan.retrieval_sets}
     finders = [
         Node(
-            seen_queries,
-            [f"beir.{name}", *training_pairs],
-            f"{name}.seen_queries",
+            find_seen_queries,
+            _set_tables(name) | {entry: entry for entry in pairs},
+            entry,
             name="find_seen_queries",
             namespace=name,
         )
-        for name in retrieval_sets
+        for name, entry in seen.items()
     ]
-    tables = [f"{model}.{name}.query_metrics" for name, model in pairs]
-    inputs = [PARAMETERS, *seen, *tables]
-    compare = unseen_comparer(pairs, baseline)
-    return [*finders, Node(compare, inputs, "evaluation_unseen", name="compare_unseen")]
+    inputs = {"parameters": PARAMETERS} | {entry: entry for entry in seen.values()}
+    inputs |= plan.entries([ISOTROPIC, plan.baseline], SCORES)
+    return [*finders, Node(compare_unseen, inputs, "evaluation_unseen", name="compare_unseen")]
 
 
-def _examples(name: str, models: Sequence[str], baseline: str) -> Node:
-    """The node that finds examples on one set."""
-    tables = [
-        f"{model}.{name}.{kind}"
-        for model in (*models, baseline)
-        for kind in ("run", "query_metrics")
-    ]
-    return Node(
-        example_finder(models, baseline),
-        [f"beir.{name}", PARAMETERS, *tables],
-        f"{name}.evaluation_examples",
-        name="find_examples",
-        namespace=name,
-    )
+def _set_tables(name: str) -> dict[str, str]:
+    """The entries of a retrieval set by the arguments that take them."""
+    return {table: f"beir.{name}.{table}" for table in ("corpus", "queries", "qrels")}
 
 
-def _isotropy_report(pairs: Sequence[Pair]) -> list[Node]:
-    """The node that puts the isotropy of dense models together, if there are any."""
-    if not pairs:
-        return []
-    measures = [f"{model}.{name}.isotropy" for name, model in pairs]
-    distances = [f"{model}.{name}.distances" for name, model in pairs if name == pairs[0][0]]
-    inputs = [*measures, *distances]
-    return [Node(isotropy_reporter(pairs), inputs, ISOTROPY_REPORT, name="report_isotropy")]
-
-
-def _success(models: Sequence[str], dense: bool, ablations: bool) -> Node:
-    """The node that holds what there is against the criteria."""
-    inputs = {"comparison": "evaluation_comparison"}
-    if dense:
-        inputs["isotropy_metrics"] = "isotropy_metrics"
-    if ISOTROPIC in models:
-        inputs["training"] = "isotropic_summary"
-    if ablations:
-        inputs["ablations"] = "isotropic_ablations"
-    return Node(judge_success, inputs, "success_criteria", name="judge_success")
+def _entries(sets: Iterable[str], models: Iterable[str], kinds: Iterable[str]) -> dict[str, str]:
+    names = [f"{model}.{name}.{kind}" for name in sets for model in models for kind in kinds]
+    return dict(zip(names, names, strict=True))

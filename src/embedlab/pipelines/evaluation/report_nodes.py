@@ -1,168 +1,160 @@
-"""Nodes of the evaluation pipeline that compare models and report on them."""
+"""Nodes of the evaluation pipeline that compare models and report on them.
+
+Inputs of which there is one for each model and set are keyed by their catalog entries,
+`{model}.{set}.{kind}`.
+"""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from embedlab.pipelines.evaluation.nodes import check_vectors
+from embedlab.pipelines.evaluation.nodes import KINDS
 from embedlab.pipelines.evaluation.parameters import EvaluationParameters
 from embedlab.retrieval.comparison import compare_models
-from embedlab.retrieval.distances import pair_distances, summarise_distances
 from embedlab.retrieval.examples import Results, find_examples
-from embedlab.retrieval.isotropy import isotropy
 from embedlab.retrieval.models import ISOTROPIC
-from embedlab.retrieval.plots import plot_distances, plot_isotropy_spectrum, plot_norms
+from embedlab.retrieval.plots import (
+    plot_distances,
+    plot_isotropy_spectrum,
+    plot_metric_bars,
+    plot_norms,
+)
+from embedlab.retrieval.scores import format_summaries, summarise_queries
 from embedlab.retrieval.success_criteria import success_criteria
 from embedlab.retrieval.tables import evaluation_latex, evaluation_rows, isotropy_latex
-from embedlab.retrieval.unseen import unseen_tables
+from embedlab.retrieval.unseen import seen_queries, unseen_tables
 from embedlab.sources.retrieval_set import RetrievalSet
 
 logger = logging.getLogger(__name__)
 
-KINDS = ("relevant", "random")
+T = TypeVar("T")
 
 
-def model_comparer(
-    pairs: Sequence[tuple[str, str]], baseline: str
-) -> Callable[..., dict[str, Any]]:
-    """The node function that compares the query metrics of each pair of set and model."""
-
-    def compare(parameters: EvaluationParameters, *query_metrics: pd.DataFrame) -> dict[str, Any]:
-        tables: dict[str, dict[str, pd.DataFrame]] = {}
-        for (name, model), table in zip(pairs, query_metrics, strict=True):
-            tables.setdefault(name, {})[model] = table
-        compared = _compare(tables, baseline, parameters)
-        _say(compared, "All queries", parameters.reported[0])
-        return compared
-
-    return compare
-
-
-def unseen_comparer(
-    pairs: Sequence[tuple[str, str]], baseline: str
-) -> Callable[..., dict[str, Any]]:
-    """The node function that compares models on the queries that training has not seen.
-
-    It takes the seen queries of each set, then the query metrics of each pair of set and model.
-    """
-
-    def compare_unseen(parameters: EvaluationParameters, *inputs: Any) -> dict[str, Any]:
-        names = list(dict.fromkeys(name for name, _ in pairs))
-        seen = dict(zip(names, inputs, strict=False))
-        tables: dict[str, dict[str, pd.DataFrame]] = {}
-        for (name, model), table in zip(pairs, inputs[len(names) :], strict=True):
-            tables.setdefault(name, {})[model] = table
-        counts = {
-            name: {"queries": len(own[baseline]), "seen": len(seen[name])}
-            for name, own in tables.items()
+def summarise_evaluation(
+    parameters: EvaluationParameters, skipped_sets: list[str], **query_metrics: pd.DataFrame
+) -> tuple[dict[str, Any], Figure]:
+    """The mean of every metric by set and model, with notes on sets that were left out."""
+    summaries: dict[str, Any] = {
+        name: {
+            model: summarise_queries(table, parameters.n_resamples, parameters.seed)
+            for model, table in tables.items()
         }
-        unseen = unseen_tables(tables, seen)
-        compared = _compare(unseen, baseline, parameters) if unseen else {}
-        logger.info("Seen in training or validation, by text or relevant document: %s", counts)
-        if compared:
-            _say(compared, "Unseen queries", parameters.reported[0])
-        return {"counts": counts, "comparison": compared}
+        for name, tables in _by_set(query_metrics).items()
+    }
+    logger.info(
+        "Retrieval, in points, [95 %% bootstrap interval]:\n%s",
+        format_summaries(summaries, parameters.reported),
+    )
+    plot = _plot_metric(summaries, parameters.reported[0])
+    for note in skipped_sets:
+        logger.warning(note)
+    return summaries | ({"skipped": skipped_sets} if skipped_sets else {}), plot
 
-    return compare_unseen
+
+def compare_query_metrics(
+    parameters: EvaluationParameters, **query_metrics: pd.DataFrame
+) -> dict[str, Any]:
+    """Every model against the baseline, by set and on the average over sets."""
+    comparison = _compare(_by_set(query_metrics), parameters)
+    _log_comparison(comparison, "All queries", parameters.reported[0])
+    return comparison
+
+
+def find_seen_queries(
+    corpus: pd.DataFrame, queries: pd.DataFrame, qrels: pd.DataFrame, **pairs: pd.DataFrame
+) -> list[str]:
+    """The judged queries that training or validation pairs have seen."""
+    return seen_queries(RetrievalSet(corpus, queries, qrels), *pairs.values())
+
+
+def compare_unseen(parameters: EvaluationParameters, **tables: Any) -> dict[str, Any]:
+    """The projection against the baseline on the queries that training has not seen.
+
+    Args:
+        parameters: of the evaluation.
+        **tables: `{set}.seen_queries`, and `{model}.{set}.query_metrics` of both models.
+    """
+    metrics = _by_set(_of_kind(tables, "query_metrics"))
+    seen = {name: tables[f"{name}.seen_queries"] for name in metrics}
+    counts = {
+        name: {"queries": len(models[str(parameters.baseline)]), "seen": len(seen[name])}
+        for name, models in metrics.items()
+    }
+    logger.info("Seen in training or validation, by text or relevant document: %s", counts)
+    unseen = unseen_tables(metrics, seen)
+    comparison = _compare(unseen, parameters) if unseen else {}
+    if comparison:
+        _log_comparison(comparison, "Unseen queries", parameters.reported[0])
+    return {"counts": counts, "comparison": comparison}
 
 
 def tabulate_evaluation(
     summaries: dict[str, Any], comparison: dict[str, Any], parameters: EvaluationParameters
 ) -> tuple[str, pd.DataFrame]:
-    """The first metric as LaTeX, and everything as rows."""
+    """The first metric as LaTeX, and all metrics as rows."""
     table = evaluation_latex(comparison, parameters.reported[0])
     return table, evaluation_rows(summaries, comparison)
 
 
-def example_finder(models: Sequence[str], baseline: str) -> Callable[..., dict[str, Any]]:
-    """The node function that finds queries on which these models win and lose most.
+def find_set_examples(
+    corpus: pd.DataFrame,
+    queries: pd.DataFrame,
+    qrels: pd.DataFrame,
+    parameters: EvaluationParameters,
+    **tables: pd.DataFrame,
+) -> dict[str, Any]:
+    """The queries of a set on which models win and lose most against the baseline.
 
-    It takes run and query metrics of each model, then those of the baseline.
+    Args:
+        corpus: the documents.
+        queries: the queries.
+        qrels: the judgements.
+        parameters: of the evaluation.
+        **tables: `{model}.{set}.run` and `{model}.{set}.query_metrics` of each model.
     """
+    (runs,), (metrics,) = (
+        _by_set(_of_kind(tables, kind)).values() for kind in ("run", "query_metrics")
+    )
+    results = {model: Results(run, metrics[model]) for model, run in runs.items()}
+    baseline = results.pop(str(parameters.baseline))
+    retrieval_set, metric = RetrievalSet(corpus, queries, qrels), parameters.reported[0]
+    examples = {
+        model: find_examples(retrieval_set, found, baseline, metric, parameters.n_examples)
+        for model, found in results.items()
+    }
+    return {"metric": metric, "baseline": parameters.baseline, "models": examples}
 
-    def find(
-        retrieval_set: RetrievalSet, parameters: EvaluationParameters, *tables: pd.DataFrame
-    ) -> dict[str, Any]:
-        *results, reference = map(Results, tables[::2], tables[1::2])
-        metric = parameters.reported[0]
-        examples = {
-            model: find_examples(retrieval_set, own, reference, metric, parameters.n_examples)
-            for model, own in zip(models, results, strict=True)
+
+def report_isotropy(**tables: Any) -> tuple[dict[str, Any], str, Figure, Figure, Figure]:
+    """The isotropy of all models and sets as numbers and LaTeX; figures of the first set.
+
+    Args:
+        **tables: `{model}.{set}.isotropy` of all, `{model}.{set}.distances` of the first set.
+    """
+    measures, distances = (_by_set(_of_kind(tables, kind)) for kind in ("isotropy", "distances"))
+    metrics = {
+        name: {
+            model: {key: value for key, value in measured.items() if key != "spectrum"}
+            for model, measured in models.items()
         }
-        return {"metric": metric, "baseline": baseline, "models": examples}
-
-    return find
-
-
-def isotropy_measurer(model: str, name: str) -> Callable[..., tuple[dict[str, Any], pd.DataFrame]]:
-    """The node function that measures this model's vectors of the set of this name."""
-
-    def measure_isotropy(
-        retrieval_set: RetrievalSet,
-        query_embeddings: np.ndarray,
-        query_ids: list[str],
-        corpus_embeddings: np.ndarray,
-        corpus_ids: list[str],
-        query_metadata: dict[str, Any],
-        corpus_metadata: dict[str, Any],
-        parameters: EvaluationParameters,
-    ) -> tuple[dict[str, Any], pd.DataFrame]:
-        queries = (query_embeddings, query_ids, query_metadata)
-        corpus = (corpus_embeddings, corpus_ids, corpus_metadata)
-        check_vectors(f"{model}.{name}", retrieval_set, queries, corpus)
-        distances = pair_distances(
-            query_embeddings,
-            corpus_embeddings,
-            query_ids,
-            corpus_ids,
-            retrieval_set.qrels,
-            parameters.n_pairs,
-            parameters.seed,
-            parameters.similarity_of(model),
-        )
-        measures = isotropy(corpus_embeddings, parameters.n_vectors, parameters.seed)
-        kinds = np.repeat(KINDS, [len(values) for values in distances])
-        table = pd.DataFrame({"pair": kinds, "distance": np.concatenate(distances)})
-        return measures | {"distances": summarise_distances(*distances)}, table
-
-    return measure_isotropy
+        for name, models in measures.items()
+    }
+    first = next(iter(metrics))
+    labels = {model: f"{model}, {first}" for model in metrics[first]}
+    return (
+        metrics,
+        isotropy_latex(metrics),
+        plot_isotropy_spectrum({labels[m]: measures[first][m]["spectrum"] for m in labels}),
+        plot_norms({labels[m]: metrics[first][m]["norm"] for m in labels}),
+        plot_distances({labels[m]: _by_kind(distances[first][m]) for m in labels}),
+    )
 
 
-def isotropy_reporter(
-    pairs: Sequence[tuple[str, str]],
-) -> Callable[..., tuple[dict[str, Any], str, Figure, Figure, Figure]]:
-    """The node function that puts the isotropy of each pair of set and dense model together.
-
-    It takes the measures of all pairs, then the distances of those of the first set; the figures
-    are of that set.
-    """
-
-    def report_isotropy(*inputs: Any) -> tuple[dict[str, Any], str, Figure, Figure, Figure]:
-        metrics: dict[str, dict[str, Any]] = {}
-        spectra: dict[str, dict[str, Any]] = {}
-        for (name, model), own in zip(pairs, inputs, strict=False):
-            spectra.setdefault(name, {})[model] = own["spectrum"]
-            numbers = {key: value for key, value in own.items() if key != "spectrum"}
-            metrics.setdefault(name, {})[model] = numbers
-        first = pairs[0][0]
-        labels = {model: f"{model}, {first}" for model in metrics[first]}
-        distances = map(_by_kind, inputs[len(pairs) :])
-        return (
-            metrics,
-            isotropy_latex(metrics),
-            plot_isotropy_spectrum({labels[model]: own for model, own in spectra[first].items()}),
-            plot_norms({labels[model]: own["norm"] for model, own in metrics[first].items()}),
-            plot_distances(dict(zip(labels.values(), distances, strict=True))),
-        )
-
-    return report_isotropy
-
-
-def judge_success(
+def evaluate_success(
     comparison: dict[str, Any],
     isotropy_metrics: dict[str, Any] | None = None,
     training: Mapping[str, Any] | None = None,
@@ -178,16 +170,35 @@ def judge_success(
     return levels
 
 
+def _plot_metric(summaries: Mapping[str, Any], metric: str) -> Figure:
+    """The mean of one metric by set and model, with its interval."""
+    sets, models = list(summaries), list(next(iter(summaries.values())))
+    cells = [[summaries[name][model][metric] for model in models] for name in sets]
+    ends = [[[cell[end] for end in ("mean", "low", "high")] for cell in row] for row in cells]
+    return plot_metric_bars(np.array(ends), sets, models, metric)
+
+
+def _by_set(entries: Mapping[str, T]) -> dict[str, dict[str, T]]:
+    """Values of the entries `{model}.{set}.{kind}` by set, then by model."""
+    nested: dict[str, dict[str, T]] = {}
+    for entry, value in entries.items():
+        model, name, _ = entry.split(".")
+        nested.setdefault(name, {})[model] = value
+    return nested
+
+
+def _of_kind(entries: Mapping[str, T], kind: str) -> dict[str, T]:
+    return {entry: value for entry, value in entries.items() if entry.endswith(f".{kind}")}
+
+
 def _compare(
-    tables: Mapping[str, Mapping[str, pd.DataFrame]],
-    baseline: str,
-    parameters: EvaluationParameters,
+    tables: Mapping[str, Mapping[str, pd.DataFrame]], parameters: EvaluationParameters
 ) -> dict[str, Any]:
     samples = (parameters.n_resamples, parameters.n_permutations, parameters.seed)
-    return compare_models(tables, baseline, parameters.reported, *samples)
+    return compare_models(tables, str(parameters.baseline), parameters.reported, *samples)
 
 
-def _say(compared: Mapping[str, Any], queries: str, metric: str) -> None:
+def _log_comparison(comparison: Mapping[str, Any], queries: str, metric: str) -> None:
     """Log the differences from the baseline."""
     rows = [
         {
@@ -199,13 +210,13 @@ def _say(compared: Mapping[str, Any], queries: str, metric: str) -> None:
             "p": f"{cell['p_value']:.4f}",
             "Holm's p": f"{cell['p_holm']:.4f}",
         }
-        for name, models in compared["sets"].items()
-        for model, cell in ((model, own[metric]) for model, own in models.items())
-        if model != compared["baseline"]
+        for name, models in comparison["sets"].items()
+        for model, cell in ((model, cells[metric]) for model, cells in models.items())
+        if model != comparison["baseline"]
     ]
     if rows:
         table = pd.DataFrame(rows).to_string(index=False)
-        logger.info("%s, against %s, in points:\n%s", queries, compared["baseline"], table)
+        logger.info("%s, against %s, in points:\n%s", queries, comparison["baseline"], table)
 
 
 def _by_kind(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:

@@ -1,13 +1,12 @@
 """The node of the isotropic_retrieval pipeline that compares variants of the training."""
 
 import logging
-from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from embedlab.encoders.embeddings import Embeddings
 from embedlab.isotropic.ablations import (
     BASE,
     Ablation,
@@ -25,65 +24,55 @@ from embedlab.isotropic.plots import plot_frontier
 from embedlab.isotropic.rows import triple_rows, validation_rows
 from embedlab.isotropic.training import MEASURE
 from embedlab.pipelines.isotropic_retrieval.parameters import IsotropicRetrievalParameters
-from embedlab.sources.retrieval_set import RetrievalSet
 from embedlab.training.checkpoints import Checkpoint, CheckpointFolder
 
 logger = logging.getLogger(__name__)
 
 AblationReport = tuple[list[dict[str, Any]], pd.DataFrame, str, Figure]
-# Inputs of each retrieval set.
-SET_INPUTS = 5
 
 
-def ablation_runner(names: Sequence[str]) -> Callable[..., AblationReport]:
-    """The node function that trains all variants and judges them on the sets of these names."""
+def compare_ablations(
+    triples: pd.DataFrame,
+    validation: pd.DataFrame,
+    query_embeddings: Embeddings,
+    document_embeddings: Embeddings,
+    checkpoints: CheckpointFolder,
+    parameters: IsotropicRetrievalParameters,
+    **set_inputs: Any,
+) -> AblationReport:
+    """Train all variants, and evaluate them on the retrieval sets.
 
-    def compare_ablations(
-        triples: pd.DataFrame,
-        validation: pd.DataFrame,
-        query_embeddings: np.ndarray,
-        query_ids: list[str],
-        query_metadata: dict[str, Any],
-        document_embeddings: np.ndarray,
-        document_ids: list[str],
-        document_metadata: dict[str, Any],
-        checkpoints: CheckpointFolder,
-        parameters: IsotropicRetrievalParameters,
-        *set_inputs: Any,
-    ) -> AblationReport:
-        data = IsotropicData(
-            query_embeddings,
-            document_embeddings,
-            triple_rows(triples, query_ids, document_ids),
-            validation_rows(validation, query_ids, document_ids, "retrieval"),
-        )
-        identity = identity_of_vectors(query_metadata, document_metadata)
+    Args:
+        triples: training pairs with negatives.
+        validation: validation pairs.
+        query_embeddings: the base's vectors of the pairs' queries.
+        document_embeddings: those of their documents.
+        checkpoints: where trainings are saved.
+        parameters: which variants there are.
+        **set_inputs: `{set}.queries`, `{set}.corpus`: the base's vectors; `{set}.qrels`.
+    """
+    ids = query_embeddings.ids, document_embeddings.ids
+    data = IsotropicData(
+        query_embeddings.vectors,
+        document_embeddings.vectors,
+        triple_rows(triples, *ids),
+        validation_rows(validation, *ids, "retrieval"),
+    )
+    identity = identity_of_vectors(query_embeddings.metadata, document_embeddings.metadata)
 
-        def checkpoint_of(name: str, own: IsotropicTrainingParameters) -> Checkpoint:
-            return training_checkpoint(checkpoints, f"ablation-{name}", identity, own, data)
+    def checkpoint_of(name: str, variant: IsotropicTrainingParameters) -> Checkpoint:
+        return training_checkpoint(checkpoints, f"ablation-{name}", identity, variant, data)
 
-        ablations = parameters.ablations
-        sets = [
-            _search_set(name, *set_inputs[place * SET_INPUTS : (place + 1) * SET_INPUTS])
-            for place, name in enumerate(names)
-        ]
-        judged = Ablation(data, sets, ablations.max_vectors).judge(
-            ablations.chosen(), ablations.seeds, checkpoint_of
-        )
-        return _report(summarise_ablation(*judged, ablations.n_resamples, 0))
-
-    return compare_ablations
-
-
-def _search_set(
-    name: str,
-    retrieval_set: RetrievalSet,
-    queries: np.ndarray,
-    query_ids: list[str],
-    corpus: np.ndarray,
-    corpus_ids: list[str],
-) -> SearchSet:
-    return SearchSet(name, queries, query_ids, corpus, corpus_ids, retrieval_set.qrels)
+    names = dict.fromkeys(key.partition(".")[0] for key in set_inputs)
+    sets = [
+        SearchSet(name, *(set_inputs[f"{name}.{part}"] for part in ("queries", "corpus", "qrels")))
+        for name in names
+    ]
+    ablations = parameters.ablations
+    evaluated = Ablation(data, sets, ablations.max_vectors).judge(
+        ablations.chosen(), ablations.seeds, checkpoint_of
+    )
+    return _report(summarise_ablation(*evaluated, ablations.n_resamples, 0))
 
 
 def _report(rows: list[dict[str, Any]]) -> AblationReport:

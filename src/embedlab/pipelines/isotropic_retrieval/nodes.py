@@ -12,9 +12,12 @@ from matplotlib.figure import Figure
 
 from embedlab.encoders.collection import (
     TextCollection,
+    corpus_texts,
     pair_document_texts,
     pair_query_texts,
+    query_texts,
 )
+from embedlab.encoders.embeddings import Embeddings, describe_vectors
 from embedlab.encoders.parameters import EncoderParameters
 from embedlab.errors import InputError
 from embedlab.isotropic.hard_negatives import mine_hard_negatives
@@ -41,7 +44,6 @@ from embedlab.pipelines.isotropic_retrieval.parameters import (
     Stage,
 )
 from embedlab.retrieval.models import ISOTROPIC
-from embedlab.sources.retrieval_set import RetrievalSet
 from embedlab.tensor_files import read_tensors
 from embedlab.training.checkpoints import CheckpointFolder
 from embedlab.training.jobs import run_job
@@ -53,107 +55,94 @@ Model = dict[str, Any]
 LOSSES = ("loss", "contrastive", "isotropy", "reg", "predictive")
 
 
-def triple_miner(stage: Stage, encoder: str) -> Callable[..., pd.DataFrame]:
-    """The node function that gives the stage's training pairs hard negatives by cached vectors."""
+def mine_triples(
+    train: pd.DataFrame,
+    validation: pd.DataFrame,
+    documents: pd.DataFrame,
+    query_embeddings: Embeddings,
+    document_embeddings: Embeddings,
+    parameters: IsotropicRetrievalParameters,
+) -> pd.DataFrame:
+    """A stage's training pairs with hard negatives, mined by the base's vectors.
 
-    def mine_triples(
-        train: pd.DataFrame,
-        validation: pd.DataFrame,
-        documents: pd.DataFrame,
-        query_embeddings: np.ndarray,
-        query_ids: list[str],
-        query_metadata: dict[str, Any],
-        document_embeddings: np.ndarray,
-        document_ids: list[str],
-        document_metadata: dict[str, Any],
-        parameters: IsotropicRetrievalParameters,
-    ) -> pd.DataFrame:
-        pair_query_texts(train, validation).check_embeddings_of(
-            f"{encoder}.{stage}_queries", query_embeddings, query_ids, query_metadata
-        )
-        pair_document_texts(documents).check_embeddings_of(
-            f"{encoder}.{stage}_documents", document_embeddings, document_ids, document_metadata
-        )
-        rows = pair_rows(train, query_ids, document_ids)
-        judged = validation_rows(validation, query_ids, document_ids, stage)
-        mined = mine_hard_negatives(
-            query_embeddings,
-            document_embeddings,
-            rows[:, :2],
-            np.concatenate([rows[:, :2], judged]),
-            parameters.trainings()[stage].hard_negatives,
-        )
-        return triples_table(rows, mined, query_ids, document_ids)
-
-    return mine_triples
+    Raises:
+        InputError: if the vectors are those of other texts.
+    """
+    query_embeddings.check_texts(pair_query_texts(train, validation))
+    document_embeddings.check_texts(pair_document_texts(documents))
+    stage = _stage_of(query_embeddings)
+    ids = query_embeddings.ids, document_embeddings.ids
+    rows = pair_rows(train, *ids)
+    judged = validation_rows(validation, *ids, stage)
+    mined = mine_hard_negatives(
+        query_embeddings.vectors,
+        document_embeddings.vectors,
+        rows[:, :2],
+        np.concatenate([rows[:, :2], judged]),
+        parameters.trainings()[stage].hard_negatives,
+    )
+    return triples_table(rows, mined, *ids)
 
 
 def list_triples(
     train: pd.DataFrame, validation: pd.DataFrame, documents: pd.DataFrame
 ) -> pd.DataFrame:
-    """The stage's training pairs with the negatives that they bring."""
+    """A stage's training pairs with the negatives that they bring."""
     query_ids = pair_query_texts(train, validation).ids
     document_ids = documents["id"].tolist()
     rows = pair_rows(train, query_ids, document_ids)
     return triples_table(rows, np.empty((len(rows), 0), np.int64), query_ids, document_ids)
 
 
-def trainer_on_vectors(stage: Stage) -> Callable[..., tuple[Model, pd.DataFrame, dict[str, Any]]]:
-    """The node function that trains the stage's projection on cached vectors."""
-
-    def train_projection(
-        triples: pd.DataFrame,
-        validation: pd.DataFrame,
-        query_embeddings: np.ndarray,
-        query_ids: list[str],
-        query_metadata: dict[str, Any],
-        document_embeddings: np.ndarray,
-        document_ids: list[str],
-        document_metadata: dict[str, Any],
-        checkpoints: CheckpointFolder,
-        parameters: IsotropicRetrievalParameters,
-        pretrained: Model | None = None,
-    ) -> tuple[Model, pd.DataFrame, dict[str, Any]]:
-        data = IsotropicData(
-            query_embeddings,
-            document_embeddings,
-            triple_rows(triples, query_ids, document_ids),
-            validation_rows(validation, query_ids, document_ids, stage),
-            start=pretrained or _start(parameters),
-        )
-        identity = identity_of_vectors(query_metadata, document_metadata)
-        return _train(stage, data, identity, parameters, checkpoints)
-
-    return train_projection
+def train_projection(
+    triples: pd.DataFrame,
+    validation: pd.DataFrame,
+    query_embeddings: Embeddings,
+    document_embeddings: Embeddings,
+    checkpoints: CheckpointFolder,
+    parameters: IsotropicRetrievalParameters,
+    pretrained: Model | None = None,
+) -> tuple[Model, pd.DataFrame, dict[str, Any]]:
+    """Train a stage's projection on the base's vectors."""
+    stage = _stage_of(query_embeddings)
+    ids = query_embeddings.ids, document_embeddings.ids
+    data = IsotropicData(
+        query_embeddings.vectors,
+        document_embeddings.vectors,
+        triple_rows(triples, *ids),
+        validation_rows(validation, *ids, stage),
+        start=pretrained or _start(parameters),
+    )
+    identity = identity_of_vectors(query_embeddings.metadata, document_embeddings.metadata)
+    return _train(stage, data, identity, parameters, checkpoints)
 
 
-def trainer_on_texts(stage: Stage) -> Callable[..., tuple[Model, pd.DataFrame, dict[str, Any]]]:
-    """The node function that trains the stage's projection together with its base."""
-
-    def train_encoder(
-        triples: pd.DataFrame,
-        train: pd.DataFrame,
-        validation: pd.DataFrame,
-        documents: pd.DataFrame,
-        encoder: EncoderParameters,
-        checkpoints: CheckpointFolder,
-        parameters: IsotropicRetrievalParameters,
-        pretrained: Model | None = None,
-    ) -> tuple[Model, pd.DataFrame, dict[str, Any]]:
-        queries = pair_query_texts(train, validation)
-        document_ids = documents["id"].tolist()
-        data = IsotropicData(
-            queries.parts[0],
-            documents["text"].tolist(),
-            triple_rows(triples, queries.ids, document_ids),
-            validation_rows(validation, queries.ids, document_ids, stage),
-            encoder.root,
-            pretrained or _start(parameters),
-        )
-        identity = identity_of_texts(encoder.root, queries, pair_document_texts(documents))
-        return _train(stage, data, identity, parameters, checkpoints)
-
-    return train_encoder
+def train_encoder(
+    triples: pd.DataFrame,
+    train: pd.DataFrame,
+    validation: pd.DataFrame,
+    documents: pd.DataFrame,
+    encoder: EncoderParameters,
+    checkpoints: CheckpointFolder,
+    parameters: IsotropicRetrievalParameters,
+    pretrained: Model | None = None,
+) -> tuple[Model, pd.DataFrame, dict[str, Any]]:
+    """Train a stage's projection together with its base."""
+    # Where there is a pre-training, the second stage goes on from its model.
+    is_first = parameters.pretraining is not None and pretrained is None
+    stage: Stage = "pretraining" if is_first else "retrieval"
+    queries = pair_query_texts(train, validation)
+    ids = queries.ids, documents["id"].tolist()
+    data = IsotropicData(
+        queries.parts[0],
+        documents["text"].tolist(),
+        triple_rows(triples, *ids),
+        validation_rows(validation, *ids, stage),
+        encoder.root,
+        pretrained or _start(parameters),
+    )
+    identity = identity_of_texts(encoder.root, queries, pair_document_texts(documents))
+    return _train(stage, data, identity, parameters, checkpoints)
 
 
 def plot_training(history: pd.DataFrame) -> Figure:
@@ -195,37 +184,42 @@ def export_model(
     return DocumentedModel(build_sentence_transformer(base, projection), model_card(facts))
 
 
-def project_embeddings(
-    model: Model, embeddings: np.ndarray, ids: list[str], metadata: dict[str, Any]
-) -> tuple[np.ndarray, list[str], dict[str, Any]]:
-    """Cached vectors (n, d) of the base as those of the projection (n, output_dim).
+def project_embeddings(model: Model, embeddings: Embeddings) -> Embeddings:
+    """The base's vectors (n, d) projected to (n, output_dim).
 
     Raises:
-        InputError: if the vectors are not of the projection's base.
+        InputError: if the vectors are not those of the projection's base.
     """
+    metadata = embeddings.metadata
     if metadata["fingerprint"] != model["encoder"][metadata["role"]]:
         raise InputError(
             "isotropic_model was trained on another encoder's vectors; "
             "run `kedro run --pipelines=isotropic_retrieval` again"
         )
-    device = torch.device("cpu")
-    projected = project(_projection(model), embeddings, np.arange(len(embeddings)), device)
-    return projected, ids, _describe(projected, metadata)
+    vectors, rows = embeddings.vectors, np.arange(len(embeddings.ids))
+    projected = project(_projection(model), vectors, rows, torch.device("cpu"))
+    return Embeddings(projected, embeddings.ids, _describe(projected, metadata))
 
 
-def text_encoder(collection: Callable[..., TextCollection]) -> Callable[..., Any]:
-    """The node function that encodes this collection of a retrieval set by the exported model."""
+def encode_queries(model: Any, queries: pd.DataFrame) -> Embeddings:
+    """The queries of a retrieval set, encoded by the exported model."""
+    return _encode(model.encode_query, query_texts(queries))
 
-    def encode_texts(
-        model: Any, retrieval_set: RetrievalSet
-    ) -> tuple[np.ndarray, list[str], dict[str, Any]]:
-        texts = collection(retrieval_set)
-        encode = model.encode_query if texts.role == "query" else model.encode_document
-        vectors = np.asarray(encode(texts.parts[0], show_progress_bar=True), dtype=np.float32)
-        metadata = {"role": texts.role, "id_scheme": texts.id_scheme, "texts_sha256": texts.digest}
-        return vectors, texts.ids, _describe(vectors, metadata)
 
-    return encode_texts
+def encode_corpus(model: Any, corpus: pd.DataFrame) -> Embeddings:
+    """The documents of a retrieval set, encoded by the exported model."""
+    return _encode(model.encode_document, corpus_texts(corpus))
+
+
+def _encode(encode: Callable[..., Any], texts: TextCollection) -> Embeddings:
+    vectors = np.asarray(encode(texts.parts[0], show_progress_bar=True), dtype=np.float32)
+    metadata = {"role": texts.role, "id_scheme": texts.id_scheme, "texts_sha256": texts.digest}
+    return Embeddings(vectors, texts.ids, _describe(vectors, metadata))
+
+
+def _stage_of(queries: Embeddings) -> Stage:
+    """The stage whose queries these are: `{stage}_queries`."""
+    return "pretraining" if queries.collection.startswith("pretraining") else "retrieval"
 
 
 def _train(
@@ -284,13 +278,6 @@ def _projection(model: Model) -> GaussianProjection:
 
 
 def _describe(vectors: np.ndarray, metadata: dict[str, Any]) -> dict[str, Any]:
-    """What is to be known of vectors (n, d), JSON-ready."""
-    norms = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))  # with no copy of all vectors
-    names = ("role", "id_scheme", "texts_sha256")
-    return {
-        "n_items": vectors.shape[0],
-        "embedding_dim": vectors.shape[1],
-        "model": ISOTROPIC,
-        "norm": {name: float(getattr(norms, name)()) for name in ("min", "mean", "max", "std")},
-        **{name: metadata[name] for name in names},
-    }
+    """The metadata of this model's vectors (n, d), made from those of the base or of the texts."""
+    kept = {name: metadata[name] for name in ("role", "id_scheme", "texts_sha256")}
+    return describe_vectors(vectors) | {"model": ISOTROPIC} | kept

@@ -1,21 +1,22 @@
 """Wiring of the isotropic_retrieval pipeline."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from kedro.pipeline import Node, Pipeline
 
-from embedlab.encoders.collection import document_texts, query_texts
 from embedlab.isotropic.parameters import IsotropicTrainingParameters
-from embedlab.pipelines.isotropic_retrieval.ablation_nodes import ablation_runner
+from embedlab.pipelines.isotropic_retrieval.ablation_nodes import compare_ablations
 from embedlab.pipelines.isotropic_retrieval.nodes import (
+    encode_corpus,
+    encode_queries,
     export_model,
     list_triples,
+    mine_triples,
     plot_training,
     project_embeddings,
-    text_encoder,
-    trainer_on_texts,
-    trainer_on_vectors,
-    triple_miner,
+    train_encoder,
+    train_projection,
 )
 from embedlab.pipelines.isotropic_retrieval.parameters import (
     IsotropicRetrievalParameters,
@@ -24,10 +25,9 @@ from embedlab.pipelines.isotropic_retrieval.parameters import (
 from embedlab.retrieval.models import ISOTROPIC
 
 PARAMETERS = "params:isotropic_retrieval"
-KINDS = ("embeddings", "ids", "embeddings_metadata")
-# What the model of each stage is called, and what is told of its training.
-MODELS: dict[Stage, str] = {"pretraining": "isotropic_pretrained", "retrieval": "isotropic"}
-PARTS = {"queries": query_texts, "corpus": document_texts}
+# Prefix of a stage's catalog entries: {prefix}_model, {prefix}_history, {prefix}_summary.
+PREFIXES: dict[Stage, str] = {"pretraining": "isotropic_pretrained", "retrieval": "isotropic"}
+ENCODE = {"queries": encode_queries, "corpus": encode_corpus}
 
 
 def create_pipeline(
@@ -56,44 +56,35 @@ def create_pipeline(
     previous = None
     for stage, training in parameters.trainings().items():
         nodes += _stage(stage, training, encoder, previous)
-        previous = f"{MODELS[stage]}_model"
+        previous = f"{PREFIXES[stage]}_model"
     if exported:
-        made = ["isotropic_model", "isotropic_summary", "retrieval_pairs_train"]
-        nodes.append(
-            Node(
-                export_model,
-                [*made, f"params:encoders.{encoder}"],
-                "isotropic_sentence_transformer",
-                name="export_model",
-            )
-        )
+        inputs = ["isotropic_model", "isotropic_summary", "retrieval_pairs_train"]
+        inputs.append(f"params:encoders.{encoder}")
+        outputs = "isotropic_sentence_transformer"
+        nodes.append(Node(export_model, inputs, outputs, name="export_model"))
     for name in retrieval_sets:
-        nodes += [_vectors(name, part, encoder, parameters.retrieval) for part in PARTS]
+        nodes += [_vectors(name, part, encoder, parameters.retrieval) for part in ENCODE]
     if parameters.ablations.chosen() and retrieval_sets:
         nodes.append(_ablations(encoder, retrieval_sets))
     return Pipeline(nodes)
 
 
 def _ablations(encoder: str, retrieval_sets: Sequence[str]) -> Node:
-    """The node that trains variants, and judges them on every set."""
-    inputs = ["retrieval_triples", "retrieval_pairs_val", *_stage_vectors("retrieval", encoder)]
-    inputs += ["isotropic_checkpoints", PARAMETERS]
+    """The node that trains variants, and evaluates them on every set."""
+    inputs = {
+        "triples": "retrieval_triples",
+        "validation": "retrieval_pairs_val",
+        "query_embeddings": f"{encoder}.retrieval_queries.vectors",
+        "document_embeddings": f"{encoder}.retrieval_documents.vectors",
+        "checkpoints": "isotropic_checkpoints",
+        "parameters": PARAMETERS,
+    }
     for name in retrieval_sets:
-        inputs.append(f"beir.{name}")
-        inputs += [f"{encoder}.{name}_{part}.{kind}" for part in PARTS for kind in KINDS[:2]]
+        inputs |= {f"{name}.{part}": f"{encoder}.{name}_{part}.vectors" for part in ENCODE}
+        inputs[f"{name}.qrels"] = f"beir.{name}.qrels"
     outputs = ["isotropic_ablations", "isotropic_ablations_table", "isotropic_ablations_latex"]
-    return Node(
-        ablation_runner(retrieval_sets),
-        inputs,
-        [*outputs, "isotropic_frontier_plot"],
-        name="compare_ablations",
-    )
-
-
-def _stage_vectors(stage: Stage, encoder: str) -> list[str]:
-    """The entries of the base's vectors of the stage's queries and documents."""
-    collections = [f"{encoder}.{stage}_{part}" for part in ("queries", "documents")]
-    return [f"{collection}.{kind}" for collection in collections for kind in KINDS]
+    outputs.append("isotropic_frontier_plot")
+    return Node(compare_ablations, inputs, outputs, name="compare_ablations")
 
 
 def _stage(
@@ -101,24 +92,23 @@ def _stage(
 ) -> list[Node]:
     """The nodes of one training."""
     pairs = [f"{stage}_pairs_train", f"{stage}_pairs_val", f"{stage}_documents"]
-    vectors = [
-        f"{encoder}.{stage}_{part}.{kind}" for part in ("queries", "documents") for kind in KINDS
-    ]
-    triples, name = f"{stage}_triples", MODELS[stage]
+    vectors = [f"{encoder}.{stage}_{part}.vectors" for part in ("queries", "documents")]
+    triples, name = f"{stage}_triples", PREFIXES[stage]
     start = [] if previous is None else [previous]
     end = ["isotropic_checkpoints", PARAMETERS, *start]
+    make: Callable[..., Any]
+    train: Callable[..., Any]
     if training.needs_vectors:
-        mine, read = triple_miner(stage, encoder), [*pairs, *vectors, PARAMETERS]
+        make, read = mine_triples, [*pairs, *vectors, PARAMETERS]
     else:
-        mine, read = list_triples, pairs
+        make, read = list_triples, pairs
     if training.freeze_base:
-        train, inputs = trainer_on_vectors(stage), [triples, pairs[1], *vectors, *end]
+        train, inputs = train_projection, [triples, pairs[1], *vectors, *end]
     else:
-        train = trainer_on_texts(stage)
-        inputs = [triples, *pairs, f"params:encoders.{encoder}", *end]
+        train, inputs = train_encoder, [triples, *pairs, f"params:encoders.{encoder}", *end]
     outputs = [f"{name}_{kind}" for kind in ("model", "history", "summary")]
     return [
-        Node(mine, read, triples, name=f"make_{triples}"),
+        Node(make, read, triples, name=f"make_{triples}"),
         Node(train, inputs, outputs, name=f"train_{name}"),
         Node(plot_training, outputs[1], f"{name}_training_plot", name=f"plot_{name}_training"),
     ]
@@ -129,11 +119,10 @@ def _vectors(
 ) -> Node:
     """The node that makes one collection's vectors by the trained model."""
     collection = f"{retrieval_set}_{part}"
-    outputs = [f"{ISOTROPIC}.{collection}.{kind}" for kind in KINDS]
     namespace = f"{ISOTROPIC}.{collection}"
+    vectors = f"{namespace}.vectors"
     if training.freeze_base:
-        vectors = [f"{encoder}.{collection}.{kind}" for kind in KINDS]
-        inputs = ["isotropic_model", *vectors]
-        return Node(project_embeddings, inputs, outputs, name="project", namespace=namespace)
-    inputs = ["isotropic_sentence_transformer", f"beir.{retrieval_set}"]
-    return Node(text_encoder(PARTS[part]), inputs, outputs, name="encode", namespace=namespace)
+        inputs = ["isotropic_model", f"{encoder}.{collection}.vectors"]
+        return Node(project_embeddings, inputs, vectors, name="project", namespace=namespace)
+    inputs = ["isotropic_sentence_transformer", f"beir.{retrieval_set}.{part}"]
+    return Node(ENCODE[part], inputs, vectors, name="encode", namespace=namespace)

@@ -1,95 +1,77 @@
 """Nodes of the rnd pipeline."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from embedlab.encoders.collection import concatenated_pair_texts, pair_texts
+from embedlab.encoders.embeddings import Embeddings
 from embedlab.errors import InputError
 from embedlab.figure import plot_message
-from embedlab.novelty import plots
-from embedlab.novelty.comparison import (
-    aurocs,
-    compare_experiments,
-    format_latex,
-    format_table,
-)
+from embedlab.novelty.comparison import aurocs, compare_experiments, format_latex, format_table
 from embedlab.novelty.comparison_plot import plot_experiments
 from embedlab.novelty.evaluation import NoveltyData
 from embedlab.novelty.experiment_folder import ExperimentFolder
 from embedlab.novelty.experiments import run_experiments
-from embedlab.novelty.measures import KNOWN_SET, NOVEL_SETS
-from embedlab.novelty.plots import SETS
-from embedlab.novelty.training import ExperimentParameters
+from embedlab.novelty.measures import NOVEL_SETS
+from embedlab.novelty.plots import FIGURES, SETS, draw_experiment
 from embedlab.pipelines.rnd.parameters import RNDParameters
 
 logger = logging.getLogger(__name__)
 
+# By experiment: why it failed, or None if it is finished.
 Outcomes = dict[str, str | None]
 
 
-def experiment_runner(
-    vectors: str, experiments: Mapping[str, ExperimentParameters]
-) -> Callable[..., Outcomes]:
-    """The node function that runs these experiments on the vectors `{encoder}.{collection}`."""
+def run_rnd_experiments(
+    pairs: pd.DataFrame, embeddings: Embeddings, folder: ExperimentFolder, parameters: RNDParameters
+) -> Outcomes:
+    """Run the experiments on these vectors; finished ones are skipped.
 
-    def run_rnd_experiments(
-        pairs: pd.DataFrame,
-        embeddings: np.ndarray,
-        ids: list[str],
-        metadata: dict[str, Any],
-        folder: ExperimentFolder,
-        parameters: RNDParameters,
-    ) -> Outcomes:
-        concatenated = vectors.endswith("_concat")
-        texts = concatenated_pair_texts(pairs) if concatenated else pair_texts(pairs)
-        texts.check_embeddings_of(vectors, embeddings, ids, metadata)
-        description = {key: metadata[key] for key in ("model", "fingerprint", "texts_sha256")}
-        sets, problems = pairs["set"].to_numpy(str), pd.factorize(pairs["problem"])[0]
-        data = NoveltyData(embeddings, sets, problems, description, parameters.n_neighbours)
-        return run_experiments(experiments, data, folder)
-
-    return run_rnd_experiments
+    Raises:
+        InputError: if the vectors are those of other pairs.
+    """
+    is_concatenated = embeddings.collection.endswith("_concat")
+    embeddings.check_texts((concatenated_pair_texts if is_concatenated else pair_texts)(pairs))
+    names = ("model", "fingerprint", "texts_sha256")
+    data = NoveltyData(
+        embeddings.vectors,
+        pairs["set"].to_numpy(str),
+        pd.factorize(pairs["problem"])[0],
+        {name: embeddings.metadata[name] for name in names},
+        parameters.n_neighbours,
+    )
+    experiments = parameters.of_vectors(embeddings.encoder, embeddings.collection)
+    return run_experiments(experiments, data, folder)
 
 
-def experiment_plotter(name: str) -> Callable[..., tuple[Figure, ...]]:
-    """The node function that draws the six figures of the experiment of this name."""
-
-    def plot_rnd_experiment(folder: ExperimentFolder, outcomes: Outcomes) -> tuple[Figure, ...]:
-        if (reason := outcomes.get(name)) is not None:
-            return tuple(plot_message(f"{name} failed: {reason}") for _ in range(6))
-        runs, drawn = folder.require(name)["runs"], folder.model(name)["figures"]
-        novelty, nearest, points = (
-            {own: tensor.numpy() for own, tensor in drawn[kind].items()}
-            for kind in ("novelty", "nearest", "points")
-        )
-        title = f"{name}, seed {runs[0]['seed']}"
-        methods = {"rnd": drawn["novelty"], **drawn["scores"]}
-        novel = next(own for own in NOVEL_SETS if own in novelty)
-        roc = {
-            method: (own[novel].numpy(), own[KNOWN_SET].numpy()) for method, own in methods.items()
-        }
-        return (
-            plots.plot_training_loss({run["seed"]: run["loss"] for run in runs}, name),
-            plots.plot_novelty_histograms(novelty, title),
-            plots.plot_normalised_novelty(novelty, title),
-            plots.plot_roc(roc, title),
-            plots.plot_novelty_by_distance(nearest, novelty, title),
-            plots.plot_novelty_map(points, novelty, drawn["variance"].tolist(), title),
-        )
-
-    return plot_rnd_experiment
+def plot_rnd_experiments(folder: ExperimentFolder, outcomes: Outcomes) -> dict[str, Figure]:
+    """The figures of each experiment, by `{experiment}.rnd_{figure}`."""
+    plots: dict[str, Figure] = {}
+    for name, reason in outcomes.items():
+        if reason is None:
+            figures = draw_experiment(name, folder.require(name), folder.model(name)["figures"])
+        else:
+            figures = {figure: plot_message(f"{name} failed: {reason}") for figure in FIGURES}
+        plots |= {f"{name}.rnd_{figure}": plot for figure, plot in figures.items()}
+    return plots
 
 
 def compare_rnd_experiments(
-    folder: ExperimentFolder, *outcomes: Outcomes
+    folder: ExperimentFolder, **outcomes: Outcomes
 ) -> tuple[list[dict[str, Any]], pd.DataFrame, str, Figure]:
-    """The experiments of this run beside each other: rows, table, LaTeX, and a figure."""
-    finished = [name for part in outcomes for name, reason in part.items() if reason is None]
+    """The experiments of this run beside each other: rows, table, LaTeX, and a figure.
+
+    Args:
+        folder: of the finished experiments.
+        **outcomes: those of each collection of vectors.
+
+    Raises:
+        InputError: if all of them failed.
+    """
+    finished = [name for part in outcomes.values() for name, reason in part.items() if not reason]
     if not finished:
         raise InputError(_failures(outcomes))
     rows = compare_experiments([folder.require(name) for name in finished])
@@ -104,7 +86,7 @@ def compare_rnd_experiments(
     return rows, pd.json_normalize(rows), format_latex(table), figure
 
 
-def report_failures(comparison: list[dict[str, Any]], *outcomes: Outcomes) -> None:
+def report_failures(comparison: list[dict[str, Any]], **outcomes: Outcomes) -> None:
     """End the run with an error if an experiment failed, once the others are compared.
 
     Raises:
@@ -114,9 +96,9 @@ def report_failures(comparison: list[dict[str, Any]], *outcomes: Outcomes) -> No
         raise InputError(failures)
 
 
-def _failures(outcomes: Sequence[Outcomes]) -> str:
+def _failures(outcomes: dict[str, Outcomes]) -> str:
     """The failed experiments and the reasons; empty if there are none."""
-    together = {name: reason for part in outcomes for name, reason in part.items()}
+    together = {name: reason for part in outcomes.values() for name, reason in part.items()}
     failed = [f"{name}: {reason}" for name, reason in together.items() if reason is not None]
     if not failed:
         return ""
