@@ -1,18 +1,41 @@
-"""What happens around a run."""
+"""Hooks: the check of the runner, and the log of nodes and reports."""
 
 import logging
+import re
 from collections import defaultdict
 from pathlib import PurePath
+from typing import Any
 
 from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
 from kedro.pipeline import Node, Pipeline
+
+from embedlab.errors import InputError
 
 logger = logging.getLogger(__name__)
 
 REPORTING = "08_reporting"
 # Reports of one folder that are named one by one.
 MOST_PATHS = 8
+
+
+class OneRunnerHook:
+    """Refuses runners under which trainings would give other numbers without a word."""
+
+    @hook_impl
+    def before_pipeline_run(self, run_params: dict[str, Any]) -> None:
+        """Check the runner before any node runs.
+
+        Raises:
+            InputError: if it is not Kedro's SequentialRunner.
+        """
+        # Kedro gives the runner's representation, <kedro.runner.….ThreadRunner object at …>.
+        runner = re.search(r"\w+Runner", str(run_params.get("runner")))
+        if runner and runner[0] != "SequentialRunner":
+            raise InputError(
+                f"{runner[0]} is not supported: trainings share torch's random numbers and "
+                "threads; leave out --runner (training and encoding can use several processes)"
+            )
 
 
 class RunLogHook:

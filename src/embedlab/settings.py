@@ -3,14 +3,14 @@
 import warnings
 
 from embedlab.context import ProjectContext
-from embedlab.hooks import RunLogHook
+from embedlab.hooks import OneRunnerHook, RunLogHook
 
 # Names such as minilm.prefixes.embeddings are namespaces, also where no node carries them.
 warnings.filterwarnings("ignore", "One or more dataset names contain '.'")
 # Kedro's configuration loader is one release behind OmegaConf.
 warnings.filterwarnings("ignore", "register_new_resolver")
 
-HOOKS = (RunLogHook(),)
+HOOKS = (OneRunnerHook(), RunLogHook())
 CONTEXT_CLASS = ProjectContext
 CONFIG_LOADER_ARGS = {
     "base_env": "base",

@@ -8,12 +8,13 @@ import torch
 from kedro.io import DataCatalog, DatasetError
 
 from embedlab.datasets.atomic import FigureDataset, JSONDataset, JsonLinesDataset, ParquetDataset
-from embedlab.datasets.beir_folder import BeirFolderDataset
+from embedlab.datasets.beir_table import BeirTableDataset
+from embedlab.datasets.embeddings import EmbeddingsDataset
 from embedlab.datasets.npy import NpyDataset
 from embedlab.datasets.torch_file import TorchDataset
+from embedlab.encoders.embeddings import Embeddings
 from embedlab.errors import InputError
 from embedlab.files import replacing, replacing_folder
-from embedlab.sources.retrieval_set import RetrievalSet
 
 TABLE = pd.DataFrame(
     {
@@ -76,21 +77,72 @@ def test_an_npy_of_objects_is_not_unpickled(tmp_path):
         NpyDataset(filepath=str(tmp_path / "array.npy")).load()
 
 
-def test_a_retrieval_set_comes_back_from_its_folder(tmp_path):
-    retrieval_set = RetrievalSet(
-        pd.DataFrame({"id": ["7", "d2"], "title": ["", "T"], "text": ["a ☕", "b"]}),
-        pd.DataFrame({"id": ["001"], "text": ["what?"]}),
-        pd.DataFrame({"query_id": ["001"], "corpus_id": ["7"], "score": [2]}),
-    )
-    dataset = BeirFolderDataset(filepath=str(tmp_path / "set"))
+TABLES = {
+    "corpus": pd.DataFrame({"id": ["7", "d2"], "title": ["", "T"], "text": ["a ☕", "b"]}),
+    "queries": pd.DataFrame({"id": ["001"], "text": ["what?"]}),
+    "qrels": pd.DataFrame({"query_id": ["001"], "corpus_id": ["7"], "score": [2]}),
+}
+
+
+@pytest.mark.parametrize("table", list(TABLES))
+def test_a_table_of_a_retrieval_set_comes_back_from_its_file(tmp_path, table):
+    dataset = BeirTableDataset(filepath=str(tmp_path / "set"), table=table)
     for _ in range(2):  # the second time over the first
-        dataset.save(retrieval_set)
+        dataset.save(TABLES[table])
+    pd.testing.assert_frame_equal(dataset.load(), TABLES[table], check_dtype=False)
+    files = [path.name for path in (tmp_path / "set").rglob("*") if path.is_file()]
+    assert files == [{"qrels": "test.tsv"}.get(table, f"{table}.jsonl")]
+
+
+def test_a_run_reads_a_table_once_and_a_new_one_after_a_save(tmp_path):
+    dataset = BeirTableDataset(filepath=str(tmp_path), table="queries")
+    dataset.save(TABLES["queries"])
+    table = dataset.load()
+    table.loc[0, "text"] = "changed by a node"
+    (tmp_path / "queries.jsonl").write_text('{"_id": "2", "text": "by hand"}\n')
+    assert dataset.load()["text"].tolist() == ["what?"]
+    dataset.release()
+    assert dataset.load()["text"].tolist() == ["by hand"]
+    dataset.save(TABLES["queries"])
+    assert dataset.load()["text"].tolist() == ["what?"]
+
+
+def embeddings_of(count):
+    vectors = np.arange(2 * count, dtype=np.float32).reshape(count, 2)
+    return Embeddings(vectors, [f"é{i}" for i in range(count)], {"model": "m"})
+
+
+def test_embeddings_are_three_files_that_are_replaced_together(tmp_path):
+    dataset = EmbeddingsDataset(filepath=str(tmp_path / "c"), name="encoder.collection")
+    for count in (3, 2):
+        dataset.save(embeddings_of(count))
     loaded = dataset.load()
-    for name in ("corpus", "queries", "qrels"):
-        pd.testing.assert_frame_equal(
-            getattr(loaded, name), getattr(retrieval_set, name), check_dtype=False
-        )
-    assert list(tmp_path.iterdir()) == [tmp_path / "set"]
+    assert (loaded.encoder, loaded.collection) == ("encoder", "collection")
+    assert isinstance(loaded.vectors, np.memmap)
+    assert loaded.vectors.tolist() == [[0, 1], [2, 3]]
+    assert (loaded.ids, loaded.metadata) == (["é0", "é1"], {"model": "m"})
+    names = {"embeddings.npy", "ids.json", "embeddings_metadata.json"}
+    assert {path.name for path in (tmp_path / "c").iterdir()} == names
+    with pytest.raises(DatasetError):
+        dataset.save(Embeddings(np.ones((1, 1)), ["a"], {"model": object()}))
+    assert len(dataset.load().ids) == 2
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "reason"),
+    [
+        ("ids.json", '["a"]', "2 vectors for 1 ids; run"),
+        ("ids.json", '["a', r"ids\.json: damaged"),
+        ("embeddings_metadata.json", "", r"embeddings_metadata\.json: damaged"),
+        ("embeddings.npy", "", r"embeddings\.npy: damaged"),
+    ],
+)
+def test_damaged_embeddings_are_named(tmp_path, file, content, reason):
+    dataset = EmbeddingsDataset(filepath=str(tmp_path), name="encoder.collection")
+    dataset.save(embeddings_of(2))
+    (tmp_path / file).write_text(content)
+    with pytest.raises(DatasetError, match=reason):
+        dataset.load()
 
 
 def test_replacing_a_folder_is_all_or_nothing(tmp_path):
@@ -127,7 +179,7 @@ def test_the_catalog_refuses_bad_embeddings(tmp_path, array, reason):
             "embeddings": {
                 "type": "embedlab.datasets.npy.NpyDataset",
                 "filepath": str(path),
-                "validator": "embedlab.datasets.validators.check_embeddings",
+                "validator": "embedlab.datasets.validators.check_vectors",
             }
         }
     )

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from embedlab.encoders.collection import (
     TextCollection,
     concatenated_pair_texts,
-    document_texts,
+    corpus_texts,
     pair_document_texts,
     pair_query_texts,
     pair_texts,
@@ -16,17 +16,14 @@ from embedlab.encoders.collection import (
     response_ids,
     response_texts,
 )
+from embedlab.encoders.embeddings import Embeddings
 from embedlab.errors import InputError
 from embedlab.sources.prefixes import prefix_id, response_id, unique_prefixes
 from embedlab.sources.retrieval_documents import documents_of_pairs, text_id
-from embedlab.sources.retrieval_set import RetrievalSet
 
 PROBLEMS = pd.DataFrame({"id": ["a", "b"], "problem": ["p1", "p2"], "solution": ["s1", "s2"]})
-SET = RetrievalSet(
-    pd.DataFrame({"id": ["d1", "d2"], "title": ["T", ""], "text": ["x", "y"]}),
-    pd.DataFrame({"id": ["q"], "text": ["?"]}),
-    pd.DataFrame({"query_id": ["q"], "corpus_id": ["d1"], "score": [1]}),
-)
+CORPUS = pd.DataFrame({"id": ["d1", "d2"], "title": ["T", ""], "text": ["x", "y"]})
+QUERIES = pd.DataFrame({"id": ["q"], "text": ["?"]})
 
 
 def user(text):
@@ -53,8 +50,8 @@ def test_the_vectors_of_the_parts_stand_end_to_end():
 
 
 def test_documents_have_titles_and_roles_differ():
-    assert document_texts(SET).parts == [["T x", "y"]]
-    assert (document_texts(SET).role, query_texts(SET).role) == ("document", "query")
+    assert corpus_texts(CORPUS).parts == [["T x", "y"]]
+    assert (corpus_texts(CORPUS).role, query_texts(QUERIES).role) == ("document", "query")
 
 
 def test_queries_of_pairs_are_distinct_and_known_by_their_text():
@@ -137,10 +134,8 @@ def test_embeddings_must_be_of_the_very_texts():
     collection = pair_texts(PROBLEMS)
     metadata = {"texts_sha256": collection.digest}
     entry, vectors = "minilm.problem_solutions", np.zeros((2, 3), np.float32)
-    collection.check_embeddings_of(entry, vectors, ["a", "b"], metadata)
+    Embeddings(vectors, ["a", "b"], metadata, entry).check_texts(collection)
     others = [(["b", "a"], metadata), (["a", "b"], {"texts_sha256": "0"}), (["a", "b"], {})]
     for ids, changed in others:
         with pytest.raises(InputError, match=r"minilm\.problem_solutions\.embeddings are not"):
-            collection.check_embeddings_of(entry, vectors, ids, changed)
-    with pytest.raises(InputError, match=r"minilm\.problem_solutions\.embeddings: 1 rows for 2"):
-        collection.check_embeddings_of(entry, vectors[:1], ["a", "b"], metadata)
+            Embeddings(vectors, ids, changed, entry).check_texts(collection)

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from embedlab.encoders.collection import prefix_texts
+from embedlab.encoders.embeddings import Embeddings
 from embedlab.pipelines.density.nodes import evaluate_reward_models, weigh_prefixes
 from embedlab.pipelines.density.parameters import DensityParameters
 
@@ -28,7 +29,7 @@ def weigh(n_prefixes, **changes):
         "id_scheme": "s",
     }
     parameters = DensityParameters.model_validate({"k": 5} | changes)
-    return weigh_prefixes(prefixes, embeddings, ids, metadata, parameters)
+    return weigh_prefixes(prefixes, Embeddings(embeddings, ids, metadata), parameters)
 
 
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])

@@ -1,5 +1,6 @@
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,10 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 from matplotlib.figure import Figure
 
-from embedlab.encoders.collection import document_texts, query_texts
+from embedlab.encoders.collection import corpus_texts, query_texts
+from embedlab.encoders.embeddings import Embeddings
 from embedlab.errors import InputError
-from embedlab.pipelines.evaluation import create_pipeline
+from embedlab.pipelines.evaluation import EvaluationPlan, create_pipeline
 from embedlab.pipelines.evaluation.parameters import EvaluationParameters
 from embedlab.sources.retrieval_set import RetrievalSet
 
@@ -34,29 +36,28 @@ SETS = {"squad-dev": colour_set("s", 6), "library_docs": colour_set("l", 4)}
 MODELS = ["bm25", "perfect", "useless"]
 
 
-def embed(retrieval_set: RetrievalSet, shift: int) -> dict[str, Any]:
-    """Vectors by which each query finds the document `shift` places on."""
-    eye = np.eye(len(COLOURS), dtype=np.float32)
-    parts = {
-        "queries": (retrieval_set.queries, eye),
-        "corpus": (retrieval_set.corpus, np.roll(eye, shift, axis=0)),
+def embed(model: str, name: str, shift: int) -> dict[str, Embeddings]:
+    """Vectors by which each query finds the document at its own index plus `shift`."""
+    eye, found = np.eye(len(COLOURS), dtype=np.float32), SETS[name]
+    vectors = {"queries": eye, "corpus": np.roll(eye, shift, axis=0)}
+    texts = {"queries": query_texts(found.queries), "corpus": corpus_texts(found.corpus)}
+    return {
+        f"{model}.{name}_{part}.vectors": Embeddings(
+            vectors[part][: len(texts[part].ids)],
+            texts[part].ids,
+            {"texts_sha256": texts[part].digest},
+            f"{model}.{name}_{part}",
+        )
+        for part in vectors
     }
-    views = {"queries": query_texts(retrieval_set), "corpus": document_texts(retrieval_set)}
-    entries: dict[str, Any] = {}
-    for part, (table, vectors) in parts.items():
-        entries[f"{part}.embeddings_metadata"] = {"texts_sha256": views[part].digest}
-        entries[f"{part}.embeddings"] = vectors[: len(table)]
-        entries[f"{part}.ids"] = table["id"].tolist()
-    return entries
 
 
 def catalog(parameters: EvaluationParameters, **changes: Any) -> DataCatalog:
-    entries: dict[str, Any] = {"params:evaluation": parameters}
-    for name, retrieval_set in SETS.items():
-        entries[f"beir.{name}"] = retrieval_set
-        for encoder, shift in {"perfect": 0, "useless": 1}.items():
-            for key, value in embed(retrieval_set, shift).items():
-                entries[f"{encoder}.{name}_{key}"] = value
+    entries: dict[str, Any] = {"params:evaluation": parameters, "params:skipped_sets": []}
+    for name, found in SETS.items():
+        tables = {"corpus": found.corpus, "queries": found.queries, "qrels": found.qrels}
+        entries |= {f"beir.{name}.{table}": rows for table, rows in tables.items()}
+        entries |= embed("perfect", name, 0) | embed("useless", name, 1)
     return DataCatalog(
         {k: MemoryDataset(v, copy_mode="assign") for k, v in (entries | changes).items()}
     )
@@ -73,11 +74,19 @@ def run(
     parameters: EvaluationParameters,
     models: Sequence[str] = MODELS,
     sets: Sequence[str] = tuple(SETS),
-    ablations: bool = False,
+    has_ablations: bool = False,
     **changes: Any,
 ) -> dict[str, Any]:
     """All that the pipeline makes; the last model is the baseline."""
-    pipeline = create_pipeline(models, models[-1], sets, [], parameters, ablations)
+    parameters = parameters.model_copy(update={"baseline": models[-1]})
+    plan = EvaluationPlan(
+        tuple(models),
+        models[-1],
+        tuple(sets),
+        has_ablations=has_ablations,
+        trec_runs=parameters.trec_runs,
+    )
+    pipeline = create_pipeline(plan)
     data = catalog(parameters, **changes)
     for name in pipeline.all_outputs():
         data[name] = Kept(copy_mode="assign")
@@ -146,7 +155,8 @@ def test_an_encoder_s_similarity_can_be_chosen() -> None:
     # The right document is nearest in direction, the first one longest.
     long_first = np.eye(len(COLOURS), dtype=np.float32) + 0.5
     long_first[0] *= 9
-    change = {"perfect.squad-dev_corpus.embeddings": long_first}
+    entry = "perfect.squad-dev_corpus.vectors"
+    change = {entry: replace(embed("perfect", "squad-dev", 0)[entry], vectors=long_first)}
     by_cosine = run(KEEP, **change)["evaluation_metrics"]
     by_dot = run(KEEP.model_copy(update={"similarity": {"perfect": "dot"}}), **change)[
         "evaluation_metrics"
@@ -159,14 +169,27 @@ def test_an_encoder_s_similarity_can_be_chosen() -> None:
 @pytest.mark.parametrize("part", ["queries", "corpus"])
 def test_embeddings_of_another_state_of_the_set_are_one_clear_line(part: str) -> None:
     entry = f"perfect.squad-dev_{part}"
-    ids = embed(SETS["squad-dev"], 0)[f"{part}.ids"]
-    for change in (
-        {f"{entry}.ids": ids[1:]},
-        {f"{entry}.ids": ids[::-1]},
-        {f"{entry}.embeddings_metadata": {"texts_sha256": "of other texts"}},
+    embeddings = embed("perfect", "squad-dev", 0)[f"{entry}.vectors"]
+    for other in (
+        replace(embeddings, ids=embeddings.ids[1:]),
+        replace(embeddings, ids=embeddings.ids[::-1]),
+        replace(embeddings, metadata={"texts_sha256": "of other texts"}),
     ):
         with pytest.raises(InputError, match=rf"{entry}\.embeddings are not .*; run `kedro run"):
-            run(KEEP, **change)
+            run(KEEP, **{f"{entry}.vectors": other})
+
+
+def test_judgements_of_another_state_of_the_set_are_one_clear_line() -> None:
+    qrels = SETS["squad-dev"].qrels.replace("s3", "s9")
+    with pytest.raises(InputError, match="qrels name the query_id s9, which is not in the"):
+        run(KEEP, **{"beir.squad-dev.qrels": qrels})
+
+
+def test_sets_that_are_left_out_are_noted(caplog: pytest.LogCaptureFixture) -> None:
+    notes = ["bioasq skipped: not free to download"]
+    outputs = run(KEEP, **{"params:skipped_sets": notes})
+    assert outputs["evaluation_metrics"]["skipped"] == notes
+    assert notes[0] in caplog.messages
 
 
 def test_every_other_model_is_compared_with_the_baseline() -> None:
@@ -231,20 +254,17 @@ def test_lexical_search_alone_has_no_isotropy_and_no_comparison() -> None:
 
 
 def test_the_projection_is_searched_by_distance_and_judged() -> None:
-    entries = {
-        f"isotropic.{name}_{key}": value
-        for name, retrieval_set in SETS.items()
-        for key, value in embed(retrieval_set, 0).items()
-    }
-    # The first document lies far out: no query is near it, in whatever direction it is.
+    entries: dict[str, Any] = {}
     for name in SETS:
-        entries[f"isotropic.{name}_corpus.embeddings"][0] *= 9
+        entries |= embed("isotropic", name, 0)
+        # The first document lies far out: no query is near it, in whatever direction it is.
+        entries[f"isotropic.{name}_corpus.vectors"].vectors[0] *= 9
     entries["isotropic_summary"] = {"seconds": 3.5}
     pairs = next(iter(SETS.values())).relevant_pairs().rename(columns={"document": "positive"})
     entries |= {"retrieval_pairs_train": pairs[:1], "retrieval_pairs_val": pairs[1:2]}
     variants = ("base", "full", "without isotropy")
     entries["isotropic_ablations"] = [{"variant": name} for name in variants]
-    outputs = run(KEEP, ["bm25", "isotropic", "useless"], ablations=True, **entries)
+    outputs = run(KEEP, ["bm25", "isotropic", "useless"], has_ablations=True, **entries)
     own = outputs["evaluation_metrics"]["squad-dev"]["isotropic"]
     assert own["P@1"]["mean"] == pytest.approx(5 / 6)
     assert list(outputs["squad-dev.evaluation_examples"]["models"]) == ["isotropic"]
@@ -258,7 +278,7 @@ def test_the_projection_is_searched_by_distance_and_judged() -> None:
 
 
 def test_nothing_to_evaluate_is_no_pipeline() -> None:
-    assert not create_pipeline(["perfect"], "perfect", [], [], KEEP).nodes
+    assert not create_pipeline(EvaluationPlan(("perfect",), "perfect", ())).nodes
 
 
 @pytest.mark.parametrize(

@@ -119,3 +119,15 @@ def test_trec_runs_are_written_on_request(copy_of_finished):
     assert result.returncode == 0, result.stderr
     lines = (copy_of_finished / "data/08_reporting/runs/bm25.library_docs.trec").read_text()
     assert re.fullmatch(r"\S+ Q0 \S+ 1 \d+\.\d+ bm25", lines.splitlines()[0])
+
+
+@pytest.mark.parametrize("runner", ["ThreadRunner", "ParallelRunner"])
+def test_a_runner_that_would_change_numbers_is_refused_before_any_node(finished_project, runner):
+    result = kedro(finished_project, "run", "--env=test", f"--runner={runner}")
+    assert result.returncode == 1
+    assert re.findall("Error: .*", result.stderr) == [
+        f"Error: {runner} is not supported: trainings share torch's random numbers and threads; "
+        "leave out --runner (training and encoding can use several processes)"
+    ]
+    assert "Node " not in result.stderr
+    assert "Traceback" not in result.stderr

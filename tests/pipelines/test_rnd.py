@@ -64,9 +64,9 @@ def test_two_experiments_of_one_name_are_refused():
 
 
 def test_failures_end_the_run_with_one_line():
-    report_failures([], {"a": None})
+    report_failures([], first={"a": None})
     with pytest.raises(InputError, match="1 of 3 experiments failed: b: too wild"):
-        report_failures([], {"a": None, "b": "too wild"}, {"c": None})
+        report_failures([], first={"a": None, "b": "too wild"}, second={"c": None})
 
 
 def test_published_artifacts_belong_together(finished_project):

@@ -127,7 +127,9 @@ def test_each_stage_has_pairs_and_documents_from_any_source(source: dict[str, An
         for name in ("retrieval", "pretraining"):
             assert made >= {f"{name}_pairs_train", f"{name}_pairs_val", f"{name}_documents"}
         assert (f"{stage}_pairs.ingestion_report" in made) == (source != LIBRARY_DOCS)
-        test_set = "beir.documents" if stage == "retrieval" else "beir.pretraining"
+        test_set = {"retrieval": "beir.documents.qrels", "pretraining": "beir.pretraining.qrels"}[
+            stage
+        ]
         assert (test_set in made) == (source == FILES)
 
 
