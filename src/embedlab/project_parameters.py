@@ -1,4 +1,4 @@
-"""All parameters of the running environment, which decide what the pipelines consist of."""
+"""All parameters of the environment; they decide which nodes the pipelines have."""
 
 import os
 from pathlib import Path
@@ -19,7 +19,7 @@ from embedlab.pipelines.isotropic_retrieval.parameters import IsotropicRetrieval
 from embedlab.pipelines.rnd.parameters import RNDParameters
 from embedlab.pipelines.weight_export.parameters import WeightExportParameters
 from embedlab.retrieval.models import ISOTROPIC
-from embedlab.sources.beir import available_sets
+from embedlab.sources.beir_sets import available_sets
 
 # Names become parts of catalog entries and of paths.
 EncoderName = Annotated[str, StringConstraints(pattern="^[A-Za-z0-9_-]+$")]
@@ -43,8 +43,8 @@ class ProjectParameters(Parameters):
         for name, owner in (("bm25", "lexical baseline"), (ISOTROPIC, "trained projection")):
             if name in self.encoders:
                 raise ValueError(f"encoder {name}: that name is the {owner}'s; take another")
-        if strangers := sorted(set(self.evaluation.similarity) - {*self.encoders, ISOTROPIC}):
-            raise ValueError(f"evaluation.similarity names {strangers[0]}, which is no encoder")
+        if unknown := sorted(set(self.evaluation.similarity) - {*self.encoders, ISOTROPIC}):
+            raise ValueError(f"evaluation.similarity names {unknown[0]}, which is no encoder")
         cache = self.embedding_cache
         used = {*cache.encoders, cache.on_demand.encoder}
         used |= {self.density_encoder(), self.base_encoder()}
@@ -87,9 +87,9 @@ class ProjectParameters(Parameters):
     def _models_have_vectors(self) -> Self:
         known = ("bm25", *self.embedding_cache.encoders, ISOTROPIC)
         named = [*(self.evaluation.models or ()), self.evaluation.baseline or "bm25"]
-        if strangers := [name for name in named if name not in known]:
+        if unknown := [name for name in named if name not in known]:
             raise ValueError(
-                f"evaluation names the model {strangers[0]}; there are {', '.join(known)}"
+                f"evaluation names the model {unknown[0]}; there are {', '.join(known)}"
             )
         baseline = self.evaluated_baseline()
         if self.evaluation.models and baseline not in self.evaluation.models:

@@ -11,6 +11,7 @@ from support import kedro, make_project
 
 from embedlab.sources.bad_rows import BadRows
 from embedlab.sources.beir import read_beir_folder
+from embedlab.sources.retrieval_set import full_texts
 from embedlab.tensor_files import read_tensors
 
 REPORTS = "data/08_reporting"
@@ -89,7 +90,7 @@ def test_the_exported_folder_gives_the_same_vectors(exported):
     vectors = exported / "data/04_feature/isotropic"
     for part, texts, encode in (
         ("queries", found.queries["text"].tolist(), model.encode_query),
-        ("corpus", found.document_texts(), model.encode_document),
+        ("corpus", full_texts(found.corpus), model.encode_document),
     ):
         expected = np.load(vectors / f"library_docs_{part}" / "embeddings.npy")
         assert expected.shape[1] == 100

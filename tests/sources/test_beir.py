@@ -9,15 +9,12 @@ import pytest
 
 from embedlab.errors import InputError
 from embedlab.sources.bad_rows import BadRows
-from embedlab.sources.beir import (
+from embedlab.sources.beir import BeirParameters, find_beir_set, load_beir_set, read_beir_folder
+from embedlab.sources.beir_sets import (
     BEIR_GROUPS,
     NOT_DOWNLOADABLE,
-    BeirParameters,
     available_sets,
     expand_groups,
-    find_beir_set,
-    load_beir_set,
-    read_beir_folder,
 )
 
 DOWNLOAD = "embedlab.sources.beir_download.BEIR_URL"

@@ -12,11 +12,13 @@ from embedlab.encoders.embeddings import Embeddings
 from embedlab.errors import InputError
 from embedlab.files import replacing_folder
 
+METADATA = "embeddings_metadata.json"
+
 
 class EmbeddingsDataset(PathDataset[Embeddings, Embeddings]):
     """`embeddings.npy`, memory-mapped when loaded, `ids.json` and `embeddings_metadata.json`.
 
-    The three files are replaced together. Each is a catalog entry of its own too, for reading.
+    The three files are replaced together. To read one of them alone there are further entries.
     """
 
     def __init__(self, *, filepath: str, name: str, metadata: dict[str, Any] | None = None):
@@ -45,9 +47,6 @@ class EmbeddingsDataset(PathDataset[Embeddings, Embeddings]):
             for file, content in {"ids.json": data.ids, METADATA: data.metadata}.items():
                 text = json.dumps(content, indent=2, ensure_ascii=False)
                 (folder / file).write_text(text, encoding="utf-8")
-
-
-METADATA = "embeddings_metadata.json"
 
 
 def _read_json(path: Path) -> Any:

@@ -54,7 +54,7 @@ def check_ids(ids: list[str]) -> None:
         raise InputError(f"ids: position {faulty} is {ids[faulty]!r}, not a string")
     if len(set(ids)) < len(ids):
         first = pd.Series(ids).duplicated().to_numpy().argmax()
-        raise InputError(f"ids: {ids[first]!r} at position {first} stands there twice")
+        raise InputError(f"ids: {ids[first]!r} at position {first} is repeated")
 
 
 def check_weights(weights: np.ndarray) -> None:

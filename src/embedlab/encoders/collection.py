@@ -31,7 +31,7 @@ class TextCollection:
         ids: n distinct identifiers.
         parts: p columns of n texts; an item's vector has p times the encoder's dimension.
         role: whether the texts are queries or documents.
-        id_scheme: how the identifiers came about.
+        id_scheme: how the identifiers were made.
     """
 
     ids: list[str]

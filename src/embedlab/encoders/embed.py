@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 class Encoder(Protocol):
-    """What turns texts into vectors, batch by batch."""
+    """Turns texts into vectors, batch by batch."""
 
     def encode(self, texts: Sequence[str]) -> Iterator[Vectors]:
         """Yield positions (b,) in `texts` and their vectors, float32 (b, d)."""
@@ -69,7 +69,7 @@ def embed(
     """The vectors of texts, encoding those that the store has not seen.
 
     Returns:
-        Vectors, float32 (n, d), and what it took.
+        Vectors, float32 (n, d), and what was found, encoded and how long it took.
 
     Raises:
         InputError: if the model cannot be loaded or a shard is damaged.

@@ -1,4 +1,4 @@
-"""Queries on which one model does better or worse than another, with what both found."""
+"""Queries on which one model ranks better or worse than another, with their documents."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ import pandas as pd
 from embedlab.sources.retrieval_set import RetrievalSet
 
 # Documents shown for each model, and characters shown of a text.
-N_SHOWN, TEXT_LENGTH = 3, 300
+NUM_SHOWN, TEXT_LENGTH = 3, 300
 
 
 @dataclass(frozen=True)
 class Results:
-    """What a model found on a set, and how well.
+    """The ranking of a model on a set, and its scores.
 
     Attributes:
         run: query_id, corpus_id, score, the best document of each query first.
@@ -30,16 +30,16 @@ def find_examples(
     model: Results,
     baseline: Results,
     metric: str,
-    n_examples: int,
+    num_examples: int,
 ) -> dict[str, list[dict[str, Any]]]:
     """The queries with the greatest gain, and those with the greatest loss, over the baseline.
 
     Args:
         retrieval_set: the texts and judgements.
-        model: what is looked at.
-        baseline: what it is compared with.
-        metric: the column of the query metrics that says how well a query went.
-        n_examples: queries of each kind, at most; equal ones in the order of the judgements.
+        model: the results of the model.
+        baseline: those of the model that it is compared with.
+        metric: the column of the query metrics by which queries are compared.
+        num_examples: queries of each kind, at most; equal ones in the order of the judgements.
 
     Returns:
         `wins` and `losses`: query_id, query, difference; for `model` and `baseline`, the metric,
@@ -48,8 +48,8 @@ def find_examples(
     """
     scores = pd.DataFrame(
         {
-            name: own.query_metrics.set_index("query_id")[metric]
-            for name, own in (("model", model), ("baseline", baseline))
+            name: results.query_metrics.set_index("query_id")[metric]
+            for name, results in (("model", model), ("baseline", baseline))
         }
     )
     gains = (scores["model"] - scores["baseline"]).rename("difference")
@@ -66,17 +66,17 @@ def find_examples(
             **{
                 name: {
                     metric: float(scores[name][query]),
-                    **_found(query, own.run, relevance, corpus),
+                    **_found(query, results.run, relevance, corpus),
                 }
-                for name, own in (("model", model), ("baseline", baseline))
+                for name, results in (("model", model), ("baseline", baseline))
             },
         }
 
     ascending = gains.sort_values(kind="stable")
     descending = gains.sort_values(kind="stable", ascending=False)
     return {
-        "wins": [describe(query) for query in descending[descending > 0].index[:n_examples]],
-        "losses": [describe(query) for query in ascending[ascending < 0].index[:n_examples]],
+        "wins": [describe(query) for query in descending[descending > 0].index[:num_examples]],
+        "losses": [describe(query) for query in ascending[ascending < 0].index[:num_examples]],
     }
 
 
@@ -85,12 +85,12 @@ def _found(
 ) -> dict[str, Any]:
     """The ranks of the relevant documents, and the first documents found."""
     found = run.loc[run["query_id"] == query, "corpus_id"].tolist()
-    places = {name: rank for rank, name in enumerate(found, 1)}
+    ranks = {name: rank for rank, name in enumerate(found, 1)}
     return {
-        "ranks": {name: places.get(name) for name, grade in relevance.items() if grade > 0},
+        "ranks": {name: ranks.get(name) for name, grade in relevance.items() if grade > 0},
         "top": [
             {"id": name, "relevance": relevance.get(name), "text": _text(corpus.loc[name])}
-            for name in found[:N_SHOWN]
+            for name in found[:NUM_SHOWN]
         ],
     }
 

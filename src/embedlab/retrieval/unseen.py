@@ -1,4 +1,4 @@
-"""Which test queries a model has met in training, by their text or by their documents."""
+"""Test queries that a model has seen in training, by their text or by their documents."""
 
 from collections.abc import Mapping
 
@@ -10,22 +10,22 @@ from embedlab.sources.retrieval_set import RetrievalSet
 def seen_queries(retrieval_set: RetrievalSet, *pairs: pd.DataFrame) -> list[str]:
     """The judged queries whose text, or one of whose relevant documents, is in a pair.
 
-    A model may know such a document by heart, without having learnt to search; and validation pairs
-    have chosen its weights.
+    A model can find a document that it was trained on without having learnt to search, and
+    validation pairs have chosen its weights.
 
     Args:
         retrieval_set: the test set.
         pairs: tables with the columns query and positive.
 
     Returns:
-        Their identifiers, in the order of the set.
+        The identifiers of the queries, in the order of the set.
     """
     relevant = retrieval_set.relevant_pairs()
-    known = pd.Series(False, index=relevant.index)
+    is_seen = pd.Series(False, index=relevant.index)
     for table in pairs:
-        known |= relevant["document"].isin(table["positive"])
-        known |= relevant["query"].isin(table["query"])
-    return relevant["query_id"][known].drop_duplicates().tolist()
+        is_seen |= relevant["document"].isin(table["positive"])
+        is_seen |= relevant["query"].isin(table["query"])
+    return relevant["query_id"][is_seen].drop_duplicates().tolist()
 
 
 def unseen_tables(
@@ -33,13 +33,13 @@ def unseen_tables(
 ) -> dict[str, dict[str, pd.DataFrame]]:
     """The query metrics, by set and model, of the queries that were not seen in training.
 
-    Sets without such a query are left out.
+    Sets of which every query was seen are left out.
     """
     unseen = {
         name: {
             model: table[~table["query_id"].isin(seen[name])].reset_index(drop=True)
-            for model, table in own.items()
+            for model, table in models.items()
         }
-        for name, own in tables.items()
+        for name, models in tables.items()
     }
-    return {name: own for name, own in unseen.items() if all(map(len, own.values()))}
+    return {name: models for name, models in unseen.items() if all(map(len, models.values()))}

@@ -11,14 +11,7 @@ from embedlab.errors import InputError
 from embedlab.parameters import Parameters
 from embedlab.sources.bad_rows import BadRowError, BadRows, OnError
 from embedlab.sources.beir_download import download_beir_set
-from embedlab.sources.beir_sets import (
-    BEIR_GROUPS,
-    NOT_DOWNLOADABLE,
-    archive_of,
-    available_sets,
-    expand_groups,
-    has_set,
-)
+from embedlab.sources.beir_sets import NOT_DOWNLOADABLE, archive_of, has_set
 from embedlab.sources.fields import (
     UniqueIds,
     optional_text,
@@ -29,17 +22,6 @@ from embedlab.sources.fields import (
 from embedlab.sources.records import Record, read_lines, read_records, usable_rows
 from embedlab.sources.retrieval_set import RetrievalSet
 
-__all__ = [
-    "BEIR_GROUPS",
-    "NOT_DOWNLOADABLE",
-    "BeirParameters",
-    "available_sets",
-    "expand_groups",
-    "find_beir_set",
-    "load_beir_set",
-    "read_beir_folder",
-]
-
 CONTENTS = "corpus.jsonl, queries.jsonl and qrels/"
 
 
@@ -49,7 +31,7 @@ class BeirParameters(Parameters):
     Attributes:
         root: the folder of local sets, one folder each; downloads go there too.
         split: which relevance judgements to use: qrels/<split>.tsv.
-        download: whether a set that is not there may be downloaded.
+        download: whether a set that is not in `root` may be downloaded.
         on_error: what to do about bad rows.
     """
 
@@ -60,10 +42,10 @@ class BeirParameters(Parameters):
 
 
 def load_beir_set(name: str, p: BeirParameters) -> tuple[RetrievalSet, dict[str, Any]]:
-    """Find the set, downloading it where need be, and read it.
+    """Find the set, or download it, and read it.
 
     Returns:
-        The set, and the reading's report with the sizes and the number of empty documents.
+        The set; and the report of its reading, with sizes and the number of empty documents.
 
     Raises:
         InputError: as `find_beir_set` and `read_beir_folder` do.
@@ -80,10 +62,10 @@ def load_beir_set(name: str, p: BeirParameters) -> tuple[RetrievalSet, dict[str,
 
 
 def find_beir_set(name: str, root: Path, download: bool = True) -> Path:
-    """The set's folder: `root/name` where it is there, else downloaded to there.
+    """The set's folder, `root/name`; it is downloaded if it does not exist.
 
     Raises:
-        InputError: when the set is not there and cannot be downloaded.
+        InputError: if the set does not exist and cannot be downloaded.
     """
     folder, archive = root / name, archive_of(name)
     if has_set(folder):
@@ -187,7 +169,7 @@ def _query(record: Record) -> tuple[str, ...]:
 
 
 def _after_header(path: Path, bad_rows: BadRows) -> Iterator[Record]:
-    """The lines as records, less a first one whose last cell is no number."""
+    """The lines as records, without a header: a first line whose last cell is no number."""
     for index, (where, line) in enumerate(read_lines(path, bad_rows)):
         if index or _is_integer(line.rpartition("\t")[2]):
             yield Record(where, {"line": line})

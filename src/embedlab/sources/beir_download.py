@@ -1,4 +1,4 @@
-"""Downloading a BEIR set: nothing outside its folder is written, nothing half is left behind."""
+"""Download of a BEIR set: it writes into the set's folder only, all of it or nothing."""
 
 import http.client
 import shutil

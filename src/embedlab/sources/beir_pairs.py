@@ -21,7 +21,7 @@ class BeirPairsParameters(BeirParameters):
         sets: BEIR sets by name.
         split: which relevance judgements to use: qrels/<split>.tsv.
         validation_fraction: share of the queries held out, with all their pairs.
-        max_pairs: at most so many pairs of each set, drawn with the seed; None takes all.
+        max_pairs: pairs of each set at most, drawn with the seed; None takes all.
         seed: seed of every draw.
     """
 
@@ -36,7 +36,7 @@ class BeirPairsParameters(BeirParameters):
 def read_beir_pairs(
     p: BeirPairsParameters,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, dict[str, Any]]:
-    """Every judged query with each of its relevant documents, parted by query.
+    """Every judged query with each of its relevant documents, split by query.
 
     Returns:
         Training and validation pairs (columns query, positive, negative, source; negatives are

@@ -1,9 +1,9 @@
-"""The names of BEIR's sets, their groups, and which of them can be had."""
+"""The names of BEIR's sets, their groups, and which of them can be downloaded."""
 
 from collections.abc import Iterable
 from pathlib import Path
 
-# Thakur et al. 2021 (arXiv 2104.08663), table 1; MS MARCO is theirs to train on, not to test on.
+# Thakur et al. 2021 (arXiv 2104.08663), table 1; they train on MS MARCO and do not test on it.
 QUICK = ("scifact", "nfcorpus")
 STANDARD = (*QUICK, "arguana", "fiqa", "trec-covid")
 NOT_DOWNLOADABLE = ("bioasq", "signal1m", "trec-news", "robust04")
@@ -23,15 +23,19 @@ FORUMS = (
 
 
 def expand_groups(names: Iterable[str]) -> tuple[str, ...]:
-    """Put the sets of a group in its name's place; each set once, in the order of first mention.
+    """Replace each group by its sets; each set occurs once, in the order of first mention.
 
-    Other names stand for themselves: any BEIR-format folder has one.
+    Names that are no group are kept: they are folders in BEIR's format.
+
+    Example:
+        >>> expand_groups(["mine", "quick", "scifact"])
+        ('mine', 'scifact', 'nfcorpus')
     """
     return tuple(dict.fromkeys(one for name in names for one in BEIR_GROUPS.get(name, (name,))))
 
 
 def available_sets(names: Iterable[str], root: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Expand groups, and CQADupStack into its forums, less the sets that nobody can download.
+    """Expand groups, and CQADupStack into its forums; leave out what cannot be downloaded.
 
     Args:
         names: sets and groups.
@@ -41,13 +45,13 @@ def available_sets(names: Iterable[str], root: Path) -> tuple[tuple[str, ...], t
         The sets, and a note on each one left out: those of the group `full` that cannot be
         downloaded, are not in `root` and are not named by themselves.
     """
-    asked = tuple(names)
+    named = tuple(names)
     missing = [
         name
-        for name in expand_groups(asked)
-        if name in NOT_DOWNLOADABLE and name not in asked and not has_set(root / name)
+        for name in expand_groups(named)
+        if name in NOT_DOWNLOADABLE and name not in named and not has_set(root / name)
     ]
-    sets = [name for name in expand_groups(asked) if name not in missing]
+    sets = [name for name in expand_groups(named) if name not in missing]
     notes = [f"{name} skipped: not free to download, and not in {root / name}" for name in missing]
     return tuple(one for name in sets for one in _forums(name, root)), tuple(notes)
 
@@ -58,7 +62,7 @@ def has_set(folder: Path) -> bool:
 
 
 def archive_of(name: str) -> str | None:
-    """The download that holds the set: its own, or CQADupStack's for a forum; None without one."""
+    """The name of the archive that has the set: CQADupStack's for a forum; None without one."""
     parent, _, forum = name.partition("/")
     if parent == CQADUPSTACK:
         return parent if forum in FORUMS else None
@@ -66,7 +70,7 @@ def archive_of(name: str) -> str | None:
 
 
 def _forums(name: str, root: Path) -> tuple[str, ...]:
-    """CQADupStack's forums, each a set of its own unless they lie merged into one; else `name`."""
+    """The forums of CQADupStack, unless `root` has them merged into one set; else `name`."""
     if name != CQADUPSTACK or has_set(root / name):
         return (name,)
     local = sorted(corpus.parent.name for corpus in (root / name).glob("*/corpus.jsonl"))

@@ -1,4 +1,4 @@
-"""The documents that can be found for training queries: distinct texts, identified by content."""
+"""The documents among which training searches: distinct texts, identified by their content."""
 
 import hashlib
 from collections.abc import Iterable
