@@ -91,7 +91,7 @@ class _Search:
 
     def neighbours(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Distances and numbers of the neighbours found for some rows, both `(m, k)`."""
-        queries = read_vectors(self.vectors[rows], self.metric).numpy()
+        queries = read_vectors(self.vectors[rows], self.metric)
         squared, found = self.index.search(queries, self.k + 1)
         probes = self.index.nprobe
         # Where the cells hold too few, the index answers -1: look in more of them.
@@ -130,9 +130,9 @@ def _build_index(
     index = faiss.IndexIVFFlat(faiss.IndexFlatL2(dimension), dimension, n_cells)
     index.cp.seed = int(rng.integers(2**31))
     sample = rng.choice(n_rows, min(n_rows, PER_CELL * n_cells), replace=False)
-    index.train(read_vectors(vectors[np.sort(sample)], metric).numpy())
+    index.train(read_vectors(vectors[np.sort(sample)], metric))
     for rows in _chunks(n_rows, "indexing vectors"):
-        index.add(read_vectors(vectors[rows], metric).numpy())
+        index.add(read_vectors(vectors[rows], metric))
     return index
 
 
