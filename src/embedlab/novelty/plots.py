@@ -17,7 +17,18 @@ from scipy.stats import spearmanr
 from sklearn.metrics import roc_curve
 
 from embedlab.figure import label_components, legend_below, new_figure
+from embedlab.novelty.measures import KNOWN_SET, NOVEL_SETS
 from embedlab.statistics.detection import auroc
+
+# The figures of an experiment, in the order in which `draw_experiment` makes them.
+FIGURES = (
+    "training_loss",
+    "novelty_histograms",
+    "normalised_novelty",
+    "roc",
+    "novelty_by_distance",
+    "novelty_map",
+)
 
 
 class Style(NamedTuple):
@@ -47,6 +58,40 @@ METHODS = {
 def ordered_methods(names: Iterable[str]) -> list[str]:
     """The methods in the order of every figure."""
     return sorted(names, key=list(METHODS).index)
+
+
+def draw_experiment(
+    name: str, result: Mapping[str, Any], figures: Mapping[str, Any]
+) -> dict[str, Figure]:
+    """Draw all figures of a finished experiment.
+
+    Args:
+        name: of the experiment.
+        result: of the experiment, `ExperimentFolder.require(name)`.
+        figures: tensors of its first seed, `ExperimentFolder.model(name)["figures"]`.
+
+    Returns:
+        A figure for each name in `FIGURES`.
+    """
+    runs, title = result["runs"], f"{name}, seed {result['runs'][0]['seed']}"
+    novelty, nearest, points = (
+        {set_name: tensor.numpy() for set_name, tensor in figures[kind].items()}
+        for kind in ("novelty", "nearest", "points")
+    )
+    novel = next(set_name for set_name in NOVEL_SETS if set_name in novelty)
+    roc = {
+        method: (scores[novel].numpy(), scores[KNOWN_SET].numpy())
+        for method, scores in {"rnd": figures["novelty"], **figures["scores"]}.items()
+    }
+    drawn = (
+        plot_training_loss({run["seed"]: run["loss"] for run in runs}, name),
+        plot_novelty_histograms(novelty, title),
+        plot_normalised_novelty(novelty, title),
+        plot_roc(roc, title),
+        plot_novelty_by_distance(nearest, novelty, title),
+        plot_novelty_map(points, novelty, figures["variance"].tolist(), title),
+    )
+    return dict(zip(FIGURES, drawn, strict=True))
 
 
 def plot_training_loss(losses: Mapping[int, Sequence[float]], title: str) -> Figure:

@@ -70,3 +70,11 @@ class RNDParameters(Parameters):
                     raise ValueError(f"rnd: two experiments would be called {full}; rename one")
                 named[full] = own.model_copy(update={"encoder_name": encoder})
         return named
+
+    def of_vectors(self, encoder: str, collection: str) -> dict[str, ExperimentParameters]:
+        """The experiments to run on the vectors `{encoder}.{collection}`, by name."""
+        return {
+            name: experiment
+            for name, experiment in self.named([encoder]).items()
+            if (experiment.encoder_name, experiment.collection) == (encoder, collection)
+        }
