@@ -18,7 +18,7 @@ from support import ROOT, ratio_to_peer, seconds
 from embedlab.novelty.experiments import plan_runs
 from embedlab.novelty.rnd import RandomNetworkDistillation, RNDModelParameters
 from embedlab.novelty.scorer import NoveltyScorer
-from embedlab.novelty.training import ExperimentParameters, stacks, train_stack
+from embedlab.novelty.training import ExperimentParameters, group_runs, train_stack
 from embedlab.pipelines.rnd.parameters import RNDParameters
 
 N_PAIRS, DIMENSION, N_EPOCHS, ROUNDS = 1000, 384, 50, 3
@@ -68,7 +68,7 @@ def train_together(embeddings, runs):
     return [
         trained
         for collection, planned in runs.items()
-        for stack in stacks(planned, embeddings[collection].shape[1])
+        for stack in group_runs(planned, embeddings[collection].shape[1])
         for trained in train_stack(embeddings[collection], stack)
     ]
 

@@ -96,7 +96,7 @@ def test_detection_is_by_set_then_method_of_novel_items_against_held_out_ones() 
             "knn": {"auroc": 3.5 / 16, "fpr95": 1.0},
         },
         "shuffled": {"rnd": {"auroc": 0.5, "fpr95": 1.0}, "knn": {"auroc": 1.0, "fpr95": 0.0}},
-        # How far held-out items are from training ones tells how much was learnt by heart.
+        # Held-out against training items: how much was memorised.
         "held_out": {"rnd": {"auroc": 14.5 / 16, "fpr95": 0.25}},
     }
 

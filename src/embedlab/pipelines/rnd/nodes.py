@@ -11,19 +11,11 @@ from matplotlib.figure import Figure
 from embedlab.encoders.collection import concatenated_pair_texts, pair_texts
 from embedlab.errors import InputError
 from embedlab.figure import plot_message
-from embedlab.novelty import plots
-from embedlab.novelty.comparison import (
-    aurocs,
-    compare_experiments,
-    format_latex,
-    format_table,
-)
-from embedlab.novelty.comparison_plot import plot_experiments
+from embedlab.novelty.comparison import compare_experiments, format_latex, format_table
 from embedlab.novelty.evaluation import NoveltyData
 from embedlab.novelty.experiment_folder import ExperimentFolder
 from embedlab.novelty.experiments import run_experiments
-from embedlab.novelty.measures import KNOWN_SET, NOVEL_SETS
-from embedlab.novelty.plots import SETS
+from embedlab.novelty.plots import FIGURES, draw_experiment, plot_comparison
 from embedlab.novelty.training import ExperimentParameters
 from embedlab.pipelines.rnd.parameters import RNDParameters
 
@@ -50,7 +42,7 @@ def experiment_runner(
         texts.check_embeddings_of(vectors, embeddings, ids, metadata)
         description = {key: metadata[key] for key in ("model", "fingerprint", "texts_sha256")}
         sets, problems = pairs["set"].to_numpy(str), pd.factorize(pairs["problem"])[0]
-        data = NoveltyData(embeddings, sets, problems, description, parameters.n_neighbours)
+        data = NoveltyData(embeddings, sets, problems, description, parameters.num_neighbours)
         return run_experiments(experiments, data, folder)
 
     return run_rnd_experiments
@@ -61,26 +53,9 @@ def experiment_plotter(name: str) -> Callable[..., tuple[Figure, ...]]:
 
     def plot_rnd_experiment(folder: ExperimentFolder, outcomes: Outcomes) -> tuple[Figure, ...]:
         if (reason := outcomes.get(name)) is not None:
-            return tuple(plot_message(f"{name} failed: {reason}") for _ in range(6))
-        runs, drawn = folder.require(name)["runs"], folder.model(name)["figures"]
-        novelty, nearest, points = (
-            {own: tensor.numpy() for own, tensor in drawn[kind].items()}
-            for kind in ("novelty", "nearest", "points")
-        )
-        title = f"{name}, seed {runs[0]['seed']}"
-        methods = {"rnd": drawn["novelty"], **drawn["scores"]}
-        novel = next(own for own in NOVEL_SETS if own in novelty)
-        roc = {
-            method: (own[novel].numpy(), own[KNOWN_SET].numpy()) for method, own in methods.items()
-        }
-        return (
-            plots.plot_training_loss({run["seed"]: run["loss"] for run in runs}, name),
-            plots.plot_novelty_histograms(novelty, title),
-            plots.plot_normalised_novelty(novelty, title),
-            plots.plot_roc(roc, title),
-            plots.plot_novelty_by_distance(nearest, novelty, title),
-            plots.plot_novelty_map(points, novelty, drawn["variance"].tolist(), title),
-        )
+            return tuple(plot_message(f"{name} failed: {reason}") for _ in FIGURES)
+        figures = draw_experiment(name, folder.require(name), folder.model(name)["figures"])
+        return tuple(figures.values())
 
     return plot_rnd_experiment
 
@@ -95,13 +70,7 @@ def compare_rnd_experiments(
     rows = compare_experiments([folder.require(name) for name in finished])
     table = format_table(rows)
     logger.info("Novelty, AUROC in points:\n%s", table.to_string(index=False))
-    novel = next(own for own in NOVEL_SETS if own in rows[0])
-    figure = plot_experiments(
-        [{"name": row["experiment"], "methods": aurocs(row, novel)} for row in rows],
-        f"{SETS[novel].label} against held-out (interval over seeds)",
-        "Novelty by experiment",
-    )
-    return rows, pd.json_normalize(rows), format_latex(table), figure
+    return rows, pd.json_normalize(rows), format_latex(table), plot_comparison(rows)
 
 
 def report_failures(comparison: list[dict[str, Any]], *outcomes: Outcomes) -> None:
