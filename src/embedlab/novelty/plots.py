@@ -59,33 +59,26 @@ METHODS = {"rnd": Style("RND", "black", "o")} | {
 def draw_experiment(
     name: str, result: Mapping[str, Any], figures: Mapping[str, Any]
 ) -> dict[str, Figure]:
-    """Draw all figures of a finished experiment.
+    """Draw the `FIGURES` of a finished experiment, by name.
 
     Args:
         name: of the experiment.
-        result: of the experiment, `ExperimentFolder.require(name)`.
+        result: `ExperimentFolder.require(name)`.
         figures: tensors of its first seed, `ExperimentFolder.model(name)["figures"]`.
-
-    Returns:
-        A figure for each name in `FIGURES`.
     """
     runs, title = result["runs"], f"{name}, seed {result['runs'][0]['seed']}"
-    novelty, nearest, points = (
-        {set_name: tensor.numpy() for set_name, tensor in figures[kind].items()}
-        for kind in ("novelty", "nearest", "points")
-    )
-    novel = headline_set(novelty)
+    novelty, novel = figures["novelty"], headline_set(figures["novelty"])
     roc = {
         method: (scores[novel].numpy(), scores[KNOWN_SET].numpy())
-        for method, scores in {"rnd": figures["novelty"], **figures["scores"]}.items()
+        for method, scores in {"rnd": novelty, **figures["scores"]}.items()
     }
     drawn = (
         plot_training_loss({run["seed"]: run["loss"] for run in runs}, name),
         plot_novelty_histograms(novelty, title),
         plot_normalised_novelty(novelty, title),
         plot_roc(roc, title),
-        plot_novelty_by_distance(nearest, novelty, title),
-        plot_novelty_map(points, novelty, figures["variance"].tolist(), title),
+        plot_novelty_by_distance(figures["nearest"], novelty, title),
+        plot_novelty_map(figures["points"], novelty, figures["variance"].tolist(), title),
     )
     return dict(zip(FIGURES, drawn, strict=True))
 

@@ -12,8 +12,6 @@ from embedlab.parameters import Parameters, Seed
 
 logger = logging.getLogger(__name__)
 
-COLUMNS = ["id", "problem", "solution", "source", "set"]
-
 
 class PairSet(NamedTuple):
     """The label of a set in figures, and whether its pairs count as novel."""
@@ -82,8 +80,8 @@ def make_novelty_pairs(problem_solutions: pd.DataFrame, p: NoveltyPairsParameter
             f"out, {sizes['shuffled']} to shuffle; give more problems, some of split train"
         )
     logger.info("Novelty pairs: %s", ", ".join(f"{n} {name}" for name, n in sizes.items()))
-    labelled = [drawn[name].assign(set=name) for name in PAIR_SETS]
-    return pd.concat(labelled, ignore_index=True)[COLUMNS]
+    labelled = pd.concat([drawn[name].assign(set=name) for name in PAIR_SETS], ignore_index=True)
+    return labelled[["id", "problem", "solution", "source", "set"]]
 
 
 def _ood_sources(pairs: pd.DataFrame, p: NoveltyPairsParameters) -> set[Any]:

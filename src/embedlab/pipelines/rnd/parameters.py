@@ -64,16 +64,12 @@ class RNDParameters(Parameters):
         for name, experiment in self.experiments.items():
             if self.only is not None and name not in self.only:
                 continue
-            if experiment.encoder_name is not None:
-                full_names = {name: experiment.encoder_name}
-            else:
-                full_names = {f"{name}_{encoder}": encoder for encoder in encoders}
-            for full_name, encoder in full_names.items():
-                if full_name in named:
-                    raise ValueError(
-                        f"rnd: two experiments would be called {full_name}; rename one"
-                    )
-                named[full_name] = experiment.model_copy(update={"encoder_name": encoder})
+            fixed = experiment.encoder_name
+            for encoder in encoders if fixed is None else [fixed]:
+                full = f"{name}_{encoder}" if fixed is None else name
+                if full in named:
+                    raise ValueError(f"rnd: two experiments would be called {full}; rename one")
+                named[full] = experiment.model_copy(update={"encoder_name": encoder})
         return named
 
     def of_vectors(self, encoder: str, collection: str) -> dict[str, ExperimentParameters]:
