@@ -26,7 +26,7 @@ N_PAIRS, DIMENSION, N_EPOCHS, ROUNDS = 1000, 384, 50, 3
 
 @pytest.fixture(scope="module")
 def embeddings():
-    """Unit vectors: one a pair, and two end to end."""
+    """Unit vectors: one per pair, and two per pair, concatenated."""
     rng = np.random.default_rng(0)
     halves = rng.normal(size=(2, N_PAIRS, DIMENSION)).astype(np.float32)
     halves /= np.linalg.norm(halves, axis=2, keepdims=True)
@@ -36,9 +36,9 @@ def embeddings():
 def plan(experiments):
     """One run of each experiment, by the vectors that it uses."""
     by_collection = {}
-    for name, own in experiments.items():
-        planned = plan_runs(name, own, np.arange(N_PAIRS))
-        by_collection.setdefault(own.collection, []).extend(planned)
+    for name, experiment in experiments.items():
+        planned = plan_runs(name, experiment, np.arange(N_PAIRS))
+        by_collection.setdefault(experiment.collection, []).extend(planned)
     return by_collection
 
 

@@ -36,7 +36,7 @@ class NoveltyData:
     Attributes:
         embeddings: float32 `(n, d)`; may be a memory map.
         sets: the set of each pair, `(n,)`.
-        problems: a number for each distinct problem, `(n,)`.
+        problems: the number of each pair's problem, `(n,)`.
         description: identifies the vectors in results, JSON-ready.
         num_neighbours: k of the k-NN detector.
     """
@@ -72,18 +72,14 @@ class NoveltyData:
         run = trained.run
         key = (run.parameters.normalize_embeddings, len(run.rows), run.seed)
         if key not in self._baselines:
-            self._baselines[key] = self._run_detectors(trained)
+            start, rows = time.perf_counter(), self.rows_of(trained)
+            train = _inputs(trained.model, self.embeddings[rows.pop("train")])
+            vectors = _inputs(trained.model, self.embeddings[np.concatenate([*rows.values()])])
+            data = DetectorInput(train, vectors, self.num_neighbours, run.seed)
+            scores = {name: _by_set(of, rows) for name, of in detector_scores(data).items()}
+            nearest = _by_set(data.neighbour_distances[:, 0], rows)
+            self._baselines[key] = Baselines(scores, nearest, time.perf_counter() - start)
         return self._baselines[key]
-
-    def _run_detectors(self, trained: TrainedRun) -> Baselines:
-        start = time.perf_counter()
-        rows = self.rows_of(trained)
-        train = _inputs(trained.model, self.embeddings[rows.pop("train")])
-        vectors = _inputs(trained.model, self.embeddings[np.concatenate(list(rows.values()))])
-        data = DetectorInput(train, vectors, self.num_neighbours, trained.run.seed)
-        scores = {name: _by_set(values, rows) for name, values in detector_scores(data).items()}
-        nearest = _by_set(data.neighbour_distances[:, 0], rows)
-        return Baselines(scores, nearest, time.perf_counter() - start)
 
 
 def evaluate_run(trained: TrainedRun, data: NoveltyData) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -90,16 +90,14 @@ def plot_training_loss(losses: Mapping[int, Sequence[float]], title: str) -> Fig
     for seed, curve in curves.items():
         marker = "o" if len(curve) == 1 else ""
         axes.plot(1 + np.arange(len(curve)), curve, marker=marker, label=f"seed {seed}")
-    axes.set_yscale("log")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.set_xlabel("epoch")
-    axes.set_ylabel("training loss (mean squared error)")
+    axes.set(yscale="log", xlabel="epoch", ylabel="training loss (mean squared error)")
     axes.legend(frameon=False, ncols=1 + len(curves) // 8)
     return figure
 
 
 def plot_novelty_histograms(novelty: Mapping[str, np.ndarray], title: str) -> Figure:
-    """Densities on a log axis, on common bins, each of area 1; other solutions would hide them."""
+    """Histograms on a log axis, each of area 1, without `other_solutions`, which hide the rest."""
     figure, axes = new_figure(6, 3.8, title)
     present = _present(novelty)
     values = _positive({name: present[name] for name in present if name != "other_solutions"})
@@ -117,9 +115,7 @@ def plot_novelty_histograms(novelty: Mapping[str, np.ndarray], title: str) -> Fi
             color=SETS[name].colour,
             label=SETS[name].label,
         )
-    axes.set_xscale("log")
-    axes.set_xlabel("novelty (mean squared error)")
-    axes.set_ylabel("density per decade")
+    axes.set(xscale="log", xlabel="novelty (mean squared error)", ylabel="density per decade")
     legend_below(figure)
     return figure
 
@@ -205,7 +201,7 @@ def plot_novelty_map(
     variance: np.ndarray | Sequence[float],
     title: str,
 ) -> Figure:
-    """A map of all sets, coloured by novelty; each axis has its share of the variance, `(2,)`."""
+    """A map of all sets, coloured by novelty; `variance` has the share of each axis, `(2,)`."""
     figure, axes = new_figure(6.4, 5, title)
     positions = _present(points)
     values = _positive({name: novelty[name] for name in positions})

@@ -30,12 +30,7 @@ class NoveltyScorer:
 
     @classmethod
     def load(cls, path: str | Path, seed: int | None = None, device: str = "cpu") -> Self:
-        """Load a model of an experiment, a file `precomp_<name>.pt`.
-
-        Args:
-            path: the file.
-            seed: of the run; None for the first one.
-            device: where to score.
+        """Load the run of this seed, or the first one, from a model file `precomp_<name>.pt`.
 
         Raises:
             InputError: if the file is damaged, no model of an experiment, or without this seed.
