@@ -1,4 +1,4 @@
-"""Random network distillation as one would write it first: the oracle of training together."""
+"""Random network distillation in a plain loop, the reference for training runs together."""
 
 import numpy as np
 import torch
@@ -9,7 +9,7 @@ from embedlab.novelty.training import Run, new_model
 
 
 def train_alone(embeddings: np.ndarray, run: Run) -> tuple[RandomNetworkDistillation, list[float]]:
-    """One model at a time, its target computed anew for every batch."""
+    """One model at a time, its targets computed for every batch."""
     vectors, p = torch.from_numpy(embeddings[run.rows]), run.parameters
     model = new_model(vectors, run)
     optimizer = torch.optim.Adam(model.predictor.parameters(), lr=p.learning_rate)

@@ -18,7 +18,7 @@ from support import ROOT, ratio_to_peer, seconds
 from embedlab.novelty.experiments import plan_runs
 from embedlab.novelty.rnd import RandomNetworkDistillation, RNDModelParameters
 from embedlab.novelty.scorer import NoveltyScorer
-from embedlab.novelty.training import ExperimentParameters, stacks, train_stack
+from embedlab.novelty.training import ExperimentParameters, group_runs, train_stack
 from embedlab.pipelines.rnd.parameters import RNDParameters
 
 N_PAIRS, DIMENSION, N_EPOCHS, ROUNDS = 1000, 384, 50, 3
@@ -26,7 +26,7 @@ N_PAIRS, DIMENSION, N_EPOCHS, ROUNDS = 1000, 384, 50, 3
 
 @pytest.fixture(scope="module")
 def embeddings():
-    """Unit vectors: one a pair, and two end to end."""
+    """Unit vectors: one per pair, and two per pair, concatenated."""
     rng = np.random.default_rng(0)
     halves = rng.normal(size=(2, N_PAIRS, DIMENSION)).astype(np.float32)
     halves /= np.linalg.norm(halves, axis=2, keepdims=True)
@@ -36,9 +36,9 @@ def embeddings():
 def plan(experiments):
     """One run of each experiment, by the vectors that it uses."""
     by_collection = {}
-    for name, own in experiments.items():
-        planned = plan_runs(name, own, np.arange(N_PAIRS))
-        by_collection.setdefault(own.collection, []).extend(planned)
+    for name, experiment in experiments.items():
+        planned = plan_runs(name, experiment, np.arange(N_PAIRS))
+        by_collection.setdefault(experiment.collection, []).extend(planned)
     return by_collection
 
 
@@ -68,7 +68,7 @@ def train_together(embeddings, runs):
     return [
         trained
         for collection, planned in runs.items()
-        for stack in stacks(planned, embeddings[collection].shape[1])
+        for stack in group_runs(planned, embeddings[collection].shape[1])
         for trained in train_stack(embeddings[collection], stack)
     ]
 

@@ -35,7 +35,7 @@ def project(shared_data, tmp_path_factory):
     return folder
 
 
-def test_every_experiment_stands_beside_its_baselines(project):
+def test_every_experiment_is_compared_with_the_detectors(project):
     result = kedro(project, "run", "--pipelines=rnd", timeout=1200)
     assert result.returncode == 0, result.stderr
     reports = project / "data" / "08_reporting" / "rnd"

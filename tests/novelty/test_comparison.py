@@ -28,14 +28,14 @@ SCORES = st.lists(st.integers(-2, 3), min_size=1, max_size=12).map(np.float32)
 
 
 def planted(seed: int = 0, **shifts: float) -> dict[str, dict[str, np.ndarray]]:
-    """Scores of 40 items a set; those of RND are shifted as said, those of baselines by half."""
+    """Scores of 40 items per set, shifted by `shifts` for RND and by half of that for detectors."""
     rng = np.random.default_rng(seed)
-    own = {name: rng.normal(shift, 1, 40) for name, shift in ({"held_out": 0} | shifts).items()}
-    scores = {"rnd": {**own, "train": rng.normal(-1, 1, 40)}}
+    novel = {name: rng.normal(shift, 1, 40) for name, shift in ({"held_out": 0} | shifts).items()}
+    scores = {"rnd": {**novel, "train": rng.normal(-1, 1, 40)}}
     for method in BASELINES:
         scores[method] = {
             name: values - shifts.get(name, 0) / 2 + rng.normal(0, 0.3, 40)
-            for name, values in own.items()
+            for name, values in novel.items()
         }
     return {
         method: {name: v.astype(np.float32) for name, v in by_set.items()}
@@ -96,7 +96,7 @@ def test_detection_is_by_set_then_method_of_novel_items_against_held_out_ones() 
             "knn": {"auroc": 3.5 / 16, "fpr95": 1.0},
         },
         "shuffled": {"rnd": {"auroc": 0.5, "fpr95": 1.0}, "knn": {"auroc": 1.0, "fpr95": 0.0}},
-        # How far held-out items are from training ones tells how much was learnt by heart.
+        # Held-out against training items: how much was memorised.
         "held_out": {"rnd": {"auroc": 14.5 / 16, "fpr95": 0.25}},
     }
 
@@ -210,9 +210,9 @@ def test_the_mean_over_seeds_is_of_the_runs_and_all_is_json() -> None:
     summary = summarise_seeds(runs)
     for name in ("out_of_distribution", "shuffled"):
         for method in ("rnd", *BASELINES):
-            own = [run["detection"][name][method]["auroc"] for run in runs]
+            values = [run["detection"][name][method]["auroc"] for run in runs]
             interval = summary[name][method]["auroc"]
-            assert interval["mean"] == pytest.approx(np.mean(own))
+            assert interval["mean"] == pytest.approx(np.mean(values))
             assert 0 <= interval["low"] < interval["mean"] < interval["high"] <= 1
     assert summary["out_of_distribution"]["rnd"]["auroc"]["low"] > 0.5
     assert as_json([runs, summary]) == [runs, summary]
@@ -221,7 +221,7 @@ def test_the_mean_over_seeds_is_of_the_runs_and_all_is_json() -> None:
 # --- experiments beside each other ---------------------------------------------------------------
 
 
-def result(name: str, n_seeds: int = 2, **shifts: float) -> dict[str, Any]:
+def result(name: str, num_seeds: int = 2, **shifts: float) -> dict[str, Any]:
     """What is saved of an experiment, as read from its file."""
     runs = [
         {
@@ -229,9 +229,9 @@ def result(name: str, n_seeds: int = 2, **shifts: float) -> dict[str, Any]:
             "loss": [0.9, 0.1 * (seed + 1)],
             "seconds": {"train": 2.0, "score": 50.0},
         }
-        for seed in range(n_seeds)
+        for seed in range(num_seeds)
     ]
-    parameters = ExperimentParameters(encoder_name="minilm", num_seeds=n_seeds)
+    parameters = ExperimentParameters(encoder_name="minilm", num_seeds=num_seeds)
     saved: dict[str, Any] = as_json(
         {
             "name": name,

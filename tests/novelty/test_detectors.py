@@ -8,14 +8,21 @@ from sklearn.ensemble import IsolationForest
 from sklearn.neighbors import NearestNeighbors
 
 from embedlab.errors import InputError
-from embedlab.novelty.detectors import baseline_scores, nearest_distances
+from embedlab.novelty.detectors import DETECTORS, DetectorInput, detector_scores
 from embedlab.statistics.detection import auroc
 
 METHODS = ("knn", "mahalanobis", "isolation_forest")
+Sets = Mapping[str, np.ndarray]
 
 
 def normal(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
+
+
+def scores_of(train: np.ndarray, sets: Sets, k: int = 5, seed: int = 0) -> dict[str, Sets]:
+    """Scores by detector and set."""
+    by_set = {name: detector_scores(DetectorInput(train, v, k, seed)) for name, v in sets.items()}
+    return {method: {name: by_set[name][method] for name in sets} for method in DETECTORS}
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +38,8 @@ def sets() -> dict[str, np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def scores(train: np.ndarray, sets: Mapping[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
-    return baseline_scores(train, sets, k=5, seed=0)
+def scores(train: np.ndarray, sets: Sets) -> dict[str, Sets]:
+    return scores_of(train, sets)
 
 
 def test_every_method_scores_every_vector(scores, sets) -> None:
@@ -55,7 +62,8 @@ def test_knn_is_that_of_scikit_learn(train, sets, scores) -> None:
     for name, vectors in sets.items():
         expected = search.kneighbors(vectors.astype(np.float64))[0]
         np.testing.assert_allclose(scores["knn"][name], expected[:, 4], rtol=1e-5)
-        np.testing.assert_allclose(nearest_distances(train, vectors), expected[:, 0], rtol=1e-5)
+        found = DetectorInput(train, vectors, 5, 0).neighbour_distances
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 def test_mahalanobis_is_that_of_scikit_learn_and_scipy(train, sets, scores) -> None:
@@ -82,7 +90,7 @@ def test_mahalanobis_sees_what_is_far_for_its_direction(train) -> None:
     # Two units are 10 standard deviations of the first column, and less than one of the last.
     odd, usual = np.zeros((2, 1, 12), dtype=np.float32)
     odd[0, 0] = usual[0, -1] = 2
-    found = baseline_scores(train, {"odd": odd, "usual": usual}, k=5, seed=0)["mahalanobis"]
+    found = scores_of(train, {"odd": odd, "usual": usual})["mahalanobis"]
     assert found["odd"] > 5 * found["usual"]
 
 
@@ -90,12 +98,12 @@ def test_mahalanobis_sees_what_is_far_for_its_direction(train) -> None:
 def test_fewer_vectors_than_dimensions_and_an_offset(offset: float) -> None:
     train = offset + normal(30, 64)
     sets = {"near": offset + normal(40, 64, seed=1), "far": offset + 3 * normal(40, 64, seed=2)}
-    for by_set in baseline_scores(train, sets, k=5, seed=0).values():
+    for by_set in scores_of(train, sets).values():
         assert auroc(by_set["far"], by_set["near"]) > 0.95
 
 
 def test_scores_depend_on_the_seed_alone(train, sets, scores) -> None:
-    again, other = (baseline_scores(train, sets, k=5, seed=seed) for seed in (0, 1))
+    again, other = (scores_of(train, sets, seed=seed) for seed in (0, 1))
     for method in METHODS:
         for name in sets:
             np.testing.assert_array_equal(again[method][name], scores[method][name])
@@ -104,32 +112,21 @@ def test_scores_depend_on_the_seed_alone(train, sets, scores) -> None:
     )
 
 
-def test_scores_do_not_depend_on_blocks(
-    train, sets, scores, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("embedlab.statistics.intervals.BLOCK_SIZE", 100)  # 8 vectors
-    in_blocks = baseline_scores(train, sets, k=5, seed=0)
-    for name in sets:
-        np.testing.assert_allclose(
-            in_blocks["mahalanobis"][name], scores["mahalanobis"][name], rtol=1e-6
-        )
-
-
 def test_k_beyond_the_training_vectors_is_lowered_to_their_number(train) -> None:
     few, vectors = train[:3], normal(20, 12, seed=3)
-    found = baseline_scores(few, {"held_out": vectors}, k=10, seed=0)["knn"]["held_out"]
+    found = scores_of(few, {"held_out": vectors}, k=10)["knn"]["held_out"]
     np.testing.assert_allclose(found, cdist(vectors, few).max(axis=1), rtol=1e-5)
 
 
 def test_a_training_vector_is_at_no_distance_from_itself(train) -> None:
-    assert not nearest_distances(train, train[::7]).any()
+    assert not DetectorInput(train, train[::7], 5, 0).neighbour_distances[:, 0].any()
 
 
 @pytest.mark.parametrize("n_distinct", [1, 2])
 def test_training_vectors_that_span_nothing_still_tell_near_from_far(n_distinct: int) -> None:
     train = np.repeat(normal(n_distinct, 500), 20 // n_distinct, axis=0)
     sets = {"near": train[:1] + 0.1 * normal(1, 500, seed=4), "far": normal(1, 500, seed=5)}
-    found = baseline_scores(train, sets, k=5, seed=0)
+    found = scores_of(train, sets)
     for method in ("knn", "mahalanobis"):
         assert found[method]["near"] < found[method]["far"] < np.inf
     assert np.isfinite(found["isolation_forest"]["far"])
@@ -139,10 +136,10 @@ def test_faulty_input_is_one_line(train) -> None:
     faulty = normal(5, 12)
     faulty[3, 2] = np.nan
     with pytest.raises(InputError, match=r"row 3 of the .* is not finite"):
-        baseline_scores(train, {"held_out": faulty}, k=5, seed=0)
+        scores_of(train, {"held_out": faulty})
     with pytest.raises(InputError, match=r"row 3 of the .* is not finite"):
-        baseline_scores(faulty, {"held_out": train}, k=5, seed=0)
+        scores_of(faulty, {"held_out": train})
     with pytest.raises(InputError, match=r"have 7 dimensions and .* 12"):
-        baseline_scores(train, {"held_out": normal(5, 7)}, k=5, seed=0)
+        scores_of(train, {"held_out": normal(5, 7)})
     with pytest.raises(InputError, match="k must be at least 1"):
-        baseline_scores(train, {"held_out": train}, k=0, seed=0)
+        scores_of(train, {"held_out": train}, k=0)

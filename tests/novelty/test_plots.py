@@ -3,14 +3,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from embedlab.figure import new_figure
-from embedlab.novelty.comparison_plot import plot_experiments
 from embedlab.novelty.plots import (
+    FIGURES,
     METHODS,
     SETS,
+    draw_experiment,
+    plot_comparison,
     plot_normalised_novelty,
     plot_novelty_by_distance,
     plot_novelty_histograms,
@@ -41,21 +44,18 @@ ODD = {
 
 
 def row(name: str, **means: float) -> dict[str, object]:
-    return {
-        "name": name,
-        "methods": {m: {"mean": v, "low": v - 0.1, "high": v + 0.1} for m, v in means.items()},
-    }
+    cells = {m: {"auroc": {"mean": v, "low": v - 0.1, "high": v + 0.1}} for m, v in means.items()}
+    return {"experiment": name, "shuffled": cells}
 
 
 ROWS = [row("narrow", knn=0.7, rnd=0.8), row("wide", rnd=0.9, knn=0.6), row("untested")]
-FIGURES: dict[str, Callable[[], Figure]] = {
+DRAWN: dict[str, Callable[[], Figure]] = {
     "loss": lambda: plot_training_loss({0: [0.3, 0.1], 7: [0.4, 0.2]}, TITLE),
     "histograms": lambda: plot_novelty_histograms(NOVELTY, TITLE),
     "normalised": lambda: plot_normalised_novelty(NOVELTY, TITLE),
     "roc": lambda: plot_roc(SCORES, TITLE),
     "distance": lambda: plot_novelty_by_distance(DISTANCE, NOVELTY, TITLE),
     "map": lambda: plot_novelty_map(POINTS, NOVELTY, (0.2, 0.1), TITLE),
-    "experiments": lambda: plot_experiments(ROWS, "shuffled against held-out", TITLE),
 }
 ODD_FIGURES: dict[str, Callable[[dict[str, np.ndarray]], Figure]] = {
     "loss": lambda odd: plot_training_loss({0: list(odd["train"])}, TITLE),
@@ -77,9 +77,9 @@ def fills(figure: Figure) -> list[str]:
     return [to_hex(patch.get_facecolor()) for patch in figure.axes[0].patches]
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", DRAWN)
 def test_figure_is_an_image_that_names_its_experiment_and_axes(name: str, tmp_path: Path) -> None:
-    figure = FIGURES[name]()
+    figure = DRAWN[name]()
     path = tmp_path / "figure.png"
     figure.savefig(path)
     axes = figure.axes[0]
@@ -102,7 +102,7 @@ def test_odd_novelty_is_drawn_without_a_warning(name: str, case: str) -> None:
 
 
 def test_loss_has_a_line_for_each_seed_from_the_first_epoch_on() -> None:
-    figure = FIGURES["loss"]()
+    figure = DRAWN["loss"]()
     lines = figure.axes[0].get_lines()
     assert legend(figure) == ["seed 0", "seed 7"]
     assert [list(line.get_xdata()) for line in lines] == [[1, 2], [1, 2]]
@@ -111,7 +111,7 @@ def test_loss_has_a_line_for_each_seed_from_the_first_epoch_on() -> None:
 
 
 def test_histograms_show_each_set_with_an_area_of_one_on_the_log_axis() -> None:
-    figure = FIGURES["histograms"]()
+    figure = DRAWN["histograms"]()
     assert legend(figure) == [label for label in LABELS if label != "other solutions"]
     assert figure.axes[0].get_xscale() == "log"
     for patch in figure.axes[0].patches:
@@ -192,7 +192,7 @@ def test_equal_novelty_has_no_correlation() -> None:
 
 
 def test_map_colours_all_sets_on_one_scale_with_a_marker_each() -> None:
-    figure = FIGURES["map"]()
+    figure = DRAWN["map"]()
     axes, bar = figure.axes
     assert legend(figure) == LABELS
     assert bar.get_ylabel().startswith("novelty")
@@ -215,13 +215,36 @@ def test_a_set_has_the_same_colour_in_every_figure() -> None:
     assert [handle.get_color() for handle in handles] == colours
 
 
+def test_an_experiment_has_all_figures_of_its_first_seed() -> None:
+    result = {"runs": [{"seed": 3, "loss": [0.3, 0.1]}, {"seed": 4, "loss": [0.4, 0.2]}]}
+    figures = {
+        "novelty": {name: torch.tensor(items) for name, items in NOVELTY.items()},
+        "nearest": {name: torch.tensor(items) for name, items in DISTANCE.items()},
+        "points": {name: torch.tensor(items) for name, items in POINTS.items()},
+        "scores": {"knn": {name: torch.tensor(items) for name, items in DISTANCE.items()}},
+        "variance": torch.tensor([0.2, 0.1]),
+    }
+    drawn = draw_experiment("wide", result, figures)
+    assert tuple(drawn) == FIGURES
+    titles = {name: figure.axes[0].get_title() for name, figure in drawn.items()}
+    assert titles == dict.fromkeys(FIGURES, "wide, seed 3") | {"training_loss": "wide"}
+    assert [label.split(",")[0] for label in legend(drawn["roc"])[1:]] == ["RND", "k-NN distance"]
+
+
+def test_every_set_and_method_has_its_own_look() -> None:
+    for styles in (SETS, METHODS):
+        assert len({style.marker for style in styles.values()}) == len(styles)
+    colours = [style.colour for style in (*SETS.values(), *METHODS.values())]
+    assert len(set(colours)) == len(colours)
+
+
 def test_experiments_have_a_row_each_and_a_dot_with_its_interval_for_each_method() -> None:
-    figure = FIGURES["experiments"]()
+    figure = plot_comparison(ROWS)
     axes = figure.axes[0]
     assert [text.get_text() for text in axes.get_yticklabels()] == ["narrow", "wide", "untested"]
     assert axes.get_ylim() == (2.5, -0.5)
     assert legend(figure) == ["chance", "RND", "k-NN distance"]
-    assert axes.get_xlabel() == "AUROC, shuffled against held-out"
+    assert axes.get_xlabel() == "AUROC, shuffled against held-out (interval over seeds)"
     chance, rnd, knn = axes.get_lines()
     assert list(chance.get_xdata()) == [0.5, 0.5]
     np.testing.assert_allclose(rnd.get_xdata(), [0.8, 0.9])
@@ -234,15 +257,15 @@ def test_experiments_have_a_row_each_and_a_dot_with_its_interval_for_each_method
 
 @pytest.mark.filterwarnings("error")
 def test_an_experiment_of_one_seed_is_a_dot_alone() -> None:
-    rows = [{"name": "a", "methods": {"rnd": {"mean": 0.8, "low": None, "high": None}}}]
-    figure = plot_experiments(rows, "shuffled against held-out", TITLE)
+    rnd = {"auroc": {"mean": 0.8, "low": None, "high": None}}
+    figure = plot_comparison([{"experiment": "a", "shuffled": {"rnd": rnd}}])
     figure.draw_without_rendering()
     assert list(figure.axes[0].get_lines()[1].get_xdata()) == [0.8]
 
 
 def test_figure_grows_with_the_experiments() -> None:
     heights = [
-        plot_experiments([row(f"{i}", rnd=0.8) for i in range(n)], "", TITLE).get_figheight()
+        plot_comparison([row(f"{i}", rnd=0.8) for i in range(n)]).get_figheight()
         for n in (1, 10, 30)
     ]
     assert heights[0] < heights[1] < heights[2]

@@ -14,7 +14,7 @@ from embedlab.novelty.experiment_folder import ExperimentFolder
 from embedlab.novelty.experiments import plan_runs, run_experiments
 from embedlab.novelty.rnd import RandomNetworkDistillation, RNDModelParameters
 from embedlab.novelty.scorer import NoveltyScorer
-from embedlab.novelty.training import ExperimentParameters, stacks, train_stack
+from embedlab.novelty.training import ExperimentParameters, group_runs, train_stack
 
 N_TRAIN, DIMENSION = 120, 16
 BASELINE = {"num_train_samples": 100, "num_epochs": 8, "batch_size": 20, "learning_rate": 1e-3}
@@ -102,7 +102,7 @@ def test_trained_together_as_trained_alone():
         "c": experiment(target_layers=[64, 32, 8]),
     }
     runs = [r for name, p in experiments.items() for r in plan_runs(name, p, data.rows["train"])]
-    (stack,) = stacks(runs, DIMENSION)
+    (stack,) = group_runs(runs, DIMENSION)
     assert len(stack) == 5
     for trained in train_stack(data.embeddings, stack):
         model, losses = train_alone(data.embeddings, trained.run)
@@ -132,13 +132,13 @@ def test_only_runs_of_one_shape_are_stacked():
         plan_runs(str(i), experiment(**changes), np.arange(N_TRAIN))[0]
         for i, changes in enumerate([{}, *different])
     ]
-    assert len(list(stacks(runs, DIMENSION))) == 6
+    assert len(list(group_runs(runs, DIMENSION))) == 6
 
 
 def test_a_stack_is_bounded(monkeypatch):
     monkeypatch.setattr("embedlab.novelty.training.STACK_SIZE", 2 * 100 * DIMENSION)
     runs = plan_runs("a", experiment(num_seeds=5), np.arange(N_TRAIN))
-    assert [len(stack) for stack in stacks(runs, DIMENSION)] == [2, 2, 1]
+    assert [len(stack) for stack in group_runs(runs, DIMENSION)] == [2, 2, 1]
 
 
 def test_a_last_batch_may_be_smaller():
@@ -192,10 +192,10 @@ def test_finished_experiments_are_skipped_unless_stale(tmp_path, caplog):
     assert after["precomp_a.json"] == before["precomp_a.json"]
     assert after["precomp_b.json"] != before["precomp_b.json"]
     assert "a: finished before, skipped" in caplog.text
-    assert "precomp_b.json is of another configuration_hash: run anew" in caplog.text
+    assert "precomp_b.json has another configuration_hash: run again" in caplog.text
     other = NoveltyData(data.embeddings, data.sets, data.problems, {"fingerprint": "g"}, 5)
     run_experiments({"a": experiment()}, other, folder)
-    assert "precomp_a.json is of another input_fingerprint: run anew" in caplog.text
+    assert "precomp_a.json has another input_fingerprint: run again" in caplog.text
 
 
 def test_an_experiment_without_its_model_is_run_again(tmp_path):

@@ -1,5 +1,3 @@
-import csv
-import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -10,11 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embedlab.encoders.collection import pair_texts
 from embedlab.errors import InputError
-from embedlab.sources.novelty_pairs import SETS, NoveltyPairsParameters, make_novelty_pairs
+from embedlab.sources.novelty_pairs import PAIR_SETS, NoveltyPairsParameters, make_novelty_pairs
 from embedlab.sources.problem_solution import ProblemSolutionParameters, read_problem_solutions
-from embedlab.sources.relevant_pairs import RelevantPairsParameters, read_relevant_pairs
 
 # Few problems, sources and splits, so that problems come back in another source and split; every
 # solution is another one.
@@ -46,9 +42,9 @@ def table(rows: list[tuple[str, str, str]]) -> pd.DataFrame:
     return pd.DataFrame(numbered, columns=["id", "solution", "problem", "source", "split"])
 
 
-def single(n_problems: int, split: str = "train", source: str = "A") -> list[tuple[str, str, str]]:
+def single(count: int, split: str = "train", source: str = "A") -> list[tuple[str, str, str]]:
     """Rows of problems with one solution each."""
-    return [(f"{split} {source} {n}", source, split) for n in range(n_problems)]
+    return [(f"{split} {source} {n}", source, split) for n in range(count)]
 
 
 PAIRS = ROWS.filter(usable).map(table)
@@ -58,9 +54,9 @@ def divide(pairs: pd.DataFrame, **options: Any) -> dict[str, pd.DataFrame]:
     """The rows of each set, and none for an absent one."""
     made = make_novelty_pairs(pairs, NoveltyPairsParameters(**options))
     assert list(made.columns) == ["id", "problem", "solution", "source", "set"]
-    assert made["set"].tolist() == sorted(made["set"], key=SETS.index)
+    assert made["set"].tolist() == sorted(made["set"], key=list(PAIR_SETS).index)
     assert made["id"].is_unique
-    return {name: made[made["set"] == name] for name in SETS}
+    return {name: made[made["set"] == name] for name in PAIR_SETS}
 
 
 def rows_of(pairs: pd.DataFrame) -> set[tuple[str, ...]]:
@@ -89,8 +85,8 @@ def test_problems_are_trained_on_or_held_out_and_never_both(pairs) -> None:
     assert train.is_unique
     assert held_out.is_unique
     assert not set(train) & set(held_out)
-    own = pairs[pairs["source"].isin(pairs.loc[pairs["split"] == "train", "source"])]
-    assert set(train) | set(held_out) == set(own["problem"])
+    same_sources = pairs[pairs["source"].isin(pairs.loc[pairs["split"] == "train", "source"])]
+    assert set(train) | set(held_out) == set(same_sources["problem"])
 
 
 @few_examples
@@ -117,8 +113,8 @@ def test_sources_without_a_training_row_are_out_of_distribution(pairs) -> None:
     sets = divide(pairs, held_out=0.5)
     trained = pairs["source"].isin(pairs.loc[pairs["split"] == "train", "source"])
     known = pairs["problem"].isin([*sets["train"]["problem"], *sets["held_out"]["problem"]])
-    abroad = pairs[~trained & ~known].drop_duplicates("problem")
-    assert rows_of(sets["out_of_distribution"]) == rows_of(abroad)
+    ood = pairs[~trained & ~known].drop_duplicates("problem")
+    assert rows_of(sets["out_of_distribution"]) == rows_of(ood)
     for name in ("train", "held_out", "other_solutions"):
         assert rows_of(sets[name]) <= rows_of(pairs[trained])
 
@@ -128,9 +124,9 @@ def test_sources_without_a_training_row_are_out_of_distribution(pairs) -> None:
 def test_every_held_out_problem_is_given_the_solution_of_another(pairs) -> None:
     sets = divide(pairs, held_out=0.5)
     held_out, shuffled = sets["held_out"], sets["shuffled"]
-    own = held_out.set_index("problem").loc[shuffled["problem"]]
-    assert not (own["solution"].to_numpy() == shuffled["solution"].to_numpy()).any()
-    assert (own["source"].to_numpy() == shuffled["source"].to_numpy()).all()
+    original = held_out.set_index("problem").loc[shuffled["problem"]]
+    assert not (original["solution"].to_numpy() == shuffled["solution"].to_numpy()).any()
+    assert (original["source"].to_numpy() == shuffled["source"].to_numpy()).all()
     assert sorted(shuffled["problem"]) == sorted(held_out["problem"])
     assert sorted(shuffled["solution"]) == sorted(held_out["solution"])
 
@@ -139,9 +135,9 @@ def test_a_shuffled_pair_that_stays_as_it_is_is_left_out() -> None:
     pairs = table([*single(1), *single(30, "test")])
     pairs["solution"] = ["s", *["no", "yes"] * 15]
     sets = divide(pairs)
-    own = sets["held_out"].set_index("problem")["solution"]
+    original = sets["held_out"].set_index("problem")["solution"]
     assert 0 < len(sets["shuffled"]) < 30
-    assert (own[sets["shuffled"]["problem"]].to_numpy() != sets["shuffled"]["solution"]).all()
+    assert (original[sets["shuffled"]["problem"]].to_numpy() != sets["shuffled"]["solution"]).all()
 
 
 def test_a_problem_of_both_splits_is_trained_on_and_its_test_solution_unseen() -> None:
@@ -185,21 +181,21 @@ def test_the_same_pair_again_is_no_other_solution() -> None:
     assert not len(divide(pairs)["other_solutions"])
 
 
-@pytest.mark.parametrize(("n_problems", "share", "n_held_out"), [(5, 0.9, 4), (100, 0.07, 7)])
-def test_any_share_leaves_something_to_train_on(n_problems, share, n_held_out) -> None:
-    sets = divide(table(single(n_problems)), held_out=share)
-    assert len(sets["held_out"]) == n_held_out
+@pytest.mark.parametrize(("num_problems", "share", "num_held_out"), [(5, 0.9, 4), (100, 0.07, 7)])
+def test_any_share_leaves_something_to_train_on(num_problems, share, num_held_out) -> None:
+    sets = divide(table(single(num_problems)), held_out=share)
+    assert len(sets["held_out"]) == num_held_out
 
 
-@pytest.mark.parametrize(("share", "n_held_out"), [(0.05, 2), (0.1, 4), (0.25, 10), (0.5, 20)])
+@pytest.mark.parametrize(("share", "num_held_out"), [(0.05, 2), (0.1, 4), (0.25, 10), (0.5, 20)])
 def test_without_another_split_a_share_of_the_training_problems_is_held_out(
-    share: float, n_held_out: int
+    share: float, num_held_out: int
 ) -> None:
     twice = [row for row in single(40) for _ in range(2)]
     sets = divide(table([*twice, *single(7, "test", "B")]), held_out=share)
     sizes = {name: len(pairs) for name, pairs in sets.items()}
-    assert sizes["held_out"] == n_held_out
-    assert sizes["train"] == sizes["other_solutions"] == 40 - n_held_out
+    assert sizes["held_out"] == num_held_out
+    assert sizes["train"] == sizes["other_solutions"] == 40 - num_held_out
     assert sizes["out_of_distribution"] == 7
     # What is held out is held out with all its solutions.
     assert not set(sets["held_out"]["problem"]) & set(sets["other_solutions"]["problem"])
@@ -284,123 +280,12 @@ def test_parameters_out_of_range_are_named(options: dict[str, Any]) -> None:
         NoveltyPairsParameters.model_validate(options)
 
 
-# --- queries with their relevant documents -------------------------------------------------------
-
-CORPUS = [
-    {"_id": "d1", "title": "Rivers", "text": "Water flows."},
-    {"_id": "d2", "text": "Rain falls."},
-    {"_id": "d3", "title": "Hills", "text": "Stones rest."},
-]
-QUERIES = [{"_id": "q1", "text": "What moves?"}, {"_id": "q2", "text": "What stays?"}]
-JUDGEMENTS = {
-    "test": [("q2", "d3", 1), ("q1", "d2", 1), ("q1", "d3", 0), ("q1", "d1", 2)],
-    "train": [("q2", "d1", -1), ("q2", "d3", 1)],
-}
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """A folder of two BEIR sets that are alike."""
-    for name in ("mini", "other"):
-        (tmp_path / name / "qrels").mkdir(parents=True)
-        for file, rows in (("corpus", CORPUS), ("queries", QUERIES)):
-            (tmp_path / name / f"{file}.jsonl").write_text("\n".join(map(json.dumps, rows)))
-        for split, judgements in JUDGEMENTS.items():
-            lines = ["query-id\tcorpus-id\tscore", *("\t".join(map(str, j)) for j in judgements)]
-            (tmp_path / name / "qrels" / f"{split}.tsv").write_text("\n".join(lines))
-    return tmp_path
-
-
-def relevant(root: Path, *sets: str, **options: Any) -> tuple[pd.DataFrame, dict[str, Any]]:
-    return read_relevant_pairs(RelevantPairsParameters(sets=sets, root=str(root), **options))
-
-
-def test_each_relevant_document_is_a_solution_of_its_query(root: Path) -> None:
-    pairs, reports = relevant(root, "mini")
-    assert pairs.to_dict("split")["data"] == [
-        ["mini-q2-d3", "What stays?", "Hills Stones rest.", "mini", "test"],
-        ["mini-q1-d2", "What moves?", "Rain falls.", "mini", "test"],
-        ["mini-q1-d1", "What moves?", "Rivers Water flows.", "mini", "test"],
-    ]
-    assert list(pairs.columns) == ["id", "problem", "solution", "source", "split"]
-    assert (reports["mini"]["documents"], reports["mini"]["judgements"]) == (3, 4)
-
-
-def test_sets_are_read_one_after_the_other_in_the_split_asked_for(root: Path) -> None:
-    pairs, reports = relevant(root, "other", "mini", split="train")
-    assert pairs["id"].tolist() == ["other-q2-d3", "mini-q2-d3"]
-    assert set(pairs["split"]) == {"train"}
-    assert pairs.index.tolist() == [0, 1]
-    assert list(reports) == ["other", "mini"]
-
-
-def test_a_missing_set_or_split_is_named(root: Path) -> None:
-    with pytest.raises(InputError, match=r"/absent: no such BEIR set"):
-        relevant(root, "mini", "absent", download=False)
-    with pytest.raises(InputError, match=r"qrels/dev\.tsv: no such file; splits there: test, tr"):
-        relevant(root, "mini", split="dev")
-
-
-def test_a_bad_judgement_is_named_or_left_out_and_reported(root: Path) -> None:
-    with (root / "mini" / "qrels" / "test.tsv").open("a") as file:
-        file.write("\nq1\td9\t1")
-    with pytest.raises(InputError, match=r"test\.tsv:6: unknown document \('d9'\)"):
-        relevant(root, "mini")
-    pairs, reports = relevant(root, "mini", on_error="skip")
-    assert (len(pairs), reports["mini"]["skipped"]) == (3, 1)
-
-
-@pytest.fixture
-def with_relevant_pairs(root: Path) -> pd.DataFrame:
-    """Ten problems to train on, then the relevant pairs of two sets."""
-    rows = [{"question": f"{n} + {n}?", "answer": str(2 * n)} for n in range(10)]
-    (root / "sums.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    parameters = {
-        "data": [{"files": [str(root / "sums.jsonl")]}],
-        "relevant_pairs": {"sets": ["mini", "other"], "root": str(root)},
-    }
-    pairs, report = read_problem_solutions(ProblemSolutionParameters.model_validate(parameters))
-    assert (report["kept"], list(report["relevant_pairs"])) == (10, ["mini", "other"])
-    return pairs
-
-
-def test_relevant_pairs_stand_after_the_data_and_are_out_of_distribution(
-    with_relevant_pairs: pd.DataFrame,
-) -> None:
-    assert with_relevant_pairs["source"].tolist() == ["sums"] * 10 + ["mini"] * 3 + ["other"] * 3
-    assert with_relevant_pairs.index.tolist() == list(range(16))
-    sets = divide(with_relevant_pairs)
-    assert {name: len(pairs) for name, pairs in sets.items()} == {
-        "train": 8,
-        "held_out": 2,
-        "other_solutions": 0,
-        "shuffled": 2,
-        "out_of_distribution": 2,
-    }
-
-
-def test_the_pairs_of_all_sets_can_be_embedded(with_relevant_pairs: pd.DataFrame) -> None:
-    pairs = make_novelty_pairs(with_relevant_pairs, NoveltyPairsParameters())
-    texts = pair_texts(pairs)
-    assert len(texts.ids) == 14
-    assert texts.parts == [pairs["problem"].tolist(), pairs["solution"].tolist()]
-
-
 # --- real data -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("split", ["train", "test"])
-def test_the_relevant_pairs_of_scifact_are_its_judgements(shared_data: Path, split: str) -> None:
-    pairs, reports = relevant(shared_data, "scifact", split=split)
-    with (shared_data / "scifact" / "qrels" / f"{split}.tsv").open() as file:
-        judged = [(query, document) for query, document, _ in csv.reader(file, delimiter="\t")][1:]
-    assert pairs["id"].tolist() == [f"scifact-{query}-{document}" for query, document in judged]
-    assert reports["scifact"]["judgements"] == len(judged)
-    assert pairs["id"].is_unique
-    assert (pairs[["problem", "solution"]].map(str.strip) != "").all(axis=None)
-
-
-def test_gsm8k_is_divided_by_its_splits_and_scifact_is_foreign_to_it(shared_data: Path) -> None:
+def test_gsm8k_is_divided_by_its_splits_and_scifact_is_ood(
+    shared_data: Path,
+) -> None:
     files = {split: str(shared_data / "gsm8k" / f"{split}.jsonl") for split in ("train", "test")}
     parameters = {
         "data": [
@@ -411,7 +296,7 @@ def test_gsm8k_is_divided_by_its_splits_and_scifact_is_foreign_to_it(shared_data
     }
     pairs, _ = read_problem_solutions(ProblemSolutionParameters.model_validate(parameters))
     sets = divide(pairs)
-    assert {name: len(own) for name, own in sets.items()} == {
+    assert {name: len(rows) for name, rows in sets.items()} == {
         "train": 7473,
         "held_out": 1319,
         "other_solutions": 0,
@@ -419,4 +304,4 @@ def test_gsm8k_is_divided_by_its_splits_and_scifact_is_foreign_to_it(shared_data
         "out_of_distribution": 300,
     }
     assert set(sets["out_of_distribution"]["source"]) == {"scifact"}
-    assert {len(own) for own in divide(pairs, max_pairs=300).values()} == {0, 300}
+    assert {len(rows) for rows in divide(pairs, max_pairs=300).values()} == {0, 300}

@@ -1,10 +1,12 @@
-"""Experiments beside each other, as rows and as a table for people."""
+"""Experiments compared: as rows of a report, and as a table."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from embedlab.statistics.intervals import Interval
 
 SETTINGS = (
     "encoder_name",
@@ -18,16 +20,13 @@ SETTINGS = (
     "learning_rate",
     "num_seeds",
 )
-ENDS = ("mean", "low", "high")
+
+# The sets that the table shows, and their headings.
 TABLE_SETS = {"out_of_distribution": "OOD", "shuffled": "shuffled"}
 
 
 def compare_experiments(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """One row an experiment: settings, last loss, AUROC and FPR@95 by set and method, seconds.
-
-    Args:
-        results: of finished experiments.
-    """
+    """One row per result: settings, last loss, seconds, AUROC and FPR@95 by set and method."""
     return [
         {
             "experiment": result["name"],
@@ -42,13 +41,21 @@ def compare_experiments(results: Sequence[Mapping[str, Any]]) -> list[dict[str, 
 
 
 def aurocs(row: Mapping[str, Any], novel_set: str) -> dict[str, dict[str, float | None]]:
-    """The AUROC of each method, with its ends, in a row of `compare_experiments`."""
+    """AUROC of each method with its interval, from a row of `compare_experiments`."""
     return {method: cell["auroc"] for method, cell in row.get(novel_set, {}).items()}
 
 
 def format_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """AUROC by set and method, in points with intervals over seeds: one row an experiment."""
-    return pd.DataFrame([_table_row(row) for row in rows])
+    """AUROC by set and method, in points with intervals over seeds: one row per experiment."""
+    return pd.DataFrame(
+        {"experiment": row["experiment"]}
+        | {
+            f"{heading} {method}": _points(Interval.of(auroc))
+            for name, heading in TABLE_SETS.items()
+            for method, auroc in aurocs(row, name).items()
+        }
+        for row in rows
+    )
 
 
 def format_latex(table: pd.DataFrame) -> str:
@@ -56,14 +63,5 @@ def format_latex(table: pd.DataFrame) -> str:
     return table.to_latex(index=False, escape=True, na_rep="-")
 
 
-def _table_row(row: Mapping[str, Any]) -> dict[str, str]:
-    cells = {"experiment": row["experiment"]}
-    for name, label in TABLE_SETS.items():
-        for method, auroc in aurocs(row, name).items():
-            cells[f"{label} {method}"] = _points(auroc)
-    return cells
-
-
-def _points(interval: Mapping[str, float | None]) -> str:
-    mean, *ends = (f"{100 * value:.1f}" for value in map(interval.get, ENDS) if value is not None)
-    return f"{mean} [{', '.join(ends)}]" if ends else mean
+def _points(auroc: Interval) -> str:
+    return f"{100 * auroc.mean:.1f}" if auroc.low is None else auroc.in_points()

@@ -1,9 +1,13 @@
-"""Novelty by established detectors, to hold a learned one against.
+"""Established novelty detectors, which RND is compared with.
 
-A score is greater the more novel a vector is: the less it is like the training vectors.
+To add one, write a function from a `DetectorInput` to scores `(m,)`, greater for vectors less like
+the training vectors, and add a line to `DETECTORS`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import solve_triangular
@@ -11,100 +15,99 @@ from sklearn.covariance import LedoitWolf
 from sklearn.ensemble import IsolationForest
 
 from embedlab.search.neighbours import neighbours_of
-from embedlab.statistics.intervals import blocks
 
-Scorer = Callable[[np.ndarray], np.ndarray]
-
-# Least variance along any direction, over the mean: well above the rounding of a covariance.
+# Added to the variance along every direction, over the mean variance: well above rounding error.
 RIDGE = 1e-9
 
 
-def baseline_scores(
-    train: np.ndarray, sets: Mapping[str, np.ndarray], k: int, seed: int
-) -> dict[str, dict[str, np.ndarray]]:
-    """Score sets of vectors by three detectors fitted to training vectors.
+@dataclass(frozen=True)
+class DetectorInput:
+    """Training vectors `(n, d)`, and vectors to score `(m, d)`, float32.
 
-    - `knn`: distance to the k-th nearest training vector, to the farthest one if there are fewer.
-    - `mahalanobis`: distance to the training mean, with a shrunk covariance.
-    - `isolation_forest`: how few random cuts part a vector from others, from 0 to 1; 100 trees on
-      at most 256 training vectors each.
+    Attributes:
+        num_neighbours: k of the k-NN distance; n if there are fewer training vectors.
+        seed: of detectors that draw at random.
+    """
 
-    Args:
-        train: `(n, d)`, float32.
-        sets: vectors `(m, d)` by the name of their set. A training vector among them is its own
-            nearest neighbour.
-        k: neighbour whose distance counts.
-        seed: of the isolation forest.
+    train: np.ndarray
+    vectors: np.ndarray
+    num_neighbours: int
+    seed: int
 
-    Returns:
-        float32 scores `(m,)` by detector, then by set.
+    @cached_property
+    def neighbour_distances(self) -> np.ndarray:
+        """Euclidean distances to the k nearest training vectors, ascending: float32 `(m, k)`."""
+        k = min(self.num_neighbours, len(self.train))
+        return neighbours_of(self.vectors, self.train, k)[0]
+
+
+def knn_distance(data: DetectorInput) -> np.ndarray:
+    """Distance to the k-th nearest training vector.
+
+    References:
+        Sun, Ming, Zhu & Li 2022, Out-of-Distribution Detection with Deep Nearest Neighbors, arXiv
+        2204.06507, which normalises the vectors first.
+    """
+    return data.neighbour_distances[:, -1]
+
+
+def mahalanobis_distance(data: DetectorInput) -> np.ndarray:
+    r"""Distance to the training mean, $|L^{-1} (x - \mu)|$ with the covariance $L L^\top$.
+
+    The covariance is shrunk towards a multiple of the identity, which makes it invertible with
+    fewer vectors than dimensions; the ridge makes it so with one or two distinct vectors.
+
+    References:
+        Lee, Lee, Lee & Shin 2018, A Simple Unified Framework for Detecting Out-of-Distribution
+        Samples and Adversarial Attacks, arXiv 1807.03888, here of one class; Ledoit & Wolf 2004, A
+        well-conditioned estimator for large-dimensional covariance matrices.
+    """
+    fitted = LedoitWolf(store_precision=False).fit(data.train.astype(np.float64))
+    covariance, dimension = fitted.covariance_, data.train.shape[1]
+    ridge = RIDGE * (covariance.trace() / dimension or 1.0)
+    factor = np.linalg.cholesky(covariance + ridge * np.eye(dimension))
+    offsets = data.vectors - fitted.location_
+    whitened = solve_triangular(factor, offsets.T, lower=True, overwrite_b=True)
+    distances: np.ndarray = np.linalg.norm(whitened, axis=0)
+    return distances
+
+
+def isolation_score(data: DetectorInput) -> np.ndarray:
+    """Anomaly score $2^{-h / c}$: h random cuts isolate the vector, where c are expected.
+
+    References:
+        Liu, Ting & Zhou 2008, Isolation Forest.
+    """
+    forest = IsolationForest(random_state=data.seed).fit(data.train)
+    scores: np.ndarray = -forest.score_samples(data.vectors)
+    return scores
+
+
+class Detector(NamedTuple):
+    """A function that scores vectors, and its label in figures."""
+
+    label: str
+    score: Callable[[DetectorInput], np.ndarray]
+
+
+# k-NN comes first, since it refuses vectors that are not finite, naming the row.
+DETECTORS = {
+    "knn": Detector("k-NN distance", knn_distance),
+    "mahalanobis": Detector("Mahalanobis", mahalanobis_distance),
+    "isolation_forest": Detector("isolation forest", isolation_score),
+}
+
+
+def detector_scores(data: DetectorInput) -> dict[str, np.ndarray]:
+    """Scores by each detector: float32 `(m,)`.
 
     Raises:
         InputError: if k is less than 1, the dimensions differ, or a vector is not finite.
 
-    References:
-        Sun, Ming, Zhu & Li 2022, Out-of-Distribution Detection with Deep Nearest Neighbors, arXiv
-        2204.06507, which normalises the vectors first; Lee, Lee, Lee & Shin 2018, A Simple Unified
-        Framework for Detecting Out-of-Distribution Samples and Adversarial Attacks, arXiv
-        1807.03888, here of one class; Liu, Ting & Zhou 2008, Isolation Forest.
+    Example:
+        >>> train = np.random.default_rng(0).normal(size=(100, 2)).astype(np.float32)
+        >>> data = DetectorInput(train, np.float32([[0, 0], [9, 9]]), num_neighbours=5, seed=0)
+        >>> [bool(near < far) for near, far in detector_scores(data).values()]
+        [True, True, True]
     """
-    # k-NN comes first: it refuses faulty vectors, and names their row.
-    nearest = {name: _distances(train, vectors, k) for name, vectors in sets.items()}
-    scorers = {"mahalanobis": _mahalanobis(train), "isolation_forest": _forest(train, seed)}
-    scores = {
-        method: {name: score(vectors).astype(np.float32) for name, vectors in sets.items()}
-        for method, score in scorers.items()
-    }
-    return {"knn": nearest, **scores}
-
-
-def nearest_distances(train: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-    """Euclidean distance of each vector to the nearest training vector.
-
-    Args:
-        train: `(n, d)`.
-        vectors: `(m, d)`.
-
-    Returns:
-        float32, `(m,)`; 0 for a training vector.
-
-    Raises:
-        InputError: if there is no training vector, the dimensions differ, or a vector is not
-            finite.
-    """
-    return neighbours_of(vectors, train, 1)[0][:, 0]
-
-
-def _distances(train: np.ndarray, vectors: np.ndarray, k: int) -> np.ndarray:
-    return neighbours_of(vectors, train, min(k, len(train)))[0][:, -1]
-
-
-def _mahalanobis(train: np.ndarray) -> Scorer:
-    r"""The distance $\sqrt{(x - \mu)^\top \Sigma^{-1} (x - \mu)}$ to the training mean.
-
-    The covariance is drawn towards a multiple of the identity, and so is invertible even where
-    there are fewer vectors than dimensions; but for two vectors, or equal ones, which the ridge is
-    for. With its Cholesky factor L, the distance is $|L^{-1} (x - \mu)|$.
-
-    References:
-        Ledoit & Wolf 2004, A well-conditioned estimator for large-dimensional covariance matrices.
-    """
-    fitted = LedoitWolf(store_precision=False).fit(train.astype(np.float64))
-    mean_variance = fitted.covariance_.trace() / train.shape[1] or 1.0
-    factor = np.linalg.cholesky(fitted.covariance_ + RIDGE * mean_variance * np.eye(train.shape[1]))
-
-    def score(vectors: np.ndarray) -> np.ndarray:
-        distances = np.empty(len(vectors))
-        for rows in blocks(*vectors.shape):
-            offsets = vectors[rows.start : rows.stop] - fitted.location_
-            whitened = solve_triangular(factor, offsets.T, lower=True)
-            distances[rows.start : rows.stop] = np.linalg.norm(whitened, axis=0)
-        return distances
-
-    return score
-
-
-def _forest(train: np.ndarray, seed: int) -> Scorer:
-    """The anomaly score $2^{-E(h) / c}$ of the path lengths h; scikit-learn gives it negated."""
-    forest = IsolationForest(random_state=seed).fit(train)
-    return lambda vectors: -forest.score_samples(vectors)
+    return {name: detector.score(data).astype(np.float32) for name, detector in DETECTORS.items()}

@@ -1,4 +1,4 @@
-"""Finished experiments on disk: a result and a model each, saved at once."""
+"""Finished experiments on disk: a result and a model each."""
 
 import json
 import logging
@@ -18,7 +18,7 @@ PREFIX = "precomp_"
 
 @dataclass(frozen=True)
 class ExperimentFolder(Mapping[str, dict[str, Any]]):
-    """Results by the name of their experiment, `precomp_<name>.json`; models are beside, `.pt`."""
+    """Results by experiment, in files `precomp_<name>.json`, and models, in `precomp_<name>.pt`."""
 
     path: Path
 
@@ -47,8 +47,8 @@ class ExperimentFolder(Mapping[str, dict[str, Any]]):
         Raises:
             InputError: if it is not finished.
         """
-        result = self.get(name)
-        if result is None or not self._model(name).is_file():
+        result = self._finished(name)
+        if result is None:
             raise InputError(
                 f"experiment {name} is not in {self.path}; run `kedro run --pipelines=rnd` again"
             )
@@ -59,17 +59,17 @@ class ExperimentFolder(Mapping[str, dict[str, Any]]):
         return read_tensors(self._model(name))
 
     def is_finished(self, name: str, identity: Mapping[str, str]) -> bool:
-        """Whether the experiment of this identity is here; says so where another one's is."""
-        found = self.get(name)
-        if found is None or not self._model(name).is_file():
+        """Whether the experiment is here with this identity; logs what has changed if not."""
+        result = self._finished(name)
+        if result is None:
             return False
-        stale = [key for key, value in identity.items() if found.get(key) != value]
+        stale = [key for key, value in identity.items() if result.get(key) != value]
         if stale:
-            logger.warning("%s is of another %s: run anew", self._result(name), ", ".join(stale))
+            logger.warning("%s has another %s: run again", self._result(name), ", ".join(stale))
         return not stale
 
     def save(self, name: str, result: Mapping[str, Any], model: dict[str, Any]) -> None:
-        """Save an experiment; it is finished when its result is there, which comes last."""
+        """Save an experiment: its result last, since that marks it as finished."""
         self._result(name).unlink(missing_ok=True)
         write_tensors(self._model(name), model)
         with replacing(self._result(name)) as temporary:
@@ -79,6 +79,10 @@ class ExperimentFolder(Mapping[str, dict[str, Any]]):
     def preview(self) -> dict[str, Any]:
         """The summary of every experiment."""
         return {name: result["summary"] for name, result in self.items()}
+
+    def _finished(self, name: str) -> dict[str, Any] | None:
+        result = self.get(name)
+        return result if self._model(name).is_file() else None
 
     def _result(self, name: str) -> Path:
         return self.path / f"{PREFIX}{name}.json"

@@ -12,7 +12,7 @@ from embedlab.novelty.evaluation import NoveltyData, evaluate_run
 from embedlab.novelty.experiment_folder import ExperimentFolder
 from embedlab.novelty.measures import summarise_seeds
 from embedlab.novelty.rnd import RNDModelParameters
-from embedlab.novelty.training import ExperimentParameters, Run, TrainedRun, stacks, train_stack
+from embedlab.novelty.training import ExperimentParameters, Run, TrainedRun, group_runs, train_stack
 from embedlab.training.checkpoints import run_fingerprint
 
 logger = logging.getLogger(__name__)
@@ -21,15 +21,11 @@ logger = logging.getLogger(__name__)
 def run_experiments(
     experiments: Mapping[str, ExperimentParameters], data: NoveltyData, folder: ExperimentFolder
 ) -> dict[str, str | None]:
-    """Run what is not finished; the failure of one experiment does not stop the others.
-
-    Args:
-        experiments: by name.
-        data: what they are run on.
-        folder: where each experiment is saved as soon as it is finished.
+    """Run the experiments that are not finished, and save each in `folder` as soon as it is.
 
     Returns:
-        By name, None if the experiment is finished, else why it is not.
+        By name, None if the experiment is finished, else the reason of its failure, which does not
+        stop the others.
     """
     outcomes: dict[str, str | None] = dict.fromkeys(experiments)
     runs: list[Run] = []
@@ -39,23 +35,23 @@ def run_experiments(
                 logger.info("%s: finished before, skipped", name)
             else:
                 runs += plan_runs(name, parameters, data.rows["train"])
-    trained: dict[str, list[TrainedRun]] = defaultdict(list)
-    for stack in stacks(runs, data.embeddings.shape[1]):
-        together: list[TrainedRun] = []
+    finished: dict[str, list[TrainedRun]] = defaultdict(list)
+    for stack in group_runs(runs, data.embeddings.shape[1]):
+        trained: list[TrainedRun] = []
         with _noting_failure([run.experiment for run in stack], outcomes):
-            together = train_stack(data.embeddings, stack)
-        for run in together:
+            trained = train_stack(data.embeddings, stack)
+        for run in trained:
             name = run.run.experiment
-            trained[name].append(run)
-            if len(trained[name]) == experiments[name].num_seeds:
+            finished[name].append(run)
+            if len(finished[name]) == experiments[name].num_seeds:
                 with _noting_failure([name], outcomes):
-                    _finish(name, trained.pop(name), data, folder)
+                    _save(name, finished.pop(name), data, folder)
     return outcomes
 
 
 @contextmanager
 def _noting_failure(names: Sequence[str], outcomes: dict[str, str | None]) -> Iterator[None]:
-    """Note an input error, or a lack of memory, as the outcome of these experiments."""
+    """Record an input error, or a lack of memory, as the outcome of these experiments."""
     try:
         yield
     except (InputError, RuntimeError, MemoryError) as error:
@@ -77,30 +73,25 @@ def plan_runs(name: str, parameters: ExperimentParameters, pool: np.ndarray) -> 
             f"num_train_samples is {size}, but there are only {len(pool)} pairs to train on: lower "
             "it, or ingest more (data_ingestion.novelty_pairs.max_pairs bounds each set)"
         )
-    drawn = (np.random.default_rng(seed).permutation(pool)[:size] for seed in parameters.seeds)
     return [
-        Run(name, seed, parameters, np.sort(rows))
-        for seed, rows in zip(parameters.seeds, drawn, strict=True)
+        Run(name, seed, parameters, np.sort(np.random.default_rng(seed).permutation(pool)[:size]))
+        for seed in parameters.seeds
     ]
 
 
 def identity(parameters: ExperimentParameters, data: NoveltyData) -> dict[str, str]:
-    """What decides an experiment's result."""
-    configuration = parameters.model_dump(mode="json") | {"n_neighbours": data.n_neighbours}
+    """Hashes of what an experiment's result depends on."""
+    configuration = parameters.model_dump(mode="json") | {"n_neighbours": data.num_neighbours}
     return {
         "configuration_hash": run_fingerprint(configuration),
         "input_fingerprint": run_fingerprint(dict(data.description), data.sets.astype("S")),
     }
 
 
-def _finish(
+def _save(
     name: str, trained: Sequence[TrainedRun], data: NoveltyData, folder: ExperimentFolder
 ) -> None:
-    """Evaluate an experiment's runs and save them.
-
-    Raises:
-        InputError: if a run has diverged.
-    """
+    """Evaluate an experiment's runs and save them; raise InputError if one has diverged."""
     for run in trained:
         _check_finite(run)
     reports, drawn = zip(*(evaluate_run(run, data) for run in trained), strict=True)
@@ -111,7 +102,7 @@ def _finish(
         "configuration": parameters.model_dump(mode="json"),
         "embeddings": dict(data.description),
         "embedding_dim": data.embeddings.shape[1],
-        "n_pairs": {own: len(rows) for own, rows in data.rows_of(trained[0]).items()},
+        "n_pairs": {of_set: len(rows) for of_set, rows in data.rows_of(trained[0]).items()},
         "summary": summarise_seeds(reports),
         "runs": reports,
     }
@@ -125,12 +116,13 @@ def _finish(
 
 
 def _check_finite(trained: TrainedRun) -> None:
-    """Raise InputError if a run has diverged, be it in its last step."""
-    finite = np.isfinite(trained.losses)
-    statistics = trained.model.normalise.mean, trained.model.normalise.deviation
-    if finite.all() and all(value.isfinite().all() for value in statistics):
-        return
-    epoch = len(finite) if finite.all() else int(finite.argmin()) + 1
-    raise InputError(
-        f"the loss is not finite in epoch {epoch} of seed {trained.run.seed}; lower learning_rate"
-    )
+    """Raise InputError if a run has diverged, perhaps in its last step, after its last loss."""
+    statistics = trained.model.normalise
+    last = [statistics.mean.item(), statistics.deviation.item()]
+    finite = np.isfinite([*trained.losses, *last])
+    if not finite.all():
+        epoch = min(int(finite.argmin()) + 1, len(trained.losses))
+        raise InputError(
+            f"the loss is not finite in epoch {epoch} of seed {trained.run.seed}; "
+            "lower learning_rate"
+        )

@@ -1,57 +1,61 @@
-"""What novelty tells apart: scores of sets of items, by RND and by baselines, summed up.
+"""How well novelty scores separate sets of pairs, by RND and by established detectors.
 
-A score is greater the more novel an item is; scores are kept by method, then set.
+Scores are greater for more novel items: `(m,)` by method (`rnd` or a detector), then set.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from embedlab.sources.novelty_pairs import PAIR_SETS
 from embedlab.statistics.detection import auroc, delong_test, false_positive_rate
 from embedlab.statistics.intervals import seed_interval
 
 Scores = Mapping[str, Mapping[str, np.ndarray]]
 
+# Known items, which each novel set is compared with.
 KNOWN_SET = "held_out"
-NOVEL_SETS = ("out_of_distribution", "shuffled", "other_solutions")
+
+# The most novel first.
+NOVEL_SETS = tuple(name for name in reversed(PAIR_SETS) if PAIR_SETS[name].is_novel)
+
+
+def headline_set(names: Container[str]) -> str:
+    """The most novel set among `names`: the one that ROC curves and comparisons show.
+
+    Example:
+        >>> headline_set(["train", "held_out", "other_solutions", "shuffled"])
+        'shuffled'
+    """
+    return next(name for name in NOVEL_SETS if name in names)
 
 
 def detect(scores: Scores) -> dict[str, dict[str, dict[str, float]]]:
-    """How well each method tells each novel set from held-out items, and RND those from training.
+    """AUROC and FPR@95 of each novel set against held-out items, by set, then method.
 
-    Args:
-        scores: `(m,)` of each set by method; `rnd` has a set `train` as well.
-
-    Returns:
-        AUROC and FPR@95 by set, then method.
+    The entry `held_out` is of RND, held-out against training items: how much it has memorised.
     """
-    found = {
-        name: {method: _rates(own[name], own[KNOWN_SET]) for method, own in scores.items()}
-        for name in NOVEL_SETS
-        if name in scores["rnd"]
-    }
     rnd = scores["rnd"]
-    return found | {KNOWN_SET: {"rnd": _rates(rnd[KNOWN_SET], rnd["train"])}}
+    rates = {
+        name: {method: _rates(of[name], of[KNOWN_SET]) for method, of in scores.items()}
+        for name in NOVEL_SETS
+        if name in rnd
+    }
+    return rates | {KNOWN_SET: {"rnd": _rates(rnd[KNOWN_SET], rnd["train"])}}
 
 
 def compare_with_baselines(scores: Scores) -> dict[str, dict[str, dict[str, float | None]]]:
-    """AUROC of RND less that of each baseline on the same items, with DeLong's test.
+    """AUROC of RND minus that of each detector, with DeLong's test, by set, then detector.
 
-    The test takes items as independent. Shuffled pairs consist of the same problems and solutions
-    as held-out ones: there its intervals are too wide, and its p-values too great.
-
-    Args:
-        scores: as in `detect`.
-
-    Returns:
-        Difference, interval and p-value by set, then baseline.
+    The test assumes independent items. Shuffled pairs reuse the problems and solutions of held-out
+    pairs: there the intervals are too wide and the p-values too large.
     """
     rnd = scores["rnd"]
     return {
         name: {
-            method: delong_test(rnd[name], rnd[KNOWN_SET], own[name], own[KNOWN_SET])
-            for method, own in scores.items()
+            method: delong_test(rnd[name], rnd[KNOWN_SET], of[name], of[KNOWN_SET])
+            for method, of in scores.items()
             if method != "rnd"
         }
         for name in NOVEL_SETS
@@ -60,20 +64,18 @@ def compare_with_baselines(scores: Scores) -> dict[str, dict[str, dict[str, floa
 
 
 def summarise_seeds(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Mean and interval over seeds of what `detect` says of each run, and of RND's lead.
+    """Means and intervals over seeds, by set, then method, of auroc, fpr95 and rnd_lead.
+
+    rnd_lead is the AUROC of RND minus that of the detector.
 
     Args:
-        runs: each with the outputs of `detect` and `compare_with_baselines` under their names,
-            `detection` and `against`.
-
-    Returns:
-        By set, then method: auroc, fpr95 and, for a baseline, how far RND's AUROC is above its.
+        runs: each with `detection` of `detect` and `against` of `compare_with_baselines`.
     """
     summary: dict[str, Any] = {}
     for name in dict.fromkeys(name for run in runs for name in run["detection"]):
-        having = [run for run in runs if name in run["detection"]]
-        methods = having[0]["detection"][name]
-        summary[name] = {method: _over_seeds(having, name, method) for method in methods}
+        complete = [run for run in runs if name in run["detection"]]
+        methods = complete[0]["detection"][name]
+        summary[name] = {method: _over_seeds(complete, name, method) for method in methods}
     return summary
 
 

@@ -1,10 +1,11 @@
-"""Figures about novelty: how it was learnt, how it tells sets apart, where it is high.
+"""Figures of an experiment and of a comparison; a set or a method looks the same in each.
 
-An experiment's sets are `train`, `held_out`, `other_solutions`, `shuffled` and
-`out_of_distribution`; each may be absent but the first. A set looks the same in every figure.
+`novelty` and `distance` `(m,)` and `points` `(m, 2)` are of m items, by the name of their set.
+Zeros on a log axis are drawn at a tenth of the smallest positive value.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,8 +17,11 @@ from numpy.typing import ArrayLike
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_curve
 
-from embedlab.figure import label_components, legend_below, new_figure
-from embedlab.novelty.measures import KNOWN_SET, NOVEL_SETS
+from embedlab.figure import error_bars, label_components, legend_below, new_figure
+from embedlab.novelty.comparison import aurocs
+from embedlab.novelty.detectors import DETECTORS
+from embedlab.novelty.measures import KNOWN_SET, headline_set
+from embedlab.sources.novelty_pairs import PAIR_SETS
 from embedlab.statistics.detection import auroc
 
 # The figures of an experiment, in the order in which `draw_experiment` makes them.
@@ -39,57 +43,42 @@ class Style(NamedTuple):
     marker: str
 
 
-# Colours of Okabe & Ito 2008, told apart by colour-blind readers too.
+# Colours of Okabe & Ito 2008, which colour-blind readers can distinguish.
+SET_COLOURS = ("#8c8c8c", "#0072b2", "#009e73", "#e69f00", "#d55e00")
+DETECTOR_COLOURS = ("#56b4e9", "#cc79a7", "#7a9a01", "#b8860b")
 SETS = {
-    "train": Style("train", "#8c8c8c", "o"),
-    "held_out": Style("held-out", "#0072b2", "s"),
-    "other_solutions": Style("other solutions", "#009e73", "D"),
-    "shuffled": Style("shuffled", "#e69f00", "^"),
-    "out_of_distribution": Style("out of distribution", "#d55e00", "X"),
+    name: Style(PAIR_SETS[name].label, *look)
+    for name, *look in zip(PAIR_SETS, SET_COLOURS, "osD^X", strict=True)
 }
-METHODS = {
-    "rnd": Style("RND", "black", "o"),
-    "knn": Style("k-NN distance", "#56b4e9", "s"),
-    "mahalanobis": Style("Mahalanobis", "#cc79a7", "D"),
-    "isolation_forest": Style("isolation forest", "#7a9a01", "^"),
+METHODS = {"rnd": Style("RND", "black", "o")} | {
+    name: Style(DETECTORS[name].label, *look)
+    for name, *look in zip(DETECTORS, cycle(DETECTOR_COLOURS), cycle("sD^v"), strict=False)
 }
-
-
-def ordered_methods(names: Iterable[str]) -> list[str]:
-    """The methods in the order of every figure."""
-    return sorted(names, key=list(METHODS).index)
 
 
 def draw_experiment(
     name: str, result: Mapping[str, Any], figures: Mapping[str, Any]
 ) -> dict[str, Figure]:
-    """Draw all figures of a finished experiment.
+    """Draw the `FIGURES` of a finished experiment, by name.
 
     Args:
         name: of the experiment.
-        result: of the experiment, `ExperimentFolder.require(name)`.
+        result: `ExperimentFolder.require(name)`.
         figures: tensors of its first seed, `ExperimentFolder.model(name)["figures"]`.
-
-    Returns:
-        A figure for each name in `FIGURES`.
     """
     runs, title = result["runs"], f"{name}, seed {result['runs'][0]['seed']}"
-    novelty, nearest, points = (
-        {set_name: tensor.numpy() for set_name, tensor in figures[kind].items()}
-        for kind in ("novelty", "nearest", "points")
-    )
-    novel = next(set_name for set_name in NOVEL_SETS if set_name in novelty)
+    novelty, novel = figures["novelty"], headline_set(figures["novelty"])
     roc = {
         method: (scores[novel].numpy(), scores[KNOWN_SET].numpy())
-        for method, scores in {"rnd": figures["novelty"], **figures["scores"]}.items()
+        for method, scores in {"rnd": novelty, **figures["scores"]}.items()
     }
     drawn = (
         plot_training_loss({run["seed"]: run["loss"] for run in runs}, name),
         plot_novelty_histograms(novelty, title),
         plot_normalised_novelty(novelty, title),
         plot_roc(roc, title),
-        plot_novelty_by_distance(nearest, novelty, title),
-        plot_novelty_map(points, novelty, figures["variance"].tolist(), title),
+        plot_novelty_by_distance(figures["nearest"], novelty, title),
+        plot_novelty_map(figures["points"], novelty, figures["variance"].tolist(), title),
     )
     return dict(zip(FIGURES, drawn, strict=True))
 
@@ -101,27 +90,18 @@ def plot_training_loss(losses: Mapping[int, Sequence[float]], title: str) -> Fig
     for seed, curve in curves.items():
         marker = "o" if len(curve) == 1 else ""
         axes.plot(1 + np.arange(len(curve)), curve, marker=marker, label=f"seed {seed}")
-    axes.set_yscale("log")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.set_xlabel("epoch")
-    axes.set_ylabel("training loss (mean squared error)")
+    axes.set(yscale="log", xlabel="epoch", ylabel="training loss (mean squared error)")
     axes.legend(frameon=False, ncols=1 + len(curves) // 8)
     return figure
 
 
 def plot_novelty_histograms(novelty: Mapping[str, np.ndarray], title: str) -> Figure:
-    """Histograms on common bins of equal width on the log axis, each of area 1 as seen.
-
-    Other solutions are left out, as they would hide the rest.
-
-    Args:
-        novelty: of each set's items, `(m,)`; a zero stands a decade below the smallest other.
-        title: names the experiment.
-    """
+    """Histograms on a log axis, each of area 1, without `other_solutions`, which hide the rest."""
     figure, axes = new_figure(6, 3.8, title)
     present = _present(novelty)
     values = _positive({name: present[name] for name in present if name != "other_solutions"})
-    bins = np.geomspace(*_log_limits(values.values()), 41)
+    bins = np.geomspace(*_log_limits(values), 41)
     decades = np.log10(bins[1] / bins[0])
     for name, items in values.items():
         outline = name == "shuffled"
@@ -135,9 +115,7 @@ def plot_novelty_histograms(novelty: Mapping[str, np.ndarray], title: str) -> Fi
             color=SETS[name].colour,
             label=SETS[name].label,
         )
-    axes.set_xscale("log")
-    axes.set_xlabel("novelty (mean squared error)")
-    axes.set_ylabel("density per decade")
+    axes.set(xscale="log", xlabel="novelty (mean squared error)", ylabel="density per decade")
     legend_below(figure)
     return figure
 
@@ -145,13 +123,8 @@ def plot_novelty_histograms(novelty: Mapping[str, np.ndarray], title: str) -> Fi
 def plot_normalised_novelty(novelty: Mapping[str, np.ndarray], title: str) -> Figure:
     """A box for each set, in standard deviations of the training novelty from its mean.
 
-    Boxes span the quartiles, whiskers the middle 90 %. The axis is linear within 1, logarithmic
-    beyond, so that a heavy tail does not flatten the rest.
-
-    Args:
-        novelty: of each set's items, `(m,)`; `train` is needed. Left unscaled where all of
-            `train` is equal.
-        title: names the experiment.
+    Boxes span the quartiles, whiskers the middle 90 %. The axis is linear from -1 to 1 and
+    logarithmic beyond, so that a heavy tail does not flatten the rest.
     """
     values = _present(novelty)
     mean, deviation = values["train"].mean(), values["train"].std()
@@ -180,18 +153,13 @@ def plot_normalised_novelty(novelty: Mapping[str, np.ndarray], title: str) -> Fi
 
 
 def plot_roc(scores: Mapping[str, tuple[np.ndarray, np.ndarray]], title: str) -> Figure:
-    """The ROC curve of each method, with the area under it.
-
-    Args:
-        scores: by method, of the novel items `(a,)` and of the known ones `(b,)`.
-        title: names the experiment.
-    """
+    """The ROC curve of each method, from its scores of novel items `(a,)` and known ones `(b,)`."""
     figure, axes = new_figure(4.6, 4.8, title)
     axes.plot([0, 1], [0, 1], color="grey", linewidth=1, linestyle=":", label="chance")
-    for method in ordered_methods(scores):
+    for method in filter(scores.__contains__, METHODS):
         novel, known = scores[method]
-        truth = np.repeat([1, 0], [len(novel), len(known)])
-        flagged, found, _ = roc_curve(truth, np.concatenate([novel, known]))
+        is_novel = np.repeat([1, 0], [len(novel), len(known)])
+        flagged, found, _ = roc_curve(is_novel, np.concatenate([novel, known]))
         axes.plot(
             flagged,
             found,
@@ -210,26 +178,19 @@ def plot_roc(scores: Mapping[str, tuple[np.ndarray, np.ndarray]], title: str) ->
 def plot_novelty_by_distance(
     distance: Mapping[str, np.ndarray], novelty: Mapping[str, np.ndarray], title: str
 ) -> Figure:
-    """Novelty against the distance to the nearest training vector, with their rank correlation.
-
-    Args:
-        distance: of the items of each set to be drawn, `(m,)`.
-        novelty: of the same items, `(m,)`; a zero is drawn a decade below the smallest other.
-        title: names the experiment.
-    """
+    """Novelty against the distance to the nearest training vector, with their rank correlation."""
     figure, axes = new_figure(6, 4.4, title)
     distances = _present(distance)
     values = _positive({name: novelty[name] for name in distances})
-    x, y = _joined(distances.values()), _joined(values.values())
-    styles = [SETS[name] for name in values]
-    colours = np.repeat([style.colour for style in styles], [len(v) for v in values.values()])
+    x, y = np.concatenate([*distances.values()]), np.concatenate([*values.values()])
+    colours = np.repeat([SETS[name].colour for name in values], [*map(len, values.values())])
     # In random order, so that no set hides another.
     order = np.random.default_rng(0).permutation(len(x))
     axes.scatter(x[order], y[order], c=colours[order], s=12, alpha=0.6, linewidths=0)
     axes.set_yscale("log")
     axes.set_xlabel("distance to the nearest training vector")
     axes.set_ylabel("novelty (mean squared error)")
-    handles = [_handle(style.label, style.colour, "o") for style in styles]
+    handles = [_handle(SETS[name]._replace(marker="o")) for name in values]
     legend_below(figure, handles, title=_correlation(x, y))
     return figure
 
@@ -240,21 +201,14 @@ def plot_novelty_map(
     variance: np.ndarray | Sequence[float],
     title: str,
 ) -> Figure:
-    """A map of all sets, coloured by novelty.
-
-    Args:
-        points: of the items of each set to be drawn, `(m, 2)`.
-        novelty: of the same items, `(m,)`; a zero is drawn a decade below the smallest other.
-        variance: share of the variance along each axis, `(2,)`.
-        title: names the experiment.
-    """
+    """A map of all sets, coloured by novelty; `variance` has the share of each axis, `(2,)`."""
     figure, axes = new_figure(6.4, 5, title)
-    places = _present(points)
-    values = _positive({name: novelty[name] for name in places})
-    norm = LogNorm(*_log_limits(values.values()))
+    positions = _present(points)
+    values = _positive({name: novelty[name] for name in positions})
+    norm = LogNorm(*_log_limits(values))
     size = np.clip(90_000 / sum(map(len, values.values())), 12, 36)
     for name, items in values.items():
-        x, y = places[name].T
+        x, y = positions[name].T
         drawn = axes.scatter(
             x,
             y,
@@ -267,43 +221,69 @@ def plot_novelty_map(
         )
     figure.colorbar(drawn, ax=axes, label="novelty (mean squared error)")
     label_components(axes, variance)
-    # A set's markers have no one colour here, so the legend draws its own.
-    legend_below(
-        figure, [_handle(SETS[name].label, "dimgrey", SETS[name].marker) for name in values]
-    )
+    # Markers are coloured by novelty, so the legend shows them in grey.
+    legend_below(figure, [_handle(SETS[name]._replace(colour="dimgrey")) for name in values])
     return figure
 
 
-def _handle(label: str, colour: str, marker: str) -> Line2D:
+def plot_comparison(rows: Sequence[Mapping[str, Any]]) -> Figure:
+    """AUROC of each method, with its interval over seeds, in each row of `compare_experiments`."""
+    novel = headline_set(rows[0])
+    cells = [aurocs(row, novel) for row in rows]
+    figure, axes = new_figure(7, 1.5 + 0.5 * len(rows), "Novelty by experiment")
+    axes.axvline(0.5, color="grey", linewidth=1, linestyle=":", label="chance")
+    methods = [method for method in METHODS if any(method in row for row in cells)]
+    # Side by side, so that no interval hides another.
+    offsets = 0.7 * ((np.arange(len(methods)) + 0.5) / len(methods) - 0.5)
+    for method, offset in zip(methods, offsets, strict=True):
+        mean, bars = error_bars([row[method] for row in cells if method in row])
+        label, colour, marker = METHODS[method]
+        axes.errorbar(
+            mean,
+            np.flatnonzero([method in row for row in cells]) + offset,
+            xerr=bars,
+            linestyle="",
+            marker=marker,
+            markersize=7 if method == "rnd" else 4.5,
+            linewidth=2.4 if method == "rnd" else 1.2,
+            color=colour,
+            label=label,
+        )
+    for y in range(1, len(rows), 2):
+        axes.axhspan(y - 0.5, y + 0.5, color="black", alpha=0.04, linewidth=0)
+    axes.set_yticks(range(len(rows)), [row["experiment"] for row in rows])
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_xlabel(f"AUROC, {SETS[novel].label} against held-out (interval over seeds)")
+    legend_below(figure)
+    return figure
+
+
+def _handle(style: Style) -> Line2D:
+    label, colour, marker = style
     return Line2D([], [], linestyle="", color=colour, marker=marker, label=label)
 
 
 def _present(values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The sets that have items, in the order of every figure."""
+    """The sets that have items, in the order of `SETS`."""
     return {
         name: np.asarray(values[name], dtype=float) for name in SETS if len(values.get(name, ()))
     }
 
 
 def _positive(values: Mapping[Any, ArrayLike]) -> dict[Any, np.ndarray]:
-    """Values for a log axis: each zero becomes a tenth of the smallest other value."""
+    """Values for a log axis, without zeros."""
     arrays = {name: np.asarray(items, dtype=float) for name, items in values.items()}
-    every = _joined(arrays.values())
-    # Among zeros alone any place will do: the resolution of a float32.
+    every = np.concatenate([*arrays.values()])
     smallest = every[every > 0].min() if every.any() else np.finfo(np.float32).eps
     return {name: np.maximum(items, smallest / 10) for name, items in arrays.items()}
 
 
-def _log_limits(values: Iterable[np.ndarray]) -> tuple[float, float]:
-    """Ends of a log axis around all values, apart even if the values are equal."""
-    every = _joined(values)
-    centre = np.sqrt(every.min() * every.max())
-    reach = max(1.02 * every.max() / centre, 2.0)
+def _log_limits(values: Mapping[str, np.ndarray]) -> tuple[float, float]:
+    """Ends of a log axis around all values, different ones even if all values are equal."""
+    items = np.concatenate([*values.values()])
+    centre = np.sqrt(items.min() * items.max())
+    reach = max(1.02 * items.max() / centre, 2.0)
     return centre / reach, centre * reach
-
-
-def _joined(arrays: Iterable[np.ndarray]) -> np.ndarray:
-    return np.concatenate(list(arrays))
 
 
 def _correlation(x: np.ndarray, y: np.ndarray) -> str:

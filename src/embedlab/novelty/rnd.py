@@ -1,4 +1,4 @@
-"""Random network distillation: how novel a vector is."""
+"""Random network distillation (RND): a model of how novel a vector is."""
 
 from itertools import pairwise
 from typing import Self
@@ -10,20 +10,20 @@ from torch import Tensor, nn
 from embedlab.parameters import Parameters
 from embedlab.statistics.standardise import Standardise
 
-# Standardised components beyond this are clipped (Burda et al. 2018, section 2.4).
+# Standardised inputs are clipped to +-LIMIT (Burda et al. 2018, section 2.4).
 LIMIT = 5.0
 
-# Vectors scored at a time.
+# Vectors scored at once.
 BLOCK_SIZE = 8192
 
 
 class RNDModelParameters(Parameters):
-    """The shape of the two networks, whose last widths must be the same.
+    """The shapes of the two networks, whose outputs must have the same width.
 
     Attributes:
-        target_layers: widths of the target's layers; the last is its output.
-        predictor_layers: widths of the predictor's layers; the last is its output.
-        normalize_embeddings: whether both see components standardised by the training vectors.
+        target_layers: widths of the target's layers, the last its output.
+        predictor_layers: widths of the predictor's layers, the last its output.
+        normalize_embeddings: whether inputs are standardised by the training vectors' statistics.
     """
 
     target_layers: tuple[int, ...] = Field((256, 64), min_length=1)
@@ -42,15 +42,18 @@ class RNDModelParameters(Parameters):
 
 
 class RandomNetworkDistillation(nn.Module):
-    """A predictor that has learnt a random target network where the training vectors lie.
+    """A predictor trained to imitate a random target network on the training vectors.
 
-    The novelty of a vector is the mean squared error of the predictor (Burda et al. 2018, arXiv
-    1810.12894, section 2.2). Statistics are fixed by the training vectors, and scoring changes
-    nothing.
+    The novelty of a vector is the mean squared error of the predictor. Statistics are those of the
+    training vectors, and scoring does not change them.
 
     Shape:
         - input: `(b, d)`
         - output: `(b,)`
+
+    References:
+        Burda, Edwards, Storkey & Klimov 2018, Exploration by Random Network Distillation, arXiv
+        1810.12894, section 2.2.
     """
 
     def __init__(self, dimension: int, parameters: RNDModelParameters):
@@ -64,24 +67,24 @@ class RandomNetworkDistillation(nn.Module):
 
     @torch.no_grad()
     def fit_inputs(self, embeddings: Tensor) -> None:
-        """Fix the components' mean and deviation by the training vectors (n, d)."""
+        """Set the input statistics to those of the training vectors (n, d)."""
         if isinstance(self.standardise, Standardise):
             self.standardise.fit(embeddings)
 
     @torch.no_grad()
     def fit_reward(self, embeddings: Tensor) -> None:
-        """Fix the mean and deviation of novelty by that of the training vectors (n, d)."""
-        novelty = torch.cat([self(block) for block in embeddings.split(BLOCK_SIZE)])
+        """Set mean and deviation of the reward to those of the training vectors' novelty."""
+        novelty = torch.cat([self(block) for block in torch.split(embeddings, BLOCK_SIZE)])
         self.normalise.fit(novelty[:, None])
 
     def forward(self, embeddings: Tensor) -> Tensor:
-        """The novelty."""
+        """The novelty of each vector."""
         inputs = self.standardise(embeddings)
         novelty: Tensor = (self.predictor(inputs) - self.target(inputs)).square().mean(dim=-1)
         return novelty
 
     def reward(self, embeddings: Tensor) -> Tensor:
-        """Novelty in deviations from that of the training vectors, an intrinsic reward `(b,)`."""
+        """Intrinsic reward `(b,)`: novelty standardised by that of the training vectors."""
         rewards: Tensor = self.normalise(self(embeddings)[:, None])
         return rewards.squeeze(-1)
 

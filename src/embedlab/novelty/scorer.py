@@ -1,10 +1,12 @@
 """Novelty as an intrinsic reward: a trained model, loaded and applied."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from embedlab.errors import InputError
 from embedlab.novelty.rnd import BLOCK_SIZE, RandomNetworkDistillation, RNDModelParameters
@@ -12,19 +14,23 @@ from embedlab.tensor_files import read_tensors
 
 
 class NoveltyScorer:
-    """Scores vectors by a trained model, in blocks; scoring changes nothing."""
+    """Scores vectors `(n, d)` by a trained model, in blocks; scoring does not change the model.
+
+    Raises:
+        InputError: on scoring, if the vectors have another dimension, or one is not finite.
+
+    Example:
+        >>> scorer = NoveltyScorer(RandomNetworkDistillation(4, RNDModelParameters()))
+        >>> scorer.novelty(np.ones((3, 4))).shape
+        (3,)
+    """
 
     def __init__(self, model: RandomNetworkDistillation):
         self.model = model.eval()
 
     @classmethod
     def load(cls, path: str | Path, seed: int | None = None, device: str = "cpu") -> Self:
-        """Load a model of an experiment, a file `precomp_<name>.pt`.
-
-        Args:
-            path: the file.
-            seed: of the run; None for the first one.
-            device: where to score.
+        """Load the run of this seed, or the first one, from a model file `precomp_<name>.pt`.
 
         Raises:
             InputError: if the file is damaged, no model of an experiment, or without this seed.
@@ -42,24 +48,15 @@ class NoveltyScorer:
         return cls(model.to(device))
 
     def novelty(self, embeddings: np.ndarray) -> np.ndarray:
-        """The predictor's mean squared error for vectors (n, d): float32 `(n,)`, not negative.
-
-        Raises:
-            InputError: if the vectors are of another dimension, or one is not finite.
-        """
-        return self._apply(embeddings, normalised=False)
+        """Mean squared error of the predictor: float32 `(n,)`, not negative."""
+        return self._apply(self.model, embeddings)
 
     def reward(self, embeddings: np.ndarray) -> np.ndarray:
-        """Novelty less the training vectors' mean, in their standard deviations: float32 `(n,)`.
-
-        Raises:
-            InputError: if the vectors are of another dimension, or one is not finite.
-        """
-        return self._apply(embeddings, normalised=True)
+        """Novelty minus the training mean, in training standard deviations: float32 `(n,)`."""
+        return self._apply(self.model.reward, embeddings)
 
     @torch.inference_mode()
-    def _apply(self, embeddings: np.ndarray, normalised: bool) -> np.ndarray:
-        function = self.model.reward if normalised else self.model
+    def _apply(self, function: Callable[[Tensor], Tensor], embeddings: np.ndarray) -> np.ndarray:
         device = next(self.model.parameters()).device
         dimension = self.model.target[0].in_features
         if embeddings.ndim != 2 or embeddings.shape[1] != dimension:
@@ -67,8 +64,8 @@ class NoveltyScorer:
         scores = np.empty(len(embeddings), dtype=np.float32)
         for start in range(0, len(embeddings), BLOCK_SIZE):
             block = np.array(embeddings[start : start + BLOCK_SIZE], dtype=np.float32)
-            part = function(torch.from_numpy(block).to(device))
-            scores[start : start + len(block)] = part.cpu().numpy()
+            outputs = function(torch.from_numpy(block).to(device))
+            scores[start : start + len(block)] = outputs.cpu().numpy()
         finite = np.isfinite(scores)
         if not finite.all():
             raise InputError(f"row {int(finite.argmin())} of the vectors is not finite")

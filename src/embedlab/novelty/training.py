@@ -1,8 +1,4 @@
-"""Training of random network distillation: runs whose predictors have one shape, together.
-
-The frozen target and the frozen statistics make the inputs and the goals of every run constants:
-they are computed once, before the first epoch.
-"""
+"""Training of random network distillation: runs whose predictors have one shape, together."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -19,7 +15,7 @@ from embedlab.novelty.rnd import RandomNetworkDistillation, RNDModelParameters
 from embedlab.novelty.stacked_mlp import StackedMLP
 from embedlab.parameters import Seed
 
-# Numbers in the inputs of the runs trained together, at most: 1 GiB.
+# Upper bound of the numbers in the inputs of runs that are trained together: 1 GiB.
 STACK_SIZE = 2**28
 
 
@@ -28,14 +24,14 @@ class ExperimentParameters(RNDModelParameters):
 
     Attributes:
         encoder_name: whose vectors are used; if null, those of each encoder of the cache.
-        concat_problem_answer: whether a pair is one vector of "problem [SEP] solution", or those of
-            problem and solution end to end.
+        concat_problem_answer: whether a pair's vector is that of the text "problem [SEP] solution",
+            or the vectors of problem and solution, concatenated.
         num_train_samples: training pairs, drawn by the seed.
         num_epochs: passes over them.
-        batch_size: pairs in a step.
+        batch_size: pairs per step.
         learning_rate: of Adam (Kingma & Ba 2015, arXiv 1412.6980).
         seed: of the draw, the initialisation and the order.
-        num_seeds: runs of the experiment, of the seeds `seed`, `seed` + 1, …
+        num_seeds: runs of the experiment, with the seeds `seed`, `seed` + 1, …
     """
 
     encoder_name: str | None = None
@@ -89,8 +85,8 @@ class TrainedRun:
     seconds: float
 
 
-def stacks(runs: Sequence[Run], dimension: int) -> Iterator[list[Run]]:
-    """Group runs that can be trained together, at most `STACK_SIZE` numbers of input a group."""
+def group_runs(runs: Sequence[Run], dimension: int) -> Iterator[list[Run]]:
+    """Group runs that can be trained together, at most `STACK_SIZE` numbers of input per group."""
     groups: dict[tuple[object, ...], list[Run]] = {}
     for run in runs:
         p = run.parameters
@@ -102,37 +98,34 @@ def stacks(runs: Sequence[Run], dimension: int) -> Iterator[list[Run]]:
 
 
 def train_stack(embeddings: np.ndarray, runs: Sequence[Run]) -> list[TrainedRun]:
-    """Train runs of one shape at once, each as it would be trained alone.
+    """Train a group of `group_runs` at once, each run as if it were trained alone.
 
-    Initialisation and order of a run depend on its seed only.
+    Initialisation and order of a run depend on its seed only. Inputs and targets do not change
+    during training, and are computed once.
 
     Args:
         embeddings: float32 `(n, d)`; may be a memory map.
-        runs: those of one of `stacks`.
-
-    Returns:
-        The runs with their models, on the device that they were trained on.
+        runs: of one group.
     """
     start = time.perf_counter()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     vectors = [torch.from_numpy(embeddings[run.rows]).to(device) for run in runs]
     models = [new_model(v, run) for v, run in zip(vectors, runs, strict=True)]
     with torch.no_grad():
-        prepared = zip(models, vectors, strict=True)
-        inputs = torch.stack([model.standardise(v) for model, v in prepared])
-        goals = torch.stack([model.target(x) for model, x in zip(models, inputs, strict=True)])
+        pairs = zip(models, vectors, strict=True)
+        inputs = torch.stack([model.standardise(v) for model, v in pairs])
+        targets = torch.stack([model.target(x) for model, x in zip(models, inputs, strict=True)])
     predictors = StackedMLP([model.predictor for model in models])
-    losses = _fit(predictors, inputs, goals, runs)
+    losses = _fit(predictors, inputs, targets, runs)
     predictors.copy_to([model.predictor for model in models])
     for model, v in zip(models, vectors, strict=True):
         model.eval().fit_reward(v)
     seconds = (time.perf_counter() - start) / len(runs)
-    trained = zip(runs, models, losses, strict=True)
-    return [TrainedRun(run, model, own, seconds) for run, model, own in trained]
+    return [TrainedRun(*trained, seconds) for trained in zip(runs, models, losses, strict=True)]
 
 
 def new_model(vectors: Tensor, run: Run) -> RandomNetworkDistillation:
-    """A model that the seed initialises, its input statistics those of `vectors` (n, d)."""
+    """A model initialised by the seed, with the input statistics of `vectors` (n, d)."""
     with torch.random.fork_rng():
         torch.manual_seed(run.seed)
         model = RandomNetworkDistillation(vectors.shape[1], run.parameters).to(vectors.device)
@@ -141,26 +134,25 @@ def new_model(vectors: Tensor, run: Run) -> RandomNetworkDistillation:
 
 
 def _fit(
-    predictors: StackedMLP, inputs: Tensor, goals: Tensor, runs: Sequence[Run]
+    predictors: StackedMLP, inputs: Tensor, targets: Tensor, runs: Sequence[Run]
 ) -> list[list[float]]:
-    """Train m predictors on inputs (m, n, d) to give goals (m, n, o).
-
-    Returns:
-        The mean loss of each epoch, for each run.
-    """
-    p, (n_runs, n_items) = runs[0].parameters, inputs.shape[:2]
+    """Train m predictors to map inputs (m, n, d) to targets (m, n, o): each run's epoch losses."""
+    p, (num_runs, num_items) = runs[0].parameters, inputs.shape[:2]
     optimizer = torch.optim.Adam(predictors.parameters(), lr=p.learning_rate, fused=True)
     generators = [torch.Generator().manual_seed(run.seed) for run in runs]
-    member = torch.arange(n_runs, device=inputs.device)[:, None]
+    member = torch.arange(num_runs, device=inputs.device)[:, None]
     names = ", ".join(dict.fromkeys(run.experiment for run in runs))
     history = []
     for _ in tqdm(range(p.num_epochs), desc=f"rnd {names:.60}", unit="epoch"):
-        orders = torch.stack([torch.randperm(n_items, generator=g) for g in generators])
-        total = torch.zeros(n_runs, device=inputs.device)
-        for rows in orders.to(inputs.device).split(p.batch_size, dim=1):
-            losses = predictors.squared_error(inputs[member, rows], goals[member, rows])
+        orders = torch.stack([torch.randperm(num_items, generator=g) for g in generators])
+        total = torch.zeros(num_runs, device=inputs.device)
+        for rows in torch.split(orders.to(inputs.device), p.batch_size, dim=1):
+            errors = predictors(inputs[member, rows]) - targets[member, rows]
+            losses = errors.square().mean(dim=(1, 2))
+            optimizer.zero_grad()
+            losses.sum().backward()
             optimizer.step()
-            total += losses * rows.shape[1]
-        history.append(total / n_items)
+            total += losses.detach() * rows.shape[1]
+        history.append(total / num_items)
     by_run: list[list[float]] = torch.stack(history, dim=1).tolist()
     return by_run

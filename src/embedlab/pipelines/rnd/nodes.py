@@ -10,13 +10,11 @@ from embedlab.encoders.collection import concatenated_pair_texts, pair_texts
 from embedlab.encoders.embeddings import Embeddings
 from embedlab.errors import InputError
 from embedlab.figure import plot_message
-from embedlab.novelty.comparison import aurocs, compare_experiments, format_latex, format_table
-from embedlab.novelty.comparison_plot import plot_experiments
+from embedlab.novelty.comparison import compare_experiments, format_latex, format_table
 from embedlab.novelty.evaluation import NoveltyData
 from embedlab.novelty.experiment_folder import ExperimentFolder
 from embedlab.novelty.experiments import run_experiments
-from embedlab.novelty.measures import NOVEL_SETS
-from embedlab.novelty.plots import FIGURES, SETS, draw_experiment
+from embedlab.novelty.plots import FIGURES, draw_experiment, plot_comparison
 from embedlab.pipelines.rnd.parameters import RNDParameters
 
 logger = logging.getLogger(__name__)
@@ -41,7 +39,7 @@ def run_rnd_experiments(
         pairs["set"].to_numpy(str),
         pd.factorize(pairs["problem"])[0],
         {name: embeddings.metadata[name] for name in names},
-        parameters.n_neighbours,
+        parameters.num_neighbours,
     )
     experiments = parameters.of_vectors(embeddings.encoder, embeddings.collection)
     return run_experiments(experiments, data, folder)
@@ -77,13 +75,7 @@ def compare_rnd_experiments(
     rows = compare_experiments([folder.require(name) for name in finished])
     table = format_table(rows)
     logger.info("Novelty, AUROC in points:\n%s", table.to_string(index=False))
-    novel = next(own for own in NOVEL_SETS if own in rows[0])
-    figure = plot_experiments(
-        [{"name": row["experiment"], "methods": aurocs(row, novel)} for row in rows],
-        f"{SETS[novel].label} against held-out (interval over seeds)",
-        "Novelty by experiment",
-    )
-    return rows, pd.json_normalize(rows), format_latex(table), figure
+    return rows, pd.json_normalize(rows), format_latex(table), plot_comparison(rows)
 
 
 def report_failures(comparison: list[dict[str, Any]], **outcomes: Outcomes) -> None:

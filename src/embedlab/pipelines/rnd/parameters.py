@@ -14,28 +14,28 @@ ExperimentName = Annotated[str, StringConstraints(pattern="^[A-Za-z0-9_-]+$")]
 
 
 class RNDParameters(Parameters):
-    """Which experiments are run, and how they are judged.
+    """Which experiments are run, and how they are evaluated.
 
     Attributes:
-        baseline: what every experiment is, but for what it says itself.
-        experiments: by name, what differs from the baseline.
+        baseline: settings of every experiment, unless it overrides them.
+        experiments: by name, the settings that differ from the baseline.
         only: names of the experiments to run; null for all.
-        n_neighbours: k of the k-NN distance that novelty is held against.
+        num_neighbours: k of the k-NN detector.
     """
 
     baseline: ExperimentParameters = ExperimentParameters()
     experiments: dict[ExperimentName, ExperimentParameters] = Field(min_length=1)
     only: tuple[str, ...] | None = Field(None, min_length=1)
-    n_neighbours: int = Field(10, ge=1)
+    num_neighbours: int = Field(10, ge=1)
 
     @model_validator(mode="before")
     @classmethod
     def _complete(cls, raw: Any) -> Any:
-        """Complete each experiment by the baseline."""
+        """Complete the settings of each experiment with those of the baseline."""
         if not isinstance(raw, dict) or not isinstance(raw.get("experiments"), dict):
             return raw
         baseline = raw.get("baseline") or {}
-        try:  # said once, and not of every experiment
+        try:  # so that the error names the baseline, and not every experiment
             ExperimentParameters.model_validate(baseline)
         except InputError as error:
             raise ValueError(f"baseline: {error}") from error
@@ -61,14 +61,15 @@ class RNDParameters(Parameters):
             ValueError: if two experiments would have the same name.
         """
         named: dict[str, ExperimentParameters] = {}
-        for name, own in self.experiments.items():
+        for name, experiment in self.experiments.items():
             if self.only is not None and name not in self.only:
                 continue
-            for encoder in encoders if own.encoder_name is None else [own.encoder_name]:
-                full = f"{name}_{encoder}" if own.encoder_name is None else name
+            fixed = experiment.encoder_name
+            for encoder in encoders if fixed is None else [fixed]:
+                full = f"{name}_{encoder}" if fixed is None else name
                 if full in named:
                     raise ValueError(f"rnd: two experiments would be called {full}; rename one")
-                named[full] = own.model_copy(update={"encoder_name": encoder})
+                named[full] = experiment.model_copy(update={"encoder_name": encoder})
         return named
 
     def of_vectors(self, encoder: str, collection: str) -> dict[str, ExperimentParameters]:
