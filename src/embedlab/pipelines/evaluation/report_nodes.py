@@ -9,7 +9,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from embedlab.isotropic.ablations import BASE
-from embedlab.isotropic.plots import plot_distances, plot_isotropy_spectrum, plot_norms
 from embedlab.isotropic.projection import ISOTROPIC
 from embedlab.pipelines.evaluation.nodes import check_vectors
 from embedlab.pipelines.evaluation.parameters import EvaluationParameters
@@ -17,6 +16,7 @@ from embedlab.retrieval.comparison import compare_models
 from embedlab.retrieval.distances import pair_distances, summarise_distances
 from embedlab.retrieval.examples import Results, find_examples
 from embedlab.retrieval.isotropy import isotropy
+from embedlab.retrieval.plots import plot_distances, plot_isotropy_spectrum, plot_norms
 from embedlab.retrieval.success_criteria import success_criteria
 from embedlab.retrieval.tables import evaluation_latex, evaluation_rows, isotropy_latex
 from embedlab.retrieval.unseen import unseen_tables
