@@ -3,7 +3,6 @@
 from kedro.pipeline import Pipeline
 
 from embedlab import project_parameters
-from embedlab.isotropic.projection import ISOTROPIC
 from embedlab.pipelines import (
     data_ingestion,
     density,
@@ -14,6 +13,7 @@ from embedlab.pipelines import (
     rnd,
     weight_export,
 )
+from embedlab.retrieval.models import ISOTROPIC
 
 
 def register_pipelines() -> dict[str, Pipeline]:

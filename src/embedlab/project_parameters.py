@@ -8,7 +8,6 @@ from kedro.framework.project import settings
 from pydantic import StringConstraints, model_validator
 
 from embedlab.encoders.parameters import EncoderParameters
-from embedlab.isotropic.projection import ISOTROPIC
 from embedlab.novelty.training import ExperimentParameters
 from embedlab.parameters import Parameters
 from embedlab.pipelines.data_ingestion.parameters import DataIngestionParameters
@@ -19,6 +18,7 @@ from embedlab.pipelines.evaluation.parameters import EvaluationParameters
 from embedlab.pipelines.isotropic_retrieval.parameters import IsotropicRetrievalParameters
 from embedlab.pipelines.rnd.parameters import RNDParameters
 from embedlab.pipelines.weight_export.parameters import WeightExportParameters
+from embedlab.retrieval.models import ISOTROPIC
 from embedlab.sources.beir import available_sets
 
 # Names become parts of catalog entries and of paths.

@@ -10,9 +10,6 @@ from torch.nn.functional import normalize
 from embedlab.errors import InputError
 from embedlab.parameters import Parameters
 
-# The name under which projected vectors stand beside those of the encoders.
-ISOTROPIC = "isotropic"
-
 
 class ProjectionParameters(Parameters):
     """The shape of the projection.

@@ -4,8 +4,8 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from embedlab.isotropic.projection import ISOTROPIC
 from embedlab.parameters import Parameters, Seed
+from embedlab.retrieval.models import ISOTROPIC
 from embedlab.retrieval.scores import metric_names
 from embedlab.search.bm25 import Bm25Parameters
 from embedlab.search.exact import Similarity

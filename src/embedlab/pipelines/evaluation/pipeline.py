@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from kedro.pipeline import Node, Pipeline
 
-from embedlab.isotropic.projection import ISOTROPIC
 from embedlab.pipelines.evaluation.nodes import (
     embedding_search,
     evaluation_summary,
@@ -22,9 +21,9 @@ from embedlab.pipelines.evaluation.report_nodes import (
     tabulate_evaluation,
     unseen_comparer,
 )
+from embedlab.retrieval.models import BM25, ISOTROPIC
 from embedlab.retrieval.unseen import seen_queries
 
-BM25 = "bm25"
 PARAMETERS = "params:evaluation"
 ISOTROPY_REPORT = [
     "isotropy_metrics",

@@ -8,14 +8,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from embedlab.isotropic.ablations import BASE
-from embedlab.isotropic.projection import ISOTROPIC
 from embedlab.pipelines.evaluation.nodes import check_vectors
 from embedlab.pipelines.evaluation.parameters import EvaluationParameters
 from embedlab.retrieval.comparison import compare_models
 from embedlab.retrieval.distances import pair_distances, summarise_distances
 from embedlab.retrieval.examples import Results, find_examples
 from embedlab.retrieval.isotropy import isotropy
+from embedlab.retrieval.models import ISOTROPIC
 from embedlab.retrieval.plots import plot_distances, plot_isotropy_spectrum, plot_norms
 from embedlab.retrieval.success_criteria import success_criteria
 from embedlab.retrieval.tables import evaluation_latex, evaluation_rows, isotropy_latex
@@ -171,8 +170,8 @@ def judge_success(
 ) -> dict[str, Any]:
     """The documents' criteria for a paper, as far as this run measured them."""
     seconds = None if training is None else training["seconds"]
-    variants = None if ablations is None else [row["variant"] for row in ablations]
-    n_ablations = None if variants is None else len(set(variants) - {BASE})
+    # The first row of isotropic_ablations is the base, the others one variant each.
+    n_ablations = None if ablations is None else len(ablations) - 1
     levels = success_criteria(comparison, isotropy_metrics or {}, ISOTROPIC, seconds, n_ablations)
     for level, judged in levels.items():
         logger.info("Criteria of a %s: %s", level, judged["verdict"])

@@ -28,11 +28,7 @@ from embedlab.isotropic.inputs import project
 from embedlab.isotropic.job import IsotropicJob
 from embedlab.isotropic.models import IsotropicData
 from embedlab.isotropic.plots import plot_training_curves
-from embedlab.isotropic.projection import (
-    ISOTROPIC,
-    GaussianProjection,
-    ProjectionParameters,
-)
+from embedlab.isotropic.projection import GaussianProjection, ProjectionParameters
 from embedlab.isotropic.rows import (
     pair_rows,
     triple_rows,
@@ -44,6 +40,7 @@ from embedlab.pipelines.isotropic_retrieval.parameters import (
     IsotropicRetrievalParameters,
     Stage,
 )
+from embedlab.retrieval.models import ISOTROPIC
 from embedlab.sources.retrieval_set import RetrievalSet
 from embedlab.tensor_files import read_tensors
 from embedlab.training.checkpoints import CheckpointFolder

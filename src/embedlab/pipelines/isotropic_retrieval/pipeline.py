@@ -6,7 +6,6 @@ from kedro.pipeline import Node, Pipeline
 
 from embedlab.encoders.collection import document_texts, query_texts
 from embedlab.isotropic.parameters import IsotropicTrainingParameters
-from embedlab.isotropic.projection import ISOTROPIC
 from embedlab.pipelines.isotropic_retrieval.ablation_nodes import ablation_runner
 from embedlab.pipelines.isotropic_retrieval.nodes import (
     export_model,
@@ -22,6 +21,7 @@ from embedlab.pipelines.isotropic_retrieval.parameters import (
     IsotropicRetrievalParameters,
     Stage,
 )
+from embedlab.retrieval.models import ISOTROPIC
 
 PARAMETERS = "params:isotropic_retrieval"
 KINDS = ("embeddings", "ids", "embeddings_metadata")
