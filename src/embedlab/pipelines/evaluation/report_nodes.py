@@ -174,7 +174,9 @@ def judge_success(
     n_ablations = None if ablations is None else len(ablations) - 1
     levels = success_criteria(comparison, isotropy_metrics or {}, ISOTROPIC, seconds, n_ablations)
     for level, judged in levels.items():
-        logger.info("Criteria of a %s: %s", level, judged["verdict"])
+        not_judged = len(judged["not_judged"])
+        verdict = f"{judged['verdict']} ({not_judged} more that no run can measure)"
+        logger.info("Criteria of a %s: %s", level, verdict)
     return levels
 
 
