@@ -1,11 +1,14 @@
 """What the figures share: an empty one in the house style, a legend, labels of a map."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from embedlab.statistics.intervals import Interval
 
 
 def new_figure(width: float, height: float, title: str = "") -> tuple[Figure, Axes]:
@@ -49,6 +52,16 @@ def label_components(axes: Axes, variance: np.ndarray | Sequence[float]) -> None
     """
     for axis, name, share in zip((axes.xaxis, axes.yaxis), "12", variance, strict=True):
         axis.set_label_text(f"principal component {name} ({share:.0%} of variance)")
+
+
+def error_bars(cells: Iterable[Mapping[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
+    """Read the means `(m,)` and error bars `(2, m)` of m intervals of a report.
+
+    Args:
+        cells: each with mean, low and high; an end that is None gets no bar.
+    """
+    mean, low, high = np.array([Interval.of(cell) for cell in cells], dtype=float).T
+    return mean, np.maximum([mean - low, high - mean], 0)
 
 
 def plot_message(text: str) -> Figure:

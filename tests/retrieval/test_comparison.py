@@ -8,7 +8,6 @@ from scipy import stats
 from embedlab.errors import InputError
 from embedlab.retrieval.comparison import average, average_weights, compare_models, holm
 from embedlab.retrieval.tables import evaluation_latex, evaluation_rows
-from embedlab.statistics.intervals import mean_interval, stratified_mean_interval
 
 METRIC = "nDCG@10"
 
@@ -89,12 +88,6 @@ def test_forums_count_as_one_set() -> None:
     weights = average_weights(["scifact", "cqadupstack-android", "cqadupstack-tex"])
     assert weights == {"scifact": 0.5, "cqadupstack-android": 0.25, "cqadupstack-tex": 0.25}
     assert average({"scifact": 1.0, "cqadupstack-tex": 0.0, "cqadupstack-gis": 0.5}) == 0.625
-
-
-def test_one_stratum_is_the_plain_interval() -> None:
-    values = np.random.default_rng(2).random((40, 2))
-    plain = mean_interval(values, 300, seed=5)
-    np.testing.assert_allclose(stratified_mean_interval([values], [1.0], 300, seed=5), plain)
 
 
 def test_other_queries_than_the_baseline_s_are_one_clear_line() -> None:

@@ -17,7 +17,6 @@ from embedlab.retrieval.scores import (
     summarise_queries,
 )
 from embedlab.retrieval.trec import format_trec_run
-from embedlab.statistics.intervals import mean_interval
 
 CUTOFFS = (1, 3, 5, 10, 100)
 # Queries and documents share their ids, and "10" sorts before "2": both have to be right.
@@ -129,37 +128,6 @@ def test_summary_has_the_mean_inside_its_interval_and_prints_in_points() -> None
     text = format_summaries({"toy": {"bm25": summary}}, ["nDCG@10", "MRR@10"])
     assert f"{100 * summary['nDCG@10']['mean']:.1f} [" in text
     assert text.splitlines()[1].split()[:2] == ["toy", "bm25"]
-
-
-def test_intervals_cover_the_true_mean_about_as_often_as_they_say() -> None:
-    rng = np.random.default_rng(1)
-    samples = rng.exponential(size=(60, 400))
-    _, low, high = mean_interval(samples, n_resamples=400, seed=0)
-    covered = np.mean((low <= 1.0) & (high >= 1.0))
-    assert 0.88 < covered < 0.98
-    _, low_half, high_half = mean_interval(samples, n_resamples=400, seed=0, confidence=0.5)
-    assert np.all(high_half - low_half < high - low)
-
-
-def test_interval_depends_on_the_seed_alone_and_columns_share_resamples() -> None:
-    values = np.random.default_rng(2).random((40, 3))
-    first, again = mean_interval(values, 100, seed=7), mean_interval(values, 100, seed=7)
-    np.testing.assert_array_equal(first, again)
-    assert not np.array_equal(first, mean_interval(values, 100, seed=8))
-    for column in range(3):
-        alone = mean_interval(values[:, column], 100, seed=7)
-        np.testing.assert_allclose(alone, np.array(first)[:, column])
-
-
-def test_interval_of_one_item_is_its_value() -> None:
-    assert [float(end) for end in mean_interval(np.array([0.3]), 50, seed=0)] == [0.3] * 3
-
-
-def test_resampling_in_blocks_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    values = np.random.default_rng(3).random((30, 2))
-    whole = mean_interval(values, 101, seed=0)
-    monkeypatch.setattr("embedlab.statistics.intervals.BLOCK_SIZE", 30 * 7)
-    np.testing.assert_allclose(mean_interval(values, 101, seed=0), whole)
 
 
 def test_trec_run_reads_back_with_the_same_scores() -> None:

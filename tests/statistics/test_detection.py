@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from embedlab.statistics.detection import auroc, delong_test, false_positive_rate, seed_interval
+from embedlab.statistics.detection import auroc, delong_test, false_positive_rate
 
 # Few distinct scores, so that most are tied with another.
 SCORES = st.lists(st.integers(-2, 3), min_size=1, max_size=25).map(np.array)
@@ -147,33 +147,6 @@ def test_one_item_of_a_kind_tells_a_difference_only() -> None:
     assert result == {"difference": 0.25, "low": None, "high": None, "p_value": None}
 
 
-# --- intervals over seeds ------------------------------------------------------------------------
-
-
-def test_seed_interval_is_that_of_student() -> None:
-    values = [0.81, 0.84, 0.79, 0.86, 0.80]
-    spread = np.std(values, ddof=1) / 5**0.5
-    expected = scipy.stats.t(4, np.mean(values), spread).interval(0.95)
-    interval = seed_interval(values)
-    assert (interval["low"], interval["high"]) == pytest.approx(expected)
-    assert interval["mean"] == pytest.approx(0.82)
-    assert interval["n_seeds"] == 5
-    # Two values, by hand: t of one degree of freedom is tan(0.9 pi / 2) at 90 %.
-    two = seed_interval([1.0, 3.0], confidence=0.9)
-    assert two["high"] == pytest.approx(2 + np.tan(0.45 * np.pi))
-
-
-def test_seed_intervals_cover_the_truth_as_often_as_they_say() -> None:
-    draws = np.random.default_rng(3).normal(0.7, 0.1, (1000, 3))
-    ends = [(interval["low"], interval["high"]) for interval in map(seed_interval, draws)]
-    low, high = np.transpose(ends)
-    assert np.mean((low <= 0.7) & (high >= 0.7)) == pytest.approx(0.95, abs=0.02)
-
-
-def test_one_seed_tells_no_interval() -> None:
-    assert seed_interval([0.8]) == {"mean": 0.8, "low": None, "high": None, "n_seeds": 1}
-
-
 # --- what is refused -----------------------------------------------------------------------------
 
 SOME, NONE, FAULTY = np.ones(3), np.ones(0), np.array([1, np.nan])
@@ -197,5 +170,3 @@ def test_other_misuse_is_refused() -> None:
             false_positive_rate(SOME, SOME, recall)
     with pytest.raises(ValueError, match="same items"):
         delong_test(SOME, SOME, SOME, np.ones(2))
-    with pytest.raises(ValueError, match="at least one seed"):
-        seed_interval([])

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from embedlab.figure import label_components, new_figure
+from embedlab.figure import error_bars, label_components, new_figure
 
 
 def plot_weight_distribution(weights: np.ndarray) -> Figure:
@@ -45,19 +45,15 @@ def plot_quintile_accuracy(accuracies: Mapping[str, Mapping[str, Mapping[str, An
         accuracies: by model, then quintile: mean, low and high, None where an end is not known.
     """
     figure, axes = new_figure(6, 3.8)
-    n_models = len(accuracies)
+    num_models = len(accuracies)
     for i, (model, by_quintile) in enumerate(accuracies.items()):
-        mean, low, high = np.array(
-            [[cell[end] for end in ("mean", "low", "high")] for cell in by_quintile.values()],
-            dtype=float,
-        ).T
-        # Beside each other, so that no interval hides another.
-        places = np.array(list(by_quintile), dtype=float) + 0.12 * (i - (n_models - 1) / 2)
-        reach = np.maximum([mean - low, high - mean], 0)
-        axes.errorbar(places, mean, yerr=reach, marker="o", capsize=3, label=model)
+        mean, bars = error_bars(by_quintile.values())
+        # Models are drawn side by side, so that no interval hides another.
+        x = np.array(list(by_quintile), dtype=float) + 0.12 * (i - (num_models - 1) / 2)
+        axes.errorbar(x, mean, yerr=bars, marker="o", capsize=3, label=model)
     axes.axhline(0.5, color="grey", linewidth=1, linestyle=":")
     axes.set_xticks(range(1, 6), ["1\ncrowded", "2", "3", "4", "5\nrare"])
     axes.set_xlabel("density quintile of the prefix")
     axes.set_ylabel("accuracy (95 % interval)")
-    figure.legend(loc="outside upper center", ncols=min(n_models, 4), frameon=False)
+    figure.legend(loc="outside upper center", ncols=min(num_models, 4), frameon=False)
     return figure

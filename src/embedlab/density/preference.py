@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from embedlab.statistics.intervals import ratio_interval
+from embedlab.statistics.intervals import Interval, ratio_interval
 from embedlab.statistics.paired_tests import paired_randomisation_test
 
 PERCENTILES = (5, 25, 50, 75, 95)
@@ -76,7 +76,7 @@ def compare_models(
     difference = correctness(tested[model]) - correctness(tested[base])
     sums, counts = _cluster_sums(tested, difference, np.ones(len(tested)))
     return {
-        **_interval(sums, counts, n_resamples, seed),
+        **ratio_interval(sums, counts, n_resamples, seed)._asdict(),
         "p_value": paired_randomisation_test(sums, n_resamples, seed),
         "n_prefixes": len(sums),
         "n_pairs": _n_pairs(tested),
@@ -85,14 +85,14 @@ def compare_models(
 
 def format_accuracies(summaries: Mapping[str, Any]) -> str:
     """A table of the output of `summarise_margins`: a row a model, accuracies in points."""
-    rows = {
-        model: {
-            "accuracy": _points(summary["accuracy"]),
-            "weighted": _points(summary["weighted_accuracy"]),
-            "rare quintile": _points(summary["by_quintile"].get(str(RARE_QUINTILE))),
+    rows = {}
+    for model, summary in summaries.items():
+        cells = {
+            "accuracy": summary["accuracy"],
+            "weighted": summary["weighted_accuracy"],
+            "rare quintile": summary["by_quintile"].get(str(RARE_QUINTILE)),
         }
-        for model, summary in summaries.items()
-    }
+        rows[model] = {name: Interval.of(c).in_points() if c else "-" for name, c in cells.items()}
     return pd.DataFrame.from_dict(rows, orient="index").to_string()
 
 
@@ -125,7 +125,7 @@ def _accuracy(
     weights = np.ones(len(tested)) if weight is None else tested[weight].to_numpy(np.float64)
     sums, totals = _cluster_sums(tested, weights * correctness(tested[model]), weights)
     return {
-        **_interval(sums, totals, n_resamples, seed),
+        **ratio_interval(sums, totals, n_resamples, seed)._asdict(),
         "n_prefixes": len(sums),
         "n_pairs": _n_pairs(tested),
         "mean_margin": float(tested[model].mean()),
@@ -136,24 +136,6 @@ def _cluster_sums(tested: pd.DataFrame, *values: np.ndarray) -> list[np.ndarray]
     """Sums of each of `values` (n,) over the rows of each prefix, `(c,)`."""
     codes, _ = pd.factorize(tested["prefix_id"])
     return [np.bincount(codes, weights=value) for value in values]
-
-
-def _interval(
-    numerators: np.ndarray, denominators: np.ndarray, n_resamples: int, seed: int
-) -> dict[str, float | None]:
-    """Mean, low and high; resamples of a single cluster are all alike and tell no ends."""
-    mean, low, high = map(float, ratio_interval(numerators, denominators, n_resamples, seed))
-    if len(numerators) == 1:
-        return {"mean": mean, "low": None, "high": None}
-    return {"mean": mean, "low": low, "high": high}
-
-
-def _points(interval: Mapping[str, float | None] | None) -> str:
-    if interval is None:
-        return "-"
-    ends = (interval[end] for end in ("mean", "low", "high"))
-    mean, low, high = ("-" if end is None else f"{100 * end:.1f}" for end in ends)
-    return f"{mean} [{low}, {high}]"
 
 
 def _n_pairs(tested: pd.DataFrame) -> int:

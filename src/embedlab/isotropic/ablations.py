@@ -136,10 +136,9 @@ def summarise_ablation(
         sets = {}
         for name, values in means.groupby("set", sort=False):
             differences = (values - base.loc[values.index]).to_numpy()
-            mean, low, high = (float(x) for x in mean_interval(differences, n_resamples, seed))
             sets[str(name)] = {
                 MEASURE: float(values.mean()),
-                "difference": {"mean": mean, "low": low, "high": high},
+                "difference": mean_interval(differences, n_resamples, seed)._asdict(),
                 "p_value": paired_randomisation_test(differences, n_resamples, seed),
                 "std_over_seeds": float(by_seed.loc[name].std(ddof=0)),
             }

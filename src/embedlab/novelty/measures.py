@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from embedlab.statistics.detection import auroc, delong_test, false_positive_rate, seed_interval
+from embedlab.statistics.detection import auroc, delong_test, false_positive_rate
+from embedlab.statistics.intervals import seed_interval
 
 Scores = Mapping[str, Mapping[str, np.ndarray]]
 
@@ -82,16 +83,15 @@ def _rates(novel: np.ndarray, known: np.ndarray) -> dict[str, float]:
 
 def _over_seeds(runs: Sequence[Mapping[str, Any]], name: str, method: str) -> dict[str, Any]:
     cell = {
-        rate: _clipped(0, seed_interval([run["detection"][name][method][rate] for run in runs]))
+        rate: _interval([run["detection"][name][method][rate] for run in runs], lowest=0)
         for rate in ("auroc", "fpr95")
     }
     if method != "rnd":
         leads = [run["against"][name][method]["difference"] for run in runs]
-        cell["rnd_lead"] = _clipped(-1, seed_interval(leads))
+        cell["rnd_lead"] = _interval(leads, lowest=-1)
     return cell
 
 
-def _clipped(least: float, interval: Mapping[str, Any]) -> dict[str, Any]:
-    """Cut an interval at what is possible, from `least` to 1."""
-    ends = {end: interval[end] for end in ("low", "high") if interval[end] is not None}
-    return {**interval, **{end: min(max(value, least), 1.0) for end, value in ends.items()}}
+def _interval(values: Sequence[float], lowest: float) -> dict[str, Any]:
+    """Mean, low, high and n_seeds, the ends limited to [lowest, 1]."""
+    return {**seed_interval(values).clipped(lowest, 1.0)._asdict(), "n_seeds": len(values)}

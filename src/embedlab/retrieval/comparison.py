@@ -9,7 +9,7 @@ import pandas as pd
 
 from embedlab.errors import InputError
 from embedlab.sources.beir_sets import CQADUPSTACK
-from embedlab.statistics.intervals import mean_interval, stratified_mean_interval
+from embedlab.statistics.intervals import mean_intervals, stratified_mean_intervals
 from embedlab.statistics.paired_tests import paired_randomisation_test
 
 # By model, as `score_run` gives them.
@@ -132,13 +132,13 @@ def _compare(
     differences: pd.DataFrame, n_resamples: int, n_permutations: int, seed: int
 ) -> dict[str, dict[str, Any]]:
     """What the differences `(q, metrics)` on one set come to, by metric."""
-    ends = np.transpose(mean_interval(differences.to_numpy(), n_resamples, seed))
+    intervals = mean_intervals(differences.to_numpy(), n_resamples, seed)
     compared = {}
-    for (metric, values), (mean, low, high) in zip(differences.items(), ends, strict=True):
+    for (metric, values), (mean, low, high) in zip(differences.items(), intervals, strict=True):
         compared[str(metric)] = {
-            "difference": float(mean),
-            "low": float(low),
-            "high": float(high),
+            "difference": mean,
+            "low": low,
+            "high": high,
             "p_value": paired_randomisation_test(values.to_numpy(), n_permutations, seed),
             "wins": int((values > 0).sum()),
             "losses": int((values < 0).sum()),
@@ -153,18 +153,18 @@ def _compare_average(
     """The same of the average over sets."""
     weights = list(average_weights(list(differences)).values())
     strata = [own.to_numpy() for own in differences.values()]
-    ends = np.transpose(stratified_mean_interval(strata, weights, n_resamples, seed))
+    intervals = stratified_mean_intervals(strata, weights, n_resamples, seed)
     # The average is a sum over all queries, each weighted; so signs can be flipped as on one set.
     terms = np.concatenate([w / len(own) * own for w, own in zip(weights, strata, strict=True)])
     names = next(iter(differences.values())).columns
     return {
         metric: {
-            "difference": float(mean),
-            "low": float(low),
-            "high": float(high),
+            "difference": mean,
+            "low": low,
+            "high": high,
             "p_value": paired_randomisation_test(column, n_permutations, seed),
         }
-        for metric, (mean, low, high), column in zip(names, ends, terms.T, strict=True)
+        for metric, (mean, low, high), column in zip(names, intervals, terms.T, strict=True)
     }
 
 

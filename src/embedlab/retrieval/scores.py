@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytrec_eval
 
-from embedlab.statistics.intervals import mean_interval
+from embedlab.statistics.intervals import mean_intervals
 
 # Our names, and trec_eval's, of the metrics that it computes at a cutoff.
 MEASURES = {"nDCG": "ndcg_cut", "MAP": "map_cut", "Recall": "recall", "P": "P"}
@@ -86,11 +86,9 @@ def summarise_queries(query_metrics: pd.DataFrame, n_resamples: int, seed: int) 
         `{"n_queries": n, metric: {"mean": …, "low": …, "high": …}, …}`.
     """
     metrics = query_metrics.drop(columns="query_id")
-    intervals = zip(*mean_interval(metrics.to_numpy(), n_resamples, seed), strict=True)
-    summary: dict[str, Any] = {"n_queries": len(metrics)}
-    for name, values in zip(metrics.columns, intervals, strict=True):
-        summary[name] = dict(zip(("mean", "low", "high"), map(float, values), strict=True))
-    return summary
+    intervals = mean_intervals(metrics.to_numpy(), n_resamples, seed)
+    named = zip(metrics.columns, intervals, strict=True)
+    return {"n_queries": len(metrics), **{name: interval._asdict() for name, interval in named}}
 
 
 def format_summaries(

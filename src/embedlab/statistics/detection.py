@@ -3,8 +3,6 @@
 A score is meant to be greater the more novel an item is; novel items are the positive class.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 from scipy import stats
 
@@ -113,34 +111,6 @@ def delong_test(
         "high": float(difference + margin),
         "p_value": float(2 * stats.norm.sf(deviation)),
     }
-
-
-def seed_interval(values: Sequence[float], confidence: float = 0.95) -> dict[str, float | None]:
-    r"""The mean over seeds with its interval, $\bar x \pm t_{n - 1} s / \sqrt n$.
-
-    It covers what other seeds would give on the same items, not other items.
-
-    Args:
-        values: a number for each seed.
-        confidence: probability that the interval is to cover.
-
-    Returns:
-        mean, low, high and n_seeds; low and high are None for one seed.
-
-    Raises:
-        ValueError: if there is no value.
-
-    References:
-        Student 1908, The probable error of a mean.
-    """
-    n_seeds = len(values)
-    if not n_seeds:
-        raise ValueError("there must be a value of at least one seed")
-    mean = float(np.mean(values))
-    if n_seeds == 1:
-        return {"mean": mean, "low": None, "high": None, "n_seeds": 1}
-    margin = float(stats.t.isf((1 - confidence) / 2, n_seeds - 1) * stats.sem(values))
-    return {"mean": mean, "low": mean - margin, "high": mean + margin, "n_seeds": n_seeds}
 
 
 def _placements(novel: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,130 +1,200 @@
-"""Bootstrap confidence intervals."""
+"""Confidence intervals: by bootstrap over items, and by Student's t over seeds."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Self
 
 import numpy as np
+from scipy import stats
 
 # Numbers held at a time: 32 MiB.
 BLOCK_SIZE = 2**22
 
 
+class Interval(NamedTuple):
+    """An estimate with the ends of its confidence interval, which are None where unknown.
+
+    Example:
+        >>> Interval(0.5, 0.25, 1.25).clipped(0, 1)._asdict()
+        {'mean': 0.5, 'low': 0.25, 'high': 1.0}
+    """
+
+    mean: float
+    low: float | None
+    high: float | None
+
+    @classmethod
+    def of(cls, cell: Mapping[str, Any]) -> Self:
+        """Read an interval from a cell of a report, whatever other keys the cell has."""
+        return cls(cell["mean"], cell["low"], cell["high"])
+
+    def clipped(self, lowest: float, highest: float) -> "Interval":
+        """Limit both ends to the range of the quantity."""
+        low, high = (
+            end if end is None else min(max(end, lowest), highest) for end in (self.low, self.high)
+        )
+        return Interval(self.mean, low, high)
+
+    def in_points(self) -> str:
+        """Format in hundredths, as in `54.1 [51.8, 56.3]`."""
+        mean, low, high = ("-" if end is None else f"{100 * end:.1f}" for end in self)
+        return f"{mean} [{low}, {high}]"
+
+
 def mean_interval(
-    values: np.ndarray, n_resamples: int, seed: int, confidence: float = 0.95
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The mean over items, with the percentile bootstrap interval of that mean.
+    values: np.ndarray, num_resamples: int, seed: int, confidence: float = 0.95
+) -> Interval:
+    """Compute the mean over items with its percentile bootstrap interval.
 
     Args:
-        values: `(n,)`, or `(n, m)` for m columns, which share the resamples.
-        n_resamples: number of bootstrap samples.
-        seed: of the samples.
-        confidence: probability that the interval is to cover.
-
-    Returns:
-        Mean, lower and upper end, each of shape `()`, or `(m,)`.
+        values: `(n,)`.
+        num_resamples: number of bootstrap samples.
+        seed: seed of the samples.
+        confidence: coverage probability of the interval.
 
     References:
         Efron & Tibshirani 1993, An Introduction to the Bootstrap, section 13.3.
+
+    Example:
+        >>> mean_interval(np.full(5, 0.3), num_resamples=10, seed=0).in_points()
+        '30.0 [30.0, 30.0]'
     """
-    means = _resampled_sums(values, n_resamples, seed) / len(values)
-    low, high = np.quantile(means, _tails(confidence), axis=0)
-    return values.mean(axis=0), low, high
+    means = _resampled_sums(values, num_resamples, seed) / len(values)
+    return _interval(values.mean(), means, confidence)
 
 
-def stratified_mean_interval(
+def mean_intervals(
+    values: np.ndarray, num_resamples: int, seed: int, confidence: float = 0.95
+) -> list[Interval]:
+    """Compute `mean_interval` of each of m columns `(n, m)`, which share the resamples."""
+    means = _resampled_sums(values, num_resamples, seed) / len(values)
+    return _intervals(values.mean(axis=0), means, confidence)
+
+
+def stratified_mean_intervals(
     strata: Sequence[np.ndarray],
     weights: Sequence[float],
-    n_resamples: int,
+    num_resamples: int,
     seed: int,
     confidence: float = 0.95,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The weighted sum of the means of strata, with its percentile bootstrap interval.
+) -> list[Interval]:
+    """Compute weighted sums of the means of strata, with percentile bootstrap intervals.
 
-    The items of each stratum are resampled by themselves, the strata being what they are.
+    Items are resampled within each stratum; strata and weights are fixed.
 
     Args:
-        strata: arrays `(n_s,)`, or `(n_s, m)` for m columns, which share the resamples.
-        weights: of the strata; with sum 1 for an average.
-        n_resamples: number of bootstrap samples.
-        seed: of the samples.
-        confidence: probability that the interval is to cover.
+        strata: arrays `(n_s, m)` of m columns, which share the resamples.
+        weights: weight of each stratum; they sum to 1 for an average.
+        num_resamples: number of bootstrap samples.
+        seed: seed of the samples.
+        confidence: coverage probability of each interval.
 
     Returns:
-        Mean, lower and upper end, each of shape `()`, or `(m,)`.
+        The interval of each of the m columns.
 
     References:
         Davison & Hinkley 1997, Bootstrap Methods and their Application, section 3.2.
     """
     rng = np.random.default_rng(seed)
     pairs = list(zip(weights, strata, strict=True))
-    means = [w / len(own) * _resampled_sums(own, n_resamples, rng) for w, own in pairs]
-    low, high = np.quantile(np.sum(means, axis=0), _tails(confidence), axis=0)
-    return np.sum([w * own.mean(axis=0) for w, own in pairs], axis=0), low, high
+    means = [w / len(rows) * _resampled_sums(rows, num_resamples, rng) for w, rows in pairs]
+    mean = np.sum([w * rows.mean(axis=0) for w, rows in pairs], axis=0)
+    return _intervals(mean, np.sum(means, axis=0), confidence)
 
 
 def ratio_interval(
     numerators: np.ndarray,
     denominators: np.ndarray,
-    n_resamples: int,
+    num_resamples: int,
     seed: int,
     confidence: float = 0.95,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The ratio of two sums over clusters, with its percentile bootstrap interval.
+) -> Interval:
+    """Compute the ratio of two sums over clusters, with its percentile bootstrap interval.
 
-    Whole clusters are resampled, since items of one cluster are not independent. The accuracy over
-    pairs that are grouped by prefix, for one, has the correct pairs of each prefix as numerators
-    and its pairs as denominators. Resamples whose denominator is zero are left out.
+    Items of a cluster are not independent, so whole clusters are resampled. Example: the accuracy
+    over pairs that are grouped by prefix; the numerators are the number of correct pairs of each
+    prefix, the denominators its number of pairs. Resamples with a zero denominator are left out.
 
     Args:
-        numerators: `(c,)`, or `(c, m)` for m ratios, which share the resamples.
-        denominators: of the same shape, none negative, with positive sums.
-        n_resamples: number of bootstrap samples.
-        seed: of the samples.
-        confidence: probability that the interval is to cover.
+        numerators: `(c,)`.
+        denominators: `(c,)`, not negative, with a positive sum.
+        num_resamples: number of bootstrap samples.
+        seed: seed of the samples.
+        confidence: coverage probability of the interval.
 
     Returns:
-        Ratio, lower and upper end, each of shape `()`, or `(m,)`.
+        The ratio; without ends for a single cluster, all of whose resamples are alike.
 
     Raises:
-        ValueError: if denominators have a sum that is not positive.
+        ValueError: if the sum of the denominators is not positive.
 
     References:
         Davison & Hinkley 1997, Bootstrap Methods and their Application, section 3.8 (strategy 1);
         Field & Welsh 2007, Bootstrapping clustered data.
     """
     columns = np.column_stack([numerators, denominators]).astype(np.float64)
-    shape = (2, *numerators.shape[1:])
-    numerator, denominator = columns.sum(axis=0).reshape(shape)
-    if not np.all(denominator > 0):
+    numerator, denominator = columns.sum(axis=0).tolist()
+    if denominator <= 0:
         raise ValueError("denominators must have a positive sum")
-    sums = _resampled_sums(columns, n_resamples, seed).reshape(-1, *shape)
-    undefined = np.full(sums[:, 0].shape, np.nan)
-    ratios = np.divide(sums[:, 0], sums[:, 1], out=undefined, where=sums[:, 1] > 0)
-    low, high = np.nanquantile(ratios, _tails(confidence), axis=0)
-    return numerator / denominator, low, high
+    ratio = numerator / denominator
+    if len(columns) == 1:
+        return Interval(ratio, None, None)
+    sums = _resampled_sums(columns, num_resamples, seed)
+    defined = sums[sums[:, 1] > 0]
+    return _interval(ratio, defined[:, 0] / defined[:, 1], confidence)
 
 
-def blocks(n_rows: int, width: int) -> Iterator[range]:
-    """Cut `n_rows` rows of `width` numbers into blocks of at most `BLOCK_SIZE` numbers."""
+def seed_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
+    r"""Compute the mean over seeds with its interval, $\bar x \pm t_{n - 1} s / \sqrt n$.
+
+    The interval covers the variation over seeds on the same items, not over items.
+
+    Args:
+        values: one value for each seed.
+        confidence: coverage probability of the interval.
+
+    Returns:
+        The mean; without ends for a single seed.
+
+    Raises:
+        ValueError: if there is no value.
+
+    References:
+        Student 1908, The probable error of a mean.
+    """
+    if not len(values):
+        raise ValueError("there must be a value of at least one seed")
+    mean = float(np.mean(values))
+    if len(values) == 1:
+        return Interval(mean, None, None)
+    margin = float(stats.t.isf((1 - confidence) / 2, len(values) - 1) * stats.sem(values))
+    return Interval(mean, mean - margin, mean + margin)
+
+
+def blocks(num_rows: int, width: int) -> Iterator[range]:
+    """Cut `num_rows` rows of `width` numbers into blocks of at most `BLOCK_SIZE` numbers."""
     step = max(1, BLOCK_SIZE // width)
-    return (range(start, min(start + step, n_rows)) for start in range(0, n_rows, step))
+    return (range(start, min(start + step, num_rows)) for start in range(0, num_rows, step))
 
 
 def _resampled_sums(
-    values: np.ndarray, n_resamples: int, seed: int | np.random.Generator
+    values: np.ndarray, num_resamples: int, seed: int | np.random.Generator
 ) -> np.ndarray:
-    """The sums over items in every resample: `(n_resamples,)`, or `(n_resamples, m)`.
+    """The sums over items in every resample: `(num_resamples,)`, or `(num_resamples, m)`.
 
-    A resample of n items gives each a multinomial weight, so that the sums of many resamples are
-    one matrix product.
+    The number of times that a resample holds each item is multinomial, so the sums of many
+    resamples are one matrix product.
     """
     rng = np.random.default_rng(seed)
-    n_items = len(values)
-    chances = np.full(n_items, 1 / n_items)
-    rows = blocks(n_resamples, n_items)
-    return np.concatenate([rng.multinomial(n_items, chances, len(r)) @ values for r in rows])
+    chances = np.full(len(values), 1 / len(values))
+    rows = blocks(num_resamples, len(values))
+    return np.concatenate([rng.multinomial(len(values), chances, len(r)) @ values for r in rows])
 
 
-def _tails(confidence: float) -> tuple[float, float]:
-    """The quantiles at which an interval ends."""
+def _interval(mean: float, resampled: np.ndarray, confidence: float) -> Interval:
     tail = (1 - confidence) / 2
-    return tail, 1 - tail
+    return Interval(float(mean), *np.quantile(resampled, (tail, 1 - tail)).tolist())
+
+
+def _intervals(means: np.ndarray, resampled: np.ndarray, confidence: float) -> list[Interval]:
+    pairs = zip(means, resampled.T, strict=True)
+    return [_interval(mean, column, confidence) for mean, column in pairs]

@@ -8,68 +8,7 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embedlab.statistics.intervals import mean_interval, ratio_interval
 from embedlab.statistics.paired_tests import paired_randomisation_test
-
-# --- intervals of ratios -------------------------------------------------------------------------
-
-
-def pairs_by_prefix(seed: int, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Correct pairs and pairs of each prefix; some prefixes are much easier than others."""
-    rng = np.random.default_rng(seed)
-    pairs = rng.integers(1, 9, shape)
-    return rng.binomial(pairs, rng.beta(0.7, 0.3, shape)), pairs
-
-
-def test_ratio_of_means_is_the_accuracy_over_all_pairs() -> None:
-    correct, pairs = pairs_by_prefix(0, (50,))
-    ratio, low, high = ratio_interval(correct, pairs, 200, seed=0)
-    assert ratio == correct.sum() / pairs.sum()
-    assert low < ratio < high
-
-
-def test_clusters_of_one_size_give_the_interval_of_their_mean() -> None:
-    correct, _ = pairs_by_prefix(1, (40,))
-    ratio = ratio_interval(correct, np.full(40, 8), 300, seed=3)
-    np.testing.assert_allclose(ratio, mean_interval(correct / 8, 300, seed=3))
-
-
-def test_ratio_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
-    correct, pairs = pairs_by_prefix(2, (80, 400))
-    _, low, high = ratio_interval(correct, pairs, 400, seed=0)
-    assert 0.9 < np.mean((low <= 0.7) & (high >= 0.7)) < 0.98
-
-
-def test_pairs_resampled_one_by_one_would_seem_too_certain() -> None:
-    correct, pairs = pairs_by_prefix(3, (60,))
-    each = np.concatenate([np.arange(n) < k for k, n in zip(correct, pairs, strict=True)])
-    _, low, high = ratio_interval(correct, pairs, 400, seed=0)
-    _, pair_low, pair_high = mean_interval(each.astype(float), 400, seed=0)
-    assert high - low > 1.2 * (pair_high - pair_low)
-
-
-def test_ratios_in_columns_share_the_resamples() -> None:
-    correct, pairs = pairs_by_prefix(4, (30, 3))
-    together = np.array(ratio_interval(correct, pairs, 100, seed=7))
-    np.testing.assert_array_equal(together, ratio_interval(correct, pairs, 100, seed=7))
-    assert not np.array_equal(together, ratio_interval(correct, pairs, 100, seed=8))
-    for column in range(3):
-        alone = ratio_interval(correct[:, column], pairs[:, column], 100, seed=7)
-        np.testing.assert_allclose(alone, together[:, column])
-
-
-def test_resamples_without_any_pair_are_left_out() -> None:
-    # A third of the resamples of three clusters miss the only one that has pairs.
-    ends = ratio_interval(np.array([3, 0, 0]), np.array([4, 0, 0]), 100, seed=0)
-    assert [float(end) for end in ends] == [0.75] * 3
-
-
-def test_a_ratio_to_nothing_is_refused() -> None:
-    with pytest.raises(ValueError, match="positive sum"):
-        ratio_interval(np.zeros((4, 2)), np.array([[1, 0]] * 4), 10, seed=0)
-
-
-# --- the randomisation test ----------------------------------------------------------------------
 
 
 @settings(max_examples=30, deadline=None)
