@@ -11,12 +11,8 @@ from matplotlib.figure import Figure
 from embedlab.encoders.collection import document_texts, query_texts
 from embedlab.pipelines.evaluation.parameters import EvaluationParameters
 from embedlab.retrieval.plots import plot_metric_bars
-from embedlab.retrieval.scores import (
-    drop_identical_ids,
-    format_summaries,
-    score_run,
-    summarise_queries,
-)
+from embedlab.retrieval.scores import drop_identical_ids, score_run, summarise_queries
+from embedlab.retrieval.tables import format_summaries
 from embedlab.retrieval.trec import format_trec_run
 from embedlab.search.bm25 import bm25_search
 from embedlab.search.exact import exact_search
@@ -117,26 +113,18 @@ def evaluation_summary(
     ) -> tuple[dict[str, Any], Figure]:
         summaries: dict[str, Any] = {}
         for (name, model), table in zip(pairs, query_metrics, strict=True):
-            summary = summarise_queries(table, parameters.n_resamples, parameters.seed)
+            summary = summarise_queries(table, parameters.num_resamples, parameters.seed)
             summaries.setdefault(name, {})[model] = summary
         logger.info(
             "Retrieval, in points, [95 %% bootstrap interval]:\n%s",
             format_summaries(summaries, parameters.reported),
         )
-        plot = _plot(summaries, parameters.reported[0])
+        plot = plot_metric_bars(summaries, parameters.reported[0])
         for note in notes:
             logger.warning(note)
         return summaries | ({"skipped": list(notes)} if notes else {}), plot
 
     return summarise
-
-
-def _plot(summaries: dict[str, Any], metric: str) -> Figure:
-    """The bar plot of one metric."""
-    sets, models = list(summaries), list(next(iter(summaries.values())))
-    cells = [[summaries[name][model][metric] for model in models] for name in sets]
-    ends = [[[cell[end] for end in ("mean", "low", "high")] for cell in row] for row in cells]
-    return plot_metric_bars(np.array(ends), sets, models, metric)
 
 
 def _search_depth(parameters: EvaluationParameters) -> int:

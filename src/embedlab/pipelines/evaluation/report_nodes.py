@@ -17,7 +17,12 @@ from embedlab.retrieval.isotropy import isotropy
 from embedlab.retrieval.models import ISOTROPIC
 from embedlab.retrieval.plots import plot_distances, plot_isotropy_spectrum, plot_norms
 from embedlab.retrieval.success_criteria import success_criteria
-from embedlab.retrieval.tables import evaluation_latex, evaluation_rows, isotropy_latex
+from embedlab.retrieval.tables import (
+    evaluation_latex,
+    evaluation_rows,
+    format_comparison,
+    isotropy_latex,
+)
 from embedlab.retrieval.unseen import unseen_tables
 from embedlab.sources.retrieval_set import RetrievalSet
 
@@ -90,7 +95,7 @@ def example_finder(models: Sequence[str], baseline: str) -> Callable[..., dict[s
         *results, reference = map(Results, tables[::2], tables[1::2])
         metric = parameters.reported[0]
         examples = {
-            model: find_examples(retrieval_set, own, reference, metric, parameters.n_examples)
+            model: find_examples(retrieval_set, own, reference, metric, parameters.max_examples)
             for model, own in zip(models, results, strict=True)
         }
         return {"metric": metric, "baseline": baseline, "models": examples}
@@ -120,11 +125,11 @@ def isotropy_measurer(model: str, name: str) -> Callable[..., tuple[dict[str, An
             query_ids,
             corpus_ids,
             retrieval_set.qrels,
-            parameters.n_pairs,
+            parameters.max_pairs,
             parameters.seed,
             parameters.similarity_of(model),
         )
-        measures = isotropy(corpus_embeddings, parameters.n_vectors, parameters.seed)
+        measures = isotropy(corpus_embeddings, parameters.max_vectors, parameters.seed)
         kinds = np.repeat(KINDS, [len(values) for values in distances])
         table = pd.DataFrame({"pair": kinds, "distance": np.concatenate(distances)})
         return measures | {"distances": summarise_distances(*distances)}, table
@@ -185,28 +190,13 @@ def _compare(
     baseline: str,
     parameters: EvaluationParameters,
 ) -> dict[str, Any]:
-    samples = (parameters.n_resamples, parameters.n_permutations, parameters.seed)
+    samples = (parameters.num_resamples, parameters.max_permutations, parameters.seed)
     return compare_models(tables, baseline, parameters.reported, *samples)
 
 
 def _say(compared: Mapping[str, Any], queries: str, metric: str) -> None:
     """Log the differences from the baseline."""
-    rows = [
-        {
-            "set": name,
-            "model": model,
-            metric: f"{100 * cell['mean']:.1f}",
-            "difference": f"{100 * cell['difference']:+.1f}",
-            "95 % interval": f"[{100 * cell['low']:.1f}, {100 * cell['high']:.1f}]",
-            "p": f"{cell['p_value']:.4f}",
-            "Holm's p": f"{cell['p_holm']:.4f}",
-        }
-        for name, models in compared["sets"].items()
-        for model, cell in ((model, own[metric]) for model, own in models.items())
-        if model != compared["baseline"]
-    ]
-    if rows:
-        table = pd.DataFrame(rows).to_string(index=False)
+    if table := format_comparison(compared, metric):
         logger.info("%s, against %s, in points:\n%s", queries, compared["baseline"], table)
 
 
