@@ -5,10 +5,10 @@ from torch import Tensor
 
 
 def plain_sigreg(
-    vectors: Tensor, directions: Tensor, n_knots: int = 17, t_max: float = 3
+    vectors: Tensor, directions: Tensor, num_knots: int = 17, t_max: float = 3
 ) -> Tensor:
-    t = torch.linspace(0, t_max, n_knots, dtype=vectors.dtype)
-    trapezoid = torch.full_like(t, 2 * t_max / (n_knots - 1))
+    t = torch.linspace(0, t_max, num_knots, dtype=vectors.dtype)
+    trapezoid = torch.full_like(t, 2 * t_max / (num_knots - 1))
     trapezoid[[0, -1]] /= 2
     normal = torch.exp(-(t**2) / 2)
     angles = (vectors @ directions).unsqueeze(-1) * t  # (n, slices, knots)

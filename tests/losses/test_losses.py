@@ -42,12 +42,12 @@ def test_sigreg_is_its_plain_formula(n, scale, monkeypatch):
     assert relative(gradient, expected_gradient) < 1e-5
 
 
-@pytest.mark.parametrize("n_knots", [2, 3, 8, 17, 40])
+@pytest.mark.parametrize("num_knots", [2, 3, 8, 17, 40])
 @pytest.mark.parametrize("t_max", [2.5, 5.0])
-def test_sigreg_with_other_knots(n_knots, t_max):
+def test_sigreg_with_other_knots(num_knots, t_max):
     x, directions = normal(30, 6), random_directions(6, 7, seed=1).double()
-    found = value_and_gradient(lambda v: sigreg(v, directions, n_knots, t_max), x)
-    expected = value_and_gradient(lambda v: plain_sigreg(v, directions, n_knots, t_max), x)
+    found = value_and_gradient(lambda v: sigreg(v, directions, num_knots, t_max), x)
+    expected = value_and_gradient(lambda v: plain_sigreg(v, directions, num_knots, t_max), x)
     torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-13)
 
 
@@ -109,9 +109,10 @@ def test_triplet_loss_by_hand():
     anchors = torch.tensor([[0.0, 0], [1, 1]])
     positives = torch.tensor([[0.0, 2], [1, 1]])
     negatives = torch.tensor([[[3.0, 4], [1, 0]], [[1, 1.25], [9, 9]]])
+    none = torch.zeros(2, 2, dtype=torch.bool)
     # 0.5 + 2 - 5 < 0, 0.5 + 2 - 1 = 1.5, 0.5 + 0 - 0.25 = 0.25, and one far away.
     value, gradient = value_and_gradient(
-        lambda a: triplet_loss(a, positives, negatives, 0.5), anchors
+        lambda a: triplet_loss(a, positives, negatives, 0.5, none), anchors
     )
     assert float(value) == pytest.approx(1.75 / 4)
     assert gradient.isfinite().all()

@@ -17,7 +17,7 @@ def table(values) -> pd.DataFrame:
 
 
 def compare(tables: dict, **options) -> dict:
-    options = {"n_resamples": 500, "n_permutations": 2000, "seed": 0} | options
+    options = {"num_resamples": 500, "max_permutations": 2000, "seed": 0} | options
     return compare_models(tables, "base", [METRIC], **options)
 
 
@@ -92,7 +92,7 @@ def test_forums_count_as_one_set() -> None:
 
 def test_other_queries_than_the_baseline_s_are_one_clear_line() -> None:
     tables = {"a": {"base": table([0.1, 0.2]), "new": table([0.1])}}
-    with pytest.raises(InputError, match=r"new\.a\.query_metrics are not of the baseline's"):
+    with pytest.raises(InputError, match=r"new\.a\.query_metrics has other queries than"):
         compare(tables)
 
 

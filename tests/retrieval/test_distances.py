@@ -21,8 +21,8 @@ QRELS = pd.DataFrame(
 )
 
 
-def distances(n_pairs: int = 5000, **options: object) -> tuple[np.ndarray, np.ndarray]:
-    keywords = {"qrels": QRELS, "seed": 0, "n_pairs": n_pairs, **options}
+def distances(max_pairs: int = 5000, **options: object) -> tuple[np.ndarray, np.ndarray]:
+    keywords = {"qrels": QRELS, "seed": 0, "max_pairs": max_pairs, **options}
     return pair_distances(QUERIES, CORPUS, QUERY_IDS, CORPUS_IDS, **keywords)  # type: ignore[arg-type]
 
 

@@ -21,10 +21,10 @@ from embedlab.retrieval.isotropy import (
 MEASURES = ("mean_cosine", "partition_isotropy", "isoscore", "effective_rank", "sigreg")
 
 
-def gaussian(n_vectors: int, dimension: int, seed: int = 0) -> np.ndarray:
+def gaussian(num_vectors: int, dimension: int, seed: int = 0) -> np.ndarray:
     """Vectors of norm about 1 from an isotropic Gaussian."""
     rng = np.random.default_rng(seed)
-    points = rng.standard_normal((n_vectors, dimension)) / dimension**0.5
+    points = rng.standard_normal((num_vectors, dimension)) / dimension**0.5
     return points.astype(np.float32)
 
 

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from embedlab.errors import InputError
 from embedlab.retrieval.scores import (
     drop_identical_ids,
-    format_summaries,
     metric_names,
     score_run,
     summarise_queries,
 )
+from embedlab.retrieval.tables import format_summaries
 from embedlab.retrieval.trec import format_trec_run
 
 CUTOFFS = (1, 3, 5, 10, 100)
@@ -120,7 +120,7 @@ def test_summary_has_the_mean_inside_its_interval_and_prints_in_points() -> None
     rng = np.random.default_rng(0)
     values = pd.DataFrame(rng.random((50, 2)), columns=["nDCG@10", "MRR@10"])
     values.insert(0, "query_id", [str(i) for i in range(50)])
-    summary = summarise_queries(values, n_resamples=200, seed=0)
+    summary = summarise_queries(values, num_resamples=200, seed=0)
     assert summary["n_queries"] == 50
     for name in ("nDCG@10", "MRR@10"):
         assert summary[name]["mean"] == pytest.approx(values[name].mean())
@@ -144,7 +144,7 @@ def test_trec_run_reads_back_with_the_same_scores() -> None:
 
 
 def test_trec_run_cannot_hold_ids_with_white_space() -> None:
-    with pytest.raises(InputError, match="'two words' has white space"):
+    with pytest.raises(InputError, match="'two words' is empty or has white space"):
         format_trec_run(table({"q": {"fine": 2.0, "two words": 1.0}}), "minilm")
 
 

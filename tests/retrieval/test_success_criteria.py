@@ -38,11 +38,9 @@ def test_a_paper_that_measures_all_passes_the_level_it_reaches() -> None:
         comparison(0.46, 0.015, PUBLIC_SETS), isotropy(0.91), "isotropic", 60.0, 6
     )
     assert levels["minimum viable paper"]["verdict"] == "pass"
-    assert verdicts(levels, "strong paper") == [
-        *("fail", "fail", "fail", "pass", "fail", "not measured")
-    ]
+    assert verdicts(levels, "strong paper") == ["fail", "fail", "fail", "pass", "fail"]
     assert levels["strong paper"]["verdict"] == "fail"
-    assert verdicts(levels, "top-tier paper")[1:] == ["not measured"] * 4
+    assert verdicts(levels, "top-tier paper") == ["fail", "fail"]
     own = lines(levels, "minimum viable paper")
     assert own["BEIR average nDCG@10 > 45 %"]["measured"] == pytest.approx(46)
     improvement = own["improvement over the baseline > +1 %"]
@@ -51,6 +49,16 @@ def test_a_paper_that_measures_all_passes_the_level_it_reaches() -> None:
     assert "IsoScore" in own["isotropy score > 0.90"]["what"]
     assert "other0 0.200" in own["isotropy score > 0.90"]["what"]
     json.dumps(levels)
+
+
+def test_every_level_can_be_passed_and_names_what_no_run_can_measure() -> None:
+    compared = comparison(0.51, 0.03, PUBLIC_SETS, 5)
+    levels = success_criteria(compared, isotropy(0.95), "isotropic", 60.0, 10)
+    assert {level["verdict"] for level in levels.values()} == {"pass"}
+    left_out = {name: level["not_judged"] for name, level in levels.items()}
+    assert [len(rows) for rows in left_out.values()] == [0, 1, 3]
+    reasons = {row["criterion"]: row["reason"] for row in left_out["top-tier paper"]}
+    assert "published results" in reasons["new state of the art on 3 or more sets"]
 
 
 def test_thresholds_are_exceeded_and_counts_reached() -> None:
@@ -74,7 +82,7 @@ def test_sets_beside_beir_do_not_count_in_its_average_and_forums_as_one() -> Non
     compared = comparison(0.5, 0.02, (*others, *forums, "own"))
     for name, mean in {"own": 0.0, forums[0]: 0.3, forums[1]: 0.4}.items():
         compared["sets"][name] = {"isotropic": {METRIC: {"mean": mean}}}
-    levels = success_criteria(compared, {}, "isotropic")
+    levels = success_criteria(compared, isotropy(0.1), "isotropic")
     line = lines(levels, "minimum viable paper")["BEIR average nDCG@10 > 45 %"]
     assert line["measured"] == pytest.approx((13 * 50 + 35) / 14)
     assert line["verdict"] == "pass"
@@ -96,7 +104,7 @@ def test_the_model_cannot_improve_on_itself_nor_without_the_metric() -> None:
     other_metric = comparison(0.5, 0.02, ("scifact",)) | {"metrics": ["MRR@10"]}
     reasons = {"is the baseline itself": itself, "not in evaluation.reported": other_metric}
     for reason, compared in reasons.items():
-        levels = success_criteria(compared, {}, "isotropic")
+        levels = success_criteria(compared, isotropy(0.1), "isotropic")
         line = lines(levels, "minimum viable paper")["improvement over the baseline > +1 %"]
         assert line["verdict"] == "not measured"
         assert reason in line["what"]

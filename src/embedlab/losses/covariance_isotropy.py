@@ -1,4 +1,4 @@
-"""The loss of a covariance that is not isotropic."""
+"""The distance of a batch's covariance from that of an isotropic distribution."""
 
 import torch
 from torch import Tensor
@@ -7,24 +7,26 @@ from embedlab.distributed.collectives import all_reduce_sum, centre
 
 
 def covariance_isotropy(vectors: Tensor, target_std: float) -> Tensor:
-    """How far the covariance is from the target's: `||Cov(x / s) - I||_F / d`.
-
-    s is the target's standard deviation in each dimension, and Cov the unbiased covariance of the
-    vectors of all processes.
+    """Compute `||Cov(x / s) - I||_F / d`, Cov the unbiased covariance over all processes.
 
     Args:
-        vectors: a batch, as large on every process, of at least two vectors in all.
-        target_std: s.
+        vectors: a batch, equally large on every process, of at least two vectors in total.
+        target_std: s, the target standard deviation of each dimension.
 
     Shape:
         - vectors: `(n, d)`
         - output: `()`
 
     References:
-        In place of SIGReg; the squared norm is CORAL's: Sun & Saenko 2016, arXiv 1607.01719,
+        An alternative to SIGReg; the squared norm is CORAL's: Sun & Saenko 2016, arXiv 1607.01719,
         equation 1, with I as the other covariance.
+
+    Example:
+        >>> covariance_isotropy(torch.tensor([[1.0, 0.0], [-1.0, 0.0]]), target_std=1.0)
+        tensor(0.7071)
     """
     centred, count = centre(vectors / target_std)
     covariance = all_reduce_sum(centred.T @ centred) / (count - 1)
     identity = torch.eye(len(covariance), dtype=covariance.dtype, device=covariance.device)
-    return torch.linalg.matrix_norm(covariance - identity) / len(covariance)
+    distance: Tensor = torch.linalg.matrix_norm(covariance - identity)
+    return distance / len(covariance)

@@ -8,17 +8,17 @@ from torch.linalg import vector_norm
 def hardest_in_batch_loss(
     anchors: Tensor, candidates: Tensor, targets: Tensor, forbidden: Tensor, margin: float
 ) -> Tensor:
-    """The mean over anchors of `max(0, margin + |a - p| - |a - n|)`, n the nearest negative.
+    """Compute the mean over anchors of `max(0, margin + |a - p| - |a - n|)`.
 
-    An anchor without an allowed negative counts as zero.
+    n is the anchor's nearest negative; an anchor without an allowed negative counts as zero.
 
     Args:
         anchors: a.
         candidates: positives and negatives of all anchors.
-        targets: which candidate is the positive of each anchor.
-        forbidden: which candidates are no negatives of an anchor, because they are relevant too;
-            its positive never is one, whatever is said here.
-        margin: by how much a negative is to be farther than the positive, a Euclidean distance.
+        targets: index of each anchor's positive p among the candidates.
+        forbidden: True where a candidate is relevant to the anchor and thus no negative. The
+            positive is never a negative, whatever its entry.
+        margin: Euclidean distance by which negatives should be farther than the positive.
 
     Shape:
         - anchors: `(b, d)`
@@ -29,12 +29,19 @@ def hardest_in_batch_loss(
 
     References:
         Faghri et al. 2018 (VSE++), arXiv 1707.05612, equation 6, with Euclidean distances.
+
+    Example:
+        >>> candidates = torch.tensor([[1.0], [1.5], [4.0]])
+        >>> forbidden = torch.zeros(1, 3, dtype=torch.bool)
+        >>> hardest_in_batch_loss(torch.zeros(1, 1), candidates, torch.tensor([0]), forbidden, 1.0)
+        tensor(0.5000)
     """
     with torch.no_grad():
         excluded = forbidden.scatter(1, targets.unsqueeze(1), True)
         distances = torch.cdist(anchors, candidates).masked_fill(excluded, torch.inf)
         nearest, hardest = distances.min(dim=1)
-    # Computed anew, because cdist's matrix product is inexact for vectors that are close.
+    # Computed again, because cdist's matrix product is inexact for close vectors.
     near = vector_norm(anchors - candidates[targets], dim=1)
     far = vector_norm(anchors - candidates[hardest], dim=1)
-    return (margin + near - far).relu().masked_fill(nearest.isinf(), 0).mean()
+    losses: Tensor = (margin + near - far).relu()
+    return losses.masked_fill(nearest.isinf(), 0).mean()

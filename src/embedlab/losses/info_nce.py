@@ -1,4 +1,4 @@
-"""The softmax loss of a batch."""
+"""InfoNCE, the softmax loss of a batch, with Euclidean distances."""
 
 import torch
 from torch import Tensor
@@ -8,17 +8,17 @@ from torch.nn.functional import cross_entropy
 def info_nce_loss(
     anchors: Tensor, candidates: Tensor, targets: Tensor, forbidden: Tensor, temperature: float
 ) -> Tensor:
-    """The mean over anchors of `-log softmax_c(-|a - c|^2 / (2 temperature))` at the positive.
+    """Compute the mean over anchors of `-log softmax_c(-|a - c|^2 / (2 temperature))` at p.
 
-    On unit vectors this is InfoNCE of cosines, since then `|a - c|^2 / 2 = 1 - cos(a, c)`.
+    On unit vectors this is InfoNCE with cosines, because `|a - c|^2 / 2 = 1 - cos(a, c)`.
 
     Args:
         anchors: a.
         candidates: c, positives and negatives of all anchors.
-        targets: which candidate is the positive of each anchor.
-        forbidden: which candidates are left out of an anchor's softmax, because they are relevant
-            too; its positive never is, whatever is said here.
-        temperature: of the softmax, a squared distance.
+        targets: index of each anchor's positive p among the candidates.
+        forbidden: True where a candidate is relevant to the anchor and thus left out of its
+            softmax. The positive is never left out, whatever its entry.
+        temperature: temperature of the softmax, a squared distance.
 
     Shape:
         - anchors: `(b, d)`
@@ -30,8 +30,13 @@ def info_nce_loss(
     References:
         Van den Oord, Li & Vinyals 2018, arXiv 1807.03748, equation 4; in-batch negatives:
         Karpukhin et al. 2020, arXiv 2004.04906, equation 2.
+
+    Example:
+        >>> vectors, forbidden = torch.eye(2), torch.zeros(2, 2, dtype=torch.bool)
+        >>> info_nce_loss(vectors, vectors, torch.tensor([0, 1]), forbidden, temperature=1.0)
+        tensor(0.3133)
     """
-    # Without |a|^2, which softmax cancels.
+    # |a|^2 cancels in the softmax.
     logits = (anchors @ candidates.T - candidates.square().sum(1) / 2) / temperature
     excluded = forbidden.scatter(1, targets.unsqueeze(1), False)
     return cross_entropy(logits.masked_fill(excluded, -torch.inf), targets)

@@ -1,13 +1,13 @@
-"""The loss of predicting one embedding from another."""
+"""The loss of predicting one embedding of a pair from the other."""
 
 from torch import Tensor
 
 
 def predictive_loss(predicted: Tensor, targets: Tensor) -> Tensor:
-    """The mean over pairs of `|predicted - sg(target)|^2`, where sg stops the gradient.
+    """Compute the mean over pairs of `|predicted - sg(target)|^2`, sg stopping the gradient.
 
     Args:
-        predicted: embeddings predicted from the other half of a pair.
+        predicted: embeddings predicted from the other text of each pair.
         targets: the embeddings to predict, which get no gradient.
 
     Shape:
@@ -16,5 +16,10 @@ def predictive_loss(predicted: Tensor, targets: Tensor) -> Tensor:
 
     References:
         Assran et al. 2023 (I-JEPA), arXiv 2301.08243, section 3.
+
+    Example:
+        >>> import torch
+        >>> predictive_loss(torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, 0.0]]))
+        tensor(5.)
     """
     return (predicted - targets.detach()).square().sum(dim=1).mean()

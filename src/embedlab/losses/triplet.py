@@ -5,21 +5,16 @@ from torch.linalg import vector_norm
 
 
 def triplet_loss(
-    anchors: Tensor,
-    positives: Tensor,
-    negatives: Tensor,
-    margin: float,
-    forbidden: Tensor | None = None,
+    anchors: Tensor, positives: Tensor, negatives: Tensor, margin: float, forbidden: Tensor
 ) -> Tensor:
-    """The mean over anchors and negatives of `max(0, margin + |a - p| - |a - n|)`.
+    """Compute the mean over anchors and negatives of `max(0, margin + |a - p| - |a - n|)`.
 
     Args:
         anchors: a.
-        positives: p, one for each anchor.
-        negatives: n, equally many for each anchor.
-        margin: by how much a negative is to be farther than the positive, a Euclidean distance.
-        forbidden: which negatives are none, because they are relevant or missing, and count as
-            zero; None for none.
+        positives: p, one per anchor.
+        negatives: n, equally many per anchor.
+        margin: Euclidean distance by which negatives should be farther than the positive.
+        forbidden: True where a negative is relevant or missing, and counts as zero.
 
     Shape:
         - anchors, positives: `(b, d)`
@@ -31,8 +26,15 @@ def triplet_loss(
         Weinberger & Saul 2009, Distance Metric Learning for Large Margin Nearest Neighbor
         Classification, JMLR 10, equation 12; with distances that are not squared: Hermans, Beyer &
         Leibe 2017, arXiv 1703.07737, section 2.
+
+    Example:
+        >>> import torch
+        >>> anchors, positives = torch.zeros(1, 1), torch.ones(1, 1)
+        >>> negatives, forbidden = torch.tensor([[[1.5], [4.0]]]), torch.tensor([[False, False]])
+        >>> triplet_loss(anchors, positives, negatives, 1.0, forbidden)
+        tensor(0.2500)
     """
     near = vector_norm(anchors - positives, dim=-1)
     far = vector_norm(anchors.unsqueeze(1) - negatives, dim=-1)
-    losses = (margin + near.unsqueeze(1) - far).relu()
-    return (losses if forbidden is None else losses.masked_fill(forbidden, 0)).mean()
+    losses: Tensor = (margin + near.unsqueeze(1) - far).relu()
+    return losses.masked_fill(forbidden, 0).mean()

@@ -1,22 +1,21 @@
-"""The loss of dimensions that collapse."""
+"""The loss of dimensions whose variance collapses."""
 
 from torch import Tensor
 
 from embedlab.distributed.collectives import all_reduce_sum, centre
 
-# Keeps the gradient of the root finite where a dimension is constant.
+# Keeps the gradient of the square root finite where a dimension is constant.
 EPSILON = 1e-4
 
 
 def variance_regularisation(vectors: Tensor, target_std: float) -> Tensor:
-    """The mean over dimensions of `max(0, 1 - sqrt(Var(x_j / s) + epsilon))`.
+    """Compute the mean over dimensions of `max(0, 1 - sqrt(Var(x_j / s) + epsilon))`.
 
-    s is the target's standard deviation in each dimension, and Var the unbiased variance over the
-    vectors of all processes.
+    Var is the unbiased variance over the vectors of all processes.
 
     Args:
-        vectors: a batch, as large on every process, of at least two vectors in all.
-        target_std: s.
+        vectors: a batch, equally large on every process, of at least two vectors in total.
+        target_std: s, the target standard deviation of each dimension.
 
     Shape:
         - vectors: `(n, d)`
@@ -24,6 +23,11 @@ def variance_regularisation(vectors: Tensor, target_std: float) -> Tensor:
 
     References:
         Bardes, Ponce & LeCun 2022 (VICReg), arXiv 2105.04906, equations 1 and 2 with gamma = 1.
+
+    Example:
+        >>> import torch
+        >>> variance_regularisation(torch.tensor([[1.0, 0.0], [-1.0, 0.0]]), target_std=1.0)
+        tensor(0.4950)
     """
     centred, count = centre(vectors / target_std)
     variances = all_reduce_sum(centred.square().sum(0)) / (count - 1)

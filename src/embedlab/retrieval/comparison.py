@@ -1,88 +1,93 @@
-"""Models beside a baseline on the same queries: by how much they differ, and whether by chance."""
+"""Tests of each model against a baseline on the same queries."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from embedlab.errors import InputError
 from embedlab.sources.beir_sets import CQADUPSTACK
-from embedlab.statistics.intervals import mean_intervals, stratified_mean_intervals
+from embedlab.statistics.intervals import Interval, mean_intervals, stratified_mean_intervals
 from embedlab.statistics.paired_tests import paired_randomisation_test
 
-# By model, as `score_run` gives them.
-Tables = Mapping[str, pd.DataFrame]
+# By metric: a mean, and the test of its difference from the baseline.
+Cells = dict[str, dict[str, Any]]
+# By set: a model's metrics minus the baseline's `(q, metrics)`.
+Differences = Mapping[str, pd.DataFrame]
 
 
 def compare_models(
-    tables: Mapping[str, Tables],
+    tables: Mapping[str, Mapping[str, pd.DataFrame]],
     baseline: str,
     metrics: Sequence[str],
-    n_resamples: int,
-    n_permutations: int,
+    num_resamples: int,
+    max_permutations: int,
     seed: int,
 ) -> dict[str, Any]:
-    """Every model against the baseline on each set, and on the average over sets.
+    """Compare every model with the baseline on each set, and on the average over sets.
 
-    Differences are the model's less the baseline's, query by query. `p_value` is of the paired
-    randomisation test; `p_holm` corrects it for the number of sets on which this model is tested
-    for this metric (one family a model and metric). The average over sets is one test more, of its
-    own: it is not corrected.
+    A difference is the model's metric minus the baseline's, per query. `p_value` comes from the
+    paired randomisation test. `p_holm` corrects it for the number of sets: the tests of one model
+    and one metric are one family. The average over sets is a single further test, not corrected.
 
     Args:
-        tables: query metrics by set, then by model, the same models in each set.
+        tables: output of `score_run` by set, then by model; the same models in each set.
         baseline: one of the models.
         metrics: columns to compare.
-        n_resamples: bootstrap samples behind each interval.
-        n_permutations: sign patterns of each test, at most.
-        seed: of both.
+        num_resamples: number of bootstrap samples for each interval.
+        max_permutations: upper bound on the sign patterns in each test.
+        seed: seed of the bootstrap samples and of the sign patterns.
 
     Returns:
-        Ready for JSON: `baseline`, `metrics`, `correction`; `sets`, by set, model and metric, the
-        mean, and but for the baseline difference, low, high (95 %), p_value, p_holm, wins, losses
-        and ties (queries); `average`, by model and metric, the same less p_holm and the counts.
+        JSON-ready: `baseline`, `metrics`, `correction`; `sets`, by set, model and metric: mean and,
+        except for the baseline, difference, low, high (95 % interval), p_value, wins, losses, ties
+        (numbers of queries) and p_holm; `average`, by model and metric: the same without the
+        counts and p_holm.
 
     Raises:
-        InputError: if a model's queries are not those of the baseline.
+        InputError: if a model's queries differ from the baseline's.
     """
-    models = list(next(iter(tables.values())))
-    options = n_resamples, n_permutations, seed
-    sets: dict[str, Any] = {name: {} for name in tables}
-    average: dict[str, Any] = {}
-    for model in models:
-        for name, own in tables.items():
-            means = {metric: {"mean": float(own[model][metric].mean())} for metric in metrics}
-            sets[name][model] = means
-        average[model] = {metric: {"mean": _average(sets, model, metric)} for metric in metrics}
+    tester = _Tester(num_resamples, max_permutations, seed)
+    sets: dict[str, dict[str, Cells]] = {name: {} for name in tables}
+    averages: dict[str, Cells] = {}
+    for model in next(iter(tables.values())):
+        for name, by_model in tables.items():
+            sets[name][model] = {m: {"mean": float(by_model[model][m].mean())} for m in metrics}
+        cells = {name: by_model[model] for name, by_model in sets.items()}
+        averages[model] = {
+            m: {"mean": average({name: cell[m]["mean"] for name, cell in cells.items()})}
+            for m in metrics
+        }
         if model != baseline:
             differences = {
-                name: _differences(own[model], own[baseline], metrics, f"{model}.{name}")
-                for name, own in tables.items()
+                name: _differences(by_model[model], by_model[baseline], metrics, f"{model}.{name}")
+                for name, by_model in tables.items()
             }
-            for name, values in differences.items():
-                _add(sets[name][model], _compare(values, *options))
-            _add(average[model], _compare_average(differences, *options))
-            for metric in metrics:
-                _correct([own[model][metric] for own in sets.values()])
+            tester.add_to_sets(cells, differences)
+            tester.add_to_average(averages[model], differences)
     return {
         "baseline": baseline,
         "metrics": list(metrics),
         "correction": "Holm, over the sets, for each model and metric",
         "sets": sets,
-        "average": average,
+        "average": averages,
     }
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    r"""P-values that hold together: the chance of any false alarm stays below the level.
+    r"""Correct p-values so that the probability of any false rejection stays below the level.
 
-    The i-th smallest of m becomes $\max_{j \le i} \min(1, (m - j + 1)\, p_{(j)})$, whatever the
-    tests depend on.
+    The i-th smallest of m becomes $\max_{j \le i} \min(1, (m - j + 1)\, p_{(j)})$. The tests may
+    depend on each other.
 
     References:
         Holm 1979, A simple sequentially rejective multiple test procedure.
+
+    Example:
+        >>> holm([0.01, 0.04, 0.5])
+        [0.03, 0.08, 0.5]
     """
     order = np.argsort(p_values, kind="stable")
     scaled = np.asarray(p_values)[order] * np.arange(len(order), 0, -1)
@@ -92,88 +97,76 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def average_weights(names: Sequence[str]) -> dict[str, float]:
-    """What each set counts in the average over sets: all alike, CQADupStack's forums as one set.
+    """Compute the weight of each set in the average: equal, CQADupStack's forums being one set.
 
     References:
         Thakur et al. 2021, BEIR, arXiv 2104.08663, appendix D.3: CQADupStack is one of the sets.
+
+    Example:
+        >>> average_weights(["scifact", "cqadupstack-gis", "cqadupstack-tex"])
+        {'scifact': 0.5, 'cqadupstack-gis': 0.25, 'cqadupstack-tex': 0.25}
     """
     groups = Counter(map(base_set, names))
     return {name: 1 / (len(groups) * groups[base_set(name)]) for name in names}
 
 
 def base_set(name: str) -> str:
-    """The set of BEIR that a catalog name belongs to: `cqadupstack` for each of its forums."""
+    """Map a catalog name to its BEIR set: `cqadupstack` for each of its forums."""
     return CQADUPSTACK if name.startswith(f"{CQADUPSTACK}-") else name
 
 
 def average(means: Mapping[str, float]) -> float:
-    """The average over sets of a mean by set."""
+    """Average the means by set with `average_weights`."""
     weights = average_weights(list(means))
     return sum(weights[name] * value for name, value in means.items())
-
-
-def _average(sets: Mapping[str, Any], model: str, metric: str) -> float:
-    return average({name: own[model][metric]["mean"] for name, own in sets.items()})
 
 
 def _differences(
     model: pd.DataFrame, baseline: pd.DataFrame, metrics: Sequence[str], name: str
 ) -> pd.DataFrame:
-    """The model's metrics less the baseline's, a row a query."""
     if model["query_id"].tolist() != baseline["query_id"].tolist():
         raise InputError(
-            f"{name}.query_metrics are not of the baseline's queries; "
+            f"{name}.query_metrics has other queries than the baseline; "
             "run `kedro run --pipelines=evaluation` again"
         )
     return model[list(metrics)] - baseline[list(metrics)]
 
 
-def _compare(
-    differences: pd.DataFrame, n_resamples: int, n_permutations: int, seed: int
-) -> dict[str, dict[str, Any]]:
-    """What the differences `(q, metrics)` on one set come to, by metric."""
-    intervals = mean_intervals(differences.to_numpy(), n_resamples, seed)
-    compared = {}
-    for (metric, values), (mean, low, high) in zip(differences.items(), intervals, strict=True):
-        compared[str(metric)] = {
-            "difference": mean,
-            "low": low,
-            "high": high,
-            "p_value": paired_randomisation_test(values.to_numpy(), n_permutations, seed),
-            "wins": int((values > 0).sum()),
-            "losses": int((values < 0).sum()),
-            "ties": int((values == 0).sum()),
-        }
-    return compared
+class _Tester(NamedTuple):
+    """Adds the tests of a model's differences from the baseline, by set, to its cells."""
 
+    num_resamples: int
+    max_permutations: int
+    seed: int
 
-def _compare_average(
-    differences: Mapping[str, pd.DataFrame], n_resamples: int, n_permutations: int, seed: int
-) -> dict[str, dict[str, Any]]:
-    """The same of the average over sets."""
-    weights = list(average_weights(list(differences)).values())
-    strata = [own.to_numpy() for own in differences.values()]
-    intervals = stratified_mean_intervals(strata, weights, n_resamples, seed)
-    # The average is a sum over all queries, each weighted; so signs can be flipped as on one set.
-    terms = np.concatenate([w / len(own) * own for w, own in zip(weights, strata, strict=True)])
-    names = next(iter(differences.values())).columns
-    return {
-        metric: {
-            "difference": mean,
-            "low": low,
-            "high": high,
-            "p_value": paired_randomisation_test(column, n_permutations, seed),
-        }
-        for metric, (mean, low, high), column in zip(names, intervals, terms.T, strict=True)
-    }
+    def add_to_sets(self, cells: Mapping[str, Cells], differences: Differences) -> None:
+        for name, table in differences.items():
+            intervals = mean_intervals(table.to_numpy(), self.num_resamples, self.seed)
+            for (metric, column), interval in zip(table.items(), intervals, strict=True):
+                values = column.to_numpy()
+                cells[name][str(metric)] |= {
+                    **self.test(interval, values),
+                    "wins": int((values > 0).sum()),
+                    "losses": int((values < 0).sum()),
+                    "ties": int((values == 0).sum()),
+                }
+        for family in zip(*(cell.values() for cell in cells.values()), strict=True):
+            corrected = holm([cell["p_value"] for cell in family])
+            for cell, p_value in zip(family, corrected, strict=True):
+                cell["p_holm"] = p_value
 
+    def add_to_average(self, cells: Cells, differences: Differences) -> None:
+        weights = list(average_weights(list(differences)).values())
+        strata = [table.to_numpy() for table in differences.values()]
+        intervals = stratified_mean_intervals(strata, weights, self.num_resamples, self.seed)
+        # The average is a weighted sum over all queries, so signs can be flipped as on one set.
+        terms = [w / len(rows) * rows for w, rows in zip(weights, strata, strict=True)]
+        columns = np.concatenate(terms).T
+        for cell, interval, column in zip(cells.values(), intervals, columns, strict=True):
+            cell |= self.test(interval, column)
 
-def _add(cells: dict[str, Any], compared: Mapping[str, Any]) -> None:
-    for metric, values in compared.items():
-        cells[metric] |= values
-
-
-def _correct(cells: Sequence[dict[str, Any]]) -> None:
-    """Write the corrected p-value into the cells of a family."""
-    for cell, p_value in zip(cells, holm([cell["p_value"] for cell in cells]), strict=True):
-        cell["p_holm"] = p_value
+    def test(self, interval: Interval, terms: np.ndarray) -> dict[str, float | None]:
+        """A difference with its interval, and the test of the terms `(q,)` that it sums."""
+        p_value = paired_randomisation_test(terms, self.max_permutations, self.seed)
+        mean, low, high = interval
+        return {"difference": mean, "low": low, "high": high, "p_value": p_value}

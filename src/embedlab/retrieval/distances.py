@@ -1,4 +1,4 @@
-"""How far apart relevant queries and documents are, beside random ones."""
+"""Distances of relevant pairs of query and document, compared with those of random pairs."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from embedlab.errors import InputError
+from embedlab.retrieval.isotropy import unit_rows
 from embedlab.search.exact import Similarity
 from embedlab.statistics.description import describe
 from embedlab.statistics.detection import auroc
@@ -19,39 +20,39 @@ def pair_distances(
     query_ids: Sequence[str],
     corpus_ids: Sequence[str],
     qrels: pd.DataFrame,
-    n_pairs: int,
+    max_pairs: int,
     seed: int,
     similarity: Similarity = "euclidean",
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Euclidean distances of relevant and of random pairs of a query and a document.
+    """Compute Euclidean distances of relevant and of random pairs of a query and a document.
 
     Args:
         queries: `(q, d)`.
-        corpus: `(n, d)`; may be a memory map, of which only the pairs' rows are read.
+        corpus: `(n, d)`; of a memory map, only the rows of the pairs are read.
         query_ids: the q identifiers of the queries.
         corpus_ids: the n identifiers of the documents.
-        qrels: columns query_id, corpus_id, score; relevant if the score is above 0.
-        n_pairs: pairs of each kind, at most; of more relevant pairs a random sample is taken, and
-            random pairs that are relevant are left out.
-        seed: of the pairs.
-        similarity: what the model is searched by; for cosine, vectors are L2-normalised first.
+        qrels: columns query_id, corpus_id, score; a pair with a score above 0 is relevant.
+        max_pairs: upper bound on the pairs of each kind: a random sample of the relevant pairs, and
+            this many random pairs, of which relevant ones are dropped.
+        seed: seed of both samples.
+        similarity: how the model is searched; for cosine, vectors are L2-normalised first.
 
     Returns:
-        Distances of the relevant pairs `(a,)` and of the random ones `(b,)`, float32.
+        Distances of the relevant pairs `(a,)` and of the random pairs `(b,)`, float32.
 
     Raises:
-        InputError: if no relevant pair, or none that is not relevant, is among the vectors.
+        InputError: if no relevant pair has vectors, or every random pair is relevant.
     """
     rng = np.random.default_rng(seed)
     relevant = _relevant_pairs(query_ids, corpus_ids, qrels)
-    drawn = rng.integers([len(queries), len(corpus)], size=(n_pairs, 2))
-    numbers, known = (pairs @ [len(corpus), 1] for pairs in (drawn, relevant))
-    irrelevant = drawn[~np.isin(numbers, known)]
+    drawn = rng.integers([len(queries), len(corpus)], size=(max_pairs, 2))
+    drawn_codes, relevant_codes = (pairs @ [len(corpus), 1] for pairs in (drawn, relevant))
+    irrelevant = drawn[~np.isin(drawn_codes, relevant_codes)]
     for kind, pairs in (("relevant", relevant), ("irrelevant", irrelevant)):
         if not len(pairs):
             raise InputError(f"the vectors hold no {kind} pair: check that qrels and ids match")
-    if len(relevant) > n_pairs:
-        relevant = rng.choice(relevant, n_pairs, replace=False)
+    if len(relevant) > max_pairs:
+        relevant = rng.choice(relevant, max_pairs, replace=False)
     return (
         _distances(queries, corpus, relevant, similarity),
         _distances(queries, corpus, irrelevant, similarity),
@@ -59,11 +60,15 @@ def pair_distances(
 
 
 def summarise_distances(relevant: np.ndarray, random: np.ndarray) -> dict[str, Any]:
-    """What the distances of relevant pairs `(a,)` and of random ones `(b,)` come to.
+    """Summarise the distances of relevant pairs `(a,)` and of random pairs `(b,)`.
 
     Returns:
         `relevant` and `random`, each with n, mean, std, min, max and percentiles p5 to p95; and
-        `auroc`, the chance that a relevant pair is nearer than a random one.
+        `auroc`, the probability that a relevant pair is closer than a random one.
+
+    Example:
+        >>> summarise_distances(np.array([1.0, 2.0]), np.array([1.5, 3.0]))["auroc"]
+        0.75
     """
     return {
         "relevant": {"n": len(relevant), **describe(relevant)},
@@ -75,12 +80,10 @@ def summarise_distances(relevant: np.ndarray, random: np.ndarray) -> dict[str, A
 def _relevant_pairs(
     query_ids: Sequence[str], corpus_ids: Sequence[str], qrels: pd.DataFrame
 ) -> np.ndarray:
-    """Row numbers of query and document `(r, 2)` of the relevant pairs that have vectors."""
-    judged = qrels[qrels["score"] > 0]
-    rows = [
-        pd.Index(ids).get_indexer(pd.Index(judged[column]))
-        for ids, column in ((query_ids, "query_id"), (corpus_ids, "corpus_id"))
-    ]
+    """Rows of query and document `(r, 2)` of each relevant pair that has vectors."""
+    relevant = qrels[qrels["score"] > 0]
+    columns = ((query_ids, "query_id"), (corpus_ids, "corpus_id"))
+    rows = [pd.Index(ids).get_indexer(pd.Index(relevant[column])) for ids, column in columns]
     pairs = np.column_stack(rows)
     return pairs[(pairs >= 0).all(axis=1)]
 
@@ -93,12 +96,6 @@ def _distances(
         query, document = pairs[rows.start : rows.stop].T
         ends = [np.array(queries[query], np.float32), np.array(corpus[document], np.float32)]
         if similarity == "cosine":
-            ends = [end / _nonzero_norms(end) for end in ends]
+            ends = [unit_rows(end) for end in ends]
         distances[rows.start : rows.stop] = np.linalg.norm(ends[0] - ends[1], axis=1)
     return distances
-
-
-def _nonzero_norms(vectors: np.ndarray) -> np.ndarray:
-    """Norms `(m, 1)`, 1 for a null vector, which then stays null."""
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.where(norms > 0, norms, 1)

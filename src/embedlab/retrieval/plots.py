@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from math import isqrt
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from embedlab.figure import new_figure
+from embedlab.figure import error_bars, new_figure
 from embedlab.statistics.detection import auroc
 
 # Blue and grey of Okabe & Ito 2008, a palette for colour-blind readers too.
@@ -15,43 +16,39 @@ RELEVANT, RANDOM = "#0072b2", "#8c8c8c"
 
 
 def plot_metric_bars(
-    values: np.ndarray, retrieval_sets: Sequence[str], models: Sequence[str], label: str
+    summaries: Mapping[str, Mapping[str, Mapping[str, Any]]], metric: str
 ) -> Figure:
-    """One bar a model, grouped by retrieval set, with the interval of each.
+    """Draw one bar per model with its interval, grouped by retrieval set.
 
     Args:
-        values: mean, lower and upper end, `(s, m, 3)`.
-        retrieval_sets: the s names of the groups.
-        models: the m names of the bars.
-        label: the metric's name.
+        summaries: output of `summarise_queries` by set, then by model; the same models in each set.
+        metric: the metric to show.
     """
-    n_sets, n_models = len(retrieval_sets), len(models)
-    inches = np.clip(1.2 + 0.4 * n_sets * (n_models + 1), 4, 16)
+    models = list(next(iter(summaries.values())))
+    inches = np.clip(1.2 + 0.4 * len(summaries) * (len(models) + 1), 4, 16)
     figure, axes = new_figure(inches, 3.6)
-    width = 0.8 / n_models
-    centres = np.arange(n_sets)
+    width = 0.8 / len(models)
+    centres = np.arange(len(summaries))
     for i, model in enumerate(models):
-        mean, low, high = values[:, i].T
-        offset = (i - (n_models - 1) / 2) * width
-        # An interval of few queries may lie beside its mean; an error bar cannot be negative.
-        reach = np.maximum([mean - low, high - mean], 0)
-        axes.bar(centres + offset, mean, 0.9 * width, yerr=reach, capsize=3, label=model)
-    rotation, alignment = (30, "right") if n_sets > 6 else (0, "center")
-    axes.set_xticks(centres, retrieval_sets, rotation=rotation, ha=alignment)
+        mean, bars = error_bars(by_model[model][metric] for by_model in summaries.values())
+        offset = (i - (len(models) - 1) / 2) * width
+        axes.bar(centres + offset, mean, 0.9 * width, yerr=bars, capsize=3, label=model)
+    rotation, alignment = (30, "right") if len(summaries) > 6 else (0, "center")
+    axes.set_xticks(centres, list(summaries), rotation=rotation, ha=alignment)
     axes.set_ylim(0, 1)
-    axes.set_ylabel(f"{label} (95 % interval)")
-    figure.legend(loc="outside upper center", ncols=min(n_models, 4), frameon=False)
+    axes.set_ylabel(f"{metric} (95 % interval)")
+    figure.legend(loc="outside upper center", ncols=min(len(models), 4), frameon=False)
     return figure
 
 
 def plot_isotropy_spectrum(spectra: Mapping[str, Sequence[float]]) -> Figure:
-    """Variance along the principal components, a line for each model.
+    """Draw the variance along the principal components, a line per model.
 
-    Both axes are relative to the dimension, so that models of different dimensions compare: an
-    isotropic model is the level line at 1.
+    Both axes are relative to the dimension, so models of different dimensions are comparable; an
+    isotropic model is the horizontal line at 1.
 
     Args:
-        spectra: by model, shares of the variance `(d,)`, the greatest first; zeros are not drawn.
+        spectra: by model, shares of the variance `(d,)` in descending order; zeros are not drawn.
     """
     figure, axes = new_figure(6, 3.8)
     axes.axhline(1, color="black", linewidth=1, linestyle="--", label="all equal")
@@ -69,16 +66,17 @@ def plot_isotropy_spectrum(spectra: Mapping[str, Sequence[float]]) -> Figure:
 
 
 def plot_norms(norms: Mapping[str, Mapping[str, float]]) -> Figure:
-    """A box for each model: quartiles and median, whiskers over the middle 90 %, a dot at the mean.
+    """Draw a box per model: median, quartiles, whiskers over the central 90 %, a dot at the mean.
 
     Args:
-        norms: by model, at least mean, p5, p25, p50, p75 and p95 of the norms of its vectors.
+        norms: by model, at least mean, p5, p25, p50, p75 and p95 of the norms of its vectors, as
+            `describe` gives them.
     """
     figure, axes = new_figure(6, 1.2 + 0.4 * len(norms))
     names = {"whislo": "p5", "q1": "p25", "med": "p50", "q3": "p75", "whishi": "p95"}
     boxes = [
-        {"label": model, "mean": own["mean"]} | {key: own[name] for key, name in names.items()}
-        for model, own in norms.items()
+        {"label": model, "mean": norm["mean"]} | {key: norm[name] for key, name in names.items()}
+        for model, norm in norms.items()
     ]
     drawn = axes.bxp(
         boxes,
@@ -99,12 +97,12 @@ def plot_norms(norms: Mapping[str, Mapping[str, float]]) -> Figure:
 
 
 def plot_distances(distances: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
-    """Histograms of the distances of relevant and of random pairs, a plot for each model.
+    """Draw histograms of the distances of relevant and of random pairs, a plot per model.
 
     Args:
-        distances: by model, of relevant pairs `(a,)` and of random ones `(b,)`.
+        distances: by model, those of relevant pairs `(a,)` and of random pairs `(b,)`.
     """
-    # One row of up to three plots, else about a square.
+    # One row of up to three plots, otherwise roughly a square.
     n_columns = len(distances) if len(distances) < 4 else isqrt(len(distances) - 1) + 1
     n_rows = -(-len(distances) // n_columns)
     size = (1 + 2.6 * n_columns, 0.9 + 2.2 * n_rows)

@@ -1,38 +1,84 @@
-"""Tables of retrieval quality and of isotropy, for a paper and for further analysis."""
+"""Tables of retrieval quality and of isotropy, for the log, for a paper and for analysis."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
+from embedlab.statistics.intervals import Interval
+
 LEVEL = 0.05
-ENDS = ("mean", "low", "high")
 SPECIAL = str.maketrans({mark: f"\\{mark}" for mark in "_%&#$"})
-# Heading and path of each number of the table of isotropy.
+# Columns of the interval of a difference, beside that of a mean.
+DIFFERENCE = {"low": "difference_low", "high": "difference_high"}
+# Headings of the isotropy table.
 ISOTROPY_COLUMNS = {
-    "IsoScore": ("isoscore",),
-    "partition": ("partition_isotropy",),
-    "eff. rank": ("effective_rank",),
-    "mean cosine": ("mean_cosine",),
-    "SIGReg": ("sigreg",),
-    "mean norm": ("norm", "mean"),
-    "std norm": ("norm", "std"),
-    "distance AUROC": ("distances", "auroc"),
+    "isoscore": "IsoScore",
+    "partition_isotropy": "partition",
+    "effective_rank": "eff. rank",
+    "mean_cosine": "mean cosine",
+    "sigreg": "SIGReg",
+    "norm.mean": "mean norm",
+    "norm.std": "std norm",
+    "distances.auroc": "distance AUROC",
 }
 
 
-def evaluation_latex(comparison: Mapping[str, Any], metric: str) -> str:
-    """A row a model, a column a set, and the average over sets first; for the package booktabs.
+def format_summaries(
+    summaries: Mapping[str, Mapping[str, Mapping[str, Any]]], metrics: Sequence[str]
+) -> str:
+    """Format the metrics of each set and model in points; the first metric with its interval.
 
     Args:
-        comparison: as `compare_models` gives it.
-        metric: what to show, in points.
+        summaries: output of `summarise_queries` by set, then by model.
+        metrics: the metrics to show.
+    """
+    first, *others = metrics
+    rows = [
+        {"set": name, "model": model, first: Interval.of(summary[first]).in_points()}
+        | {metric: f"{100 * summary[metric]['mean']:.1f}" for metric in others}
+        for name, models in summaries.items()
+        for model, summary in models.items()
+    ]
+    return pd.DataFrame(rows).to_string(index=False)
+
+
+def format_comparison(comparison: Mapping[str, Any], metric: str) -> str:
+    """Format the differences from the baseline in points; empty if there is no other model.
+
+    Args:
+        comparison: output of `compare_models`.
+        metric: the metric to show.
+    """
+    rows = [
+        {
+            "set": name,
+            "model": model,
+            metric: f"{100 * cell['mean']:.1f}",
+            "difference": f"{100 * cell['difference']:+.1f}",
+            "95 % interval": f"[{100 * cell['low']:.1f}, {100 * cell['high']:.1f}]",
+            "p": f"{cell['p_value']:.4f}",
+            "Holm's p": f"{cell['p_holm']:.4f}",
+        }
+        for name, models in comparison["sets"].items()
+        for model, cell in ((model, cells[metric]) for model, cells in models.items())
+        if model != comparison["baseline"]
+    ]
+    return pd.DataFrame(rows).to_string(index=False) if rows else ""
+
+
+def evaluation_latex(comparison: Mapping[str, Any], metric: str) -> str:
+    """Format a LaTeX table for booktabs: a row per model; the average over sets, then each set.
+
+    Args:
+        comparison: output of `compare_models`.
+        metric: the metric to show, in points.
     """
     columns = {"average": comparison["average"], **comparison["sets"]}
     models = list(comparison["average"])
-    table = pd.DataFrame({"model": [_escape(model) for model in models]})
+    table = pd.DataFrame({"model": [model.translate(SPECIAL) for model in models]})
     for name, column in columns.items():
-        table[_escape(name)] = _points([column[model][metric] for model in models])
+        table[name.translate(SPECIAL)] = _points([column[model][metric] for model in models])
     note = (
         f"% {metric} in points. Bold: the best of a column. Against {comparison['baseline']}, by "
         "the paired randomisation test,\n% corrected for the number of sets (Holm): dagger: better "
@@ -44,53 +90,50 @@ def evaluation_latex(comparison: Mapping[str, Any], metric: str) -> str:
 def evaluation_rows(
     summaries: Mapping[str, Mapping[str, Any]], comparison: Mapping[str, Any]
 ) -> pd.DataFrame:
-    """A row for each set, model and metric; the average over sets last.
+    """Tabulate a row for each set, model and metric; the average over sets comes last.
 
     Args:
-        summaries: by set, then by model, as `summarise_queries` gives them.
-        comparison: as `compare_models` gives it.
+        summaries: output of `summarise_queries` by set, then by model.
+        comparison: output of `compare_models`.
 
     Returns:
         Columns set, model, metric, n_queries, mean, low, high, difference, difference_low,
-        difference_high, p_value, wins, losses, ties, p_holm; what does not apply is missing.
+        difference_high, p_value, wins, losses, ties, p_holm; missing where they do not apply.
     """
     rows = []
     for name, models in {**comparison["sets"], "average": comparison["average"]}.items():
         for model, metrics in models.items():
             summary = summaries.get(name, {}).get(model, {})
             for metric, cell in metrics.items():
-                ends = {end: summary.get(metric, {}).get(end) for end in ENDS}
-                compared = {
-                    f"difference_{key}" if key in ENDS else key: value
-                    for key, value in cell.items()
-                    if key != "mean"
-                }
+                interval = summary.get(metric, {})
                 row = {"set": name, "model": model, "metric": metric}
-                row |= {"n_queries": summary.get("n_queries"), **ends, "mean": cell["mean"]}
-                rows.append(row | compared)
+                row |= {"n_queries": summary.get("n_queries"), "mean": cell["mean"]}
+                row |= {"low": interval.get("low"), "high": interval.get("high")}
+                rows.append(row | {DIFFERENCE.get(key, key): cell[key] for key in cell})
     table = pd.DataFrame(rows)
     counts = [name for name in ("n_queries", "wins", "losses", "ties") if name in table]
     return table.astype(dict.fromkeys(counts, "Int64"))
 
 
 def isotropy_latex(metrics: Mapping[str, Mapping[str, Any]]) -> str:
-    """A row for each set and dense model; for the package booktabs.
+    """Format a LaTeX table for booktabs: a row per set and dense model.
 
     Args:
-        metrics: by set, then by model: the numbers of `isotropy`, and `distances` as
-            `summarise_distances` gives them.
+        metrics: by set, then by model: output of `isotropy`, and under `distances` that of
+            `summarise_distances`.
     """
     rows = [
-        {"set": _escape(name), "model": _escape(model)}
-        | {heading: f"{_at(own, path):.3f}" for heading, path in ISOTROPY_COLUMNS.items()}
+        {"set": name, "model": model, **measures}
         for name, models in metrics.items()
-        for model, own in models.items()
+        for model, measures in models.items()
     ]
-    return pd.DataFrame(rows).to_latex(index=False, escape=False)
+    table = pd.json_normalize(rows).set_index(["set", "model"])[list(ISOTROPY_COLUMNS)]
+    texts = table.map("{:.3f}".format).rename(columns=ISOTROPY_COLUMNS).reset_index()
+    return texts.to_latex(index=False, escape=True)
 
 
 def _points(cells: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A column: points, the best in bold, and marks of what is significant."""
+    """A column of points: the best in bold, significant differences with a dagger."""
     texts = [f"{100 * cell['mean']:.1f}" for cell in cells]
     best = max(texts, key=float)
     bold = [f"\\textbf{{{text}}}" if text == best else text for text in texts]
@@ -98,17 +141,7 @@ def _points(cells: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _mark(cell: Mapping[str, Any]) -> str:
-    """The average has a p-value of its own, a set the corrected one, the baseline none."""
+    """The dagger by the corrected p-value if there is one; the average has only a plain one."""
     if cell.get("p_holm", cell.get("p_value", 1)) >= LEVEL:
         return ""
     return r"$^{\dagger}$" if cell["difference"] > 0 else r"$^{\ddagger}$"
-
-
-def _at(tree: Mapping[str, Any], path: Sequence[str]) -> Any:
-    for key in path:
-        tree = tree[key]
-    return tree
-
-
-def _escape(text: str) -> str:
-    return text.translate(SPECIAL)

@@ -1,4 +1,4 @@
-"""The text format in which retrieval systems exchange their results."""
+"""TREC run files, the text format in which retrieval systems exchange their results."""
 
 import pandas as pd
 
@@ -6,24 +6,28 @@ from embedlab.errors import InputError
 
 
 def format_trec_run(run: pd.DataFrame, tag: str) -> str:
-    """One line a result: `query_id Q0 corpus_id rank score tag`, ranks counted from 1.
+    r"""Format one line per result: `query_id Q0 corpus_id rank score tag`, ranks from 1.
 
-    Scores are written in full, so that trec_eval ranks them as they are ranked here.
+    Scores are not rounded, so trec_eval ranks the documents in the same order.
 
     Args:
         run: columns query_id, corpus_id, score, the best document of each query first.
         tag: name of the system.
 
     Raises:
-        InputError: if an id has white space, which separates the fields.
+        InputError: if an id is empty or contains white space, which separates the fields.
+
+    Example:
+        >>> run = pd.DataFrame({"query_id": ["q"], "corpus_id": ["d"], "score": [0.5]})
+        >>> format_trec_run(run, "bm25")
+        'q Q0 d 1 0.5 bm25\n'
     """
     for name in ("query_id", "corpus_id"):
         broken = run[name].str.contains(r"\s|^$")
         if broken.any():
-            first = run[name][broken].iloc[0]
             raise InputError(
-                f"{name} {first!r} has white space, so it cannot stand in a TREC run file: "
-                "rename it, or set evaluation.trec_runs to false"
+                f"{name} {run[name][broken].iloc[0]!r} is empty or has white space, which a TREC "
+                "run file cannot contain: rename it, or set evaluation.trec_runs to false"
             )
     ranks = run.groupby("query_id").cumcount() + 1
     fields = zip(run["query_id"], run["corpus_id"], ranks, run["score"].tolist(), strict=True)

@@ -93,11 +93,11 @@ def measure_isotropy(
         queries.ids,
         corpus.ids,
         qrels,
-        parameters.n_pairs,
+        parameters.max_pairs,
         parameters.seed,
         parameters.similarity_of(corpus.encoder),
     )
-    measures = isotropy(corpus.vectors, parameters.n_vectors, parameters.seed)
+    measures = isotropy(corpus.vectors, parameters.max_vectors, parameters.seed)
     kinds = np.repeat(KINDS, [len(values) for values in distances])
     table = pd.DataFrame({"pair": kinds, "distance": np.concatenate(distances)})
     return measures | {"distances": summarise_distances(*distances)}, table

@@ -14,25 +14,25 @@ Rank = Annotated[int, Field(ge=1)]
 
 
 class EvaluationParameters(Parameters):
-    """How retrieval is run, scored and reported.
+    """Parameters of search, scoring and reports.
 
     Attributes:
-        models: bm25 and names of models with vectors; null for all that there are.
+        models: bm25, encoders of embedding_cache, isotropic; null for all available ones.
         baseline: the model that the others are compared with; null for the projection's base.
-        top_k: documents retrieved for each query.
-        cutoffs: the ranks at which metrics are taken.
+        top_k: number of documents retrieved for each query.
+        cutoffs: the ranks at which metrics are computed.
         reported: metrics in tables and tests; the first one is plotted.
-        drop_identical_ids: leave out the document that has its query's id, as beir does.
-        similarity: how vectors are compared, by model; for one that is not named cosine, and
-            the Euclidean distance for the isotropic projection.
-        bm25: the lexical baseline.
-        n_resamples: bootstrap samples behind each interval.
-        n_permutations: sign patterns in each paired randomisation test.
-        n_examples: queries shown that a model wins, and that it loses, on each set.
-        n_vectors: vectors in the sample behind measures of isotropy, at most.
-        n_pairs: pairs of query and document behind distributions of distances, at most.
-        seed: of all samples.
-        trec_runs: write a TREC run file for each model and set.
+        drop_identical_ids: drop the document that has the query's id, as beir does.
+        similarity: how a model's vectors are compared; the default is euclidean for the isotropic
+            projection and cosine for any other.
+        bm25: parameters of the lexical baseline.
+        num_resamples: number of bootstrap samples for each interval.
+        max_permutations: upper bound on the sign patterns in each paired randomisation test.
+        max_examples: upper bound on the queries shown per set that a model wins, and loses.
+        max_vectors: upper bound on the vectors sampled for the measures of isotropy.
+        max_pairs: upper bound on the pairs sampled for each distribution of distances.
+        seed: seed of all samples.
+        trec_runs: whether to write a TREC run file for each model and set.
     """
 
     models: tuple[str, ...] | None = Field(None, min_length=1)
@@ -43,18 +43,18 @@ class EvaluationParameters(Parameters):
     drop_identical_ids: bool = True
     similarity: dict[str, Similarity] = Field(default_factory=dict)
     bm25: Bm25Parameters = Bm25Parameters()
-    n_resamples: int = Field(1000, ge=1)
-    n_permutations: int = Field(10_000, ge=1)
-    n_examples: int = Field(5, ge=0)
-    n_vectors: int = Field(10_000, ge=2)
-    n_pairs: int = Field(10_000, ge=1)
+    num_resamples: int = Field(1000, ge=1)
+    max_permutations: int = Field(10_000, ge=1)
+    max_examples: int = Field(5, ge=0)
+    max_vectors: int = Field(10_000, ge=2)
+    max_pairs: int = Field(10_000, ge=1)
     seed: Seed = 0
     trec_runs: bool = False
 
     @model_validator(mode="after")
     def _metrics_can_be_computed(self) -> Self:
         if not self.cutoffs or max(self.cutoffs) > self.top_k:
-            raise ValueError(f"cutoffs must be one rank or more, none beyond top_k {self.top_k}")
+            raise ValueError(f"cutoffs must be at least one rank, none above top_k {self.top_k}")
         if not self.reported or set(self.reported) - set(metric_names(self.cutoffs)):
             raise ValueError(f"reported must be of {', '.join(metric_names(self.cutoffs))}")
         return self
@@ -69,5 +69,5 @@ class EvaluationParameters(Parameters):
         return self
 
     def similarity_of(self, model: str) -> Similarity:
-        """How the vectors of a model are compared."""
+        """Look up how the vectors of a model are compared."""
         return self.similarity.get(model, "euclidean" if model == ISOTROPIC else "cosine")

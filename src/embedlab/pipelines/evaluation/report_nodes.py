@@ -23,9 +23,15 @@ from embedlab.retrieval.plots import (
     plot_metric_bars,
     plot_norms,
 )
-from embedlab.retrieval.scores import format_summaries, summarise_queries
+from embedlab.retrieval.scores import summarise_queries
 from embedlab.retrieval.success_criteria import success_criteria
-from embedlab.retrieval.tables import evaluation_latex, evaluation_rows, isotropy_latex
+from embedlab.retrieval.tables import (
+    evaluation_latex,
+    evaluation_rows,
+    format_comparison,
+    format_summaries,
+    isotropy_latex,
+)
 from embedlab.retrieval.unseen import seen_queries, unseen_tables
 from embedlab.sources.retrieval_set import RetrievalSet
 
@@ -40,7 +46,7 @@ def summarise_evaluation(
     """The mean of every metric by set and model, with notes on sets that were left out."""
     summaries: dict[str, Any] = {
         name: {
-            model: summarise_queries(table, parameters.n_resamples, parameters.seed)
+            model: summarise_queries(table, parameters.num_resamples, parameters.seed)
             for model, table in tables.items()
         }
         for name, tables in _by_set(query_metrics).items()
@@ -49,7 +55,7 @@ def summarise_evaluation(
         "Retrieval, in points, [95 %% bootstrap interval]:\n%s",
         format_summaries(summaries, parameters.reported),
     )
-    plot = _plot_metric(summaries, parameters.reported[0])
+    plot = plot_metric_bars(summaries, parameters.reported[0])
     for note in skipped_sets:
         logger.warning(note)
     return summaries | ({"skipped": skipped_sets} if skipped_sets else {}), plot
@@ -123,7 +129,7 @@ def find_set_examples(
     baseline = results.pop(str(parameters.baseline))
     retrieval_set, metric = RetrievalSet(corpus, queries, qrels), parameters.reported[0]
     examples = {
-        model: find_examples(retrieval_set, found, baseline, metric, parameters.n_examples)
+        model: find_examples(retrieval_set, found, baseline, metric, parameters.max_examples)
         for model, found in results.items()
     }
     return {"metric": metric, "baseline": parameters.baseline, "models": examples}
@@ -163,19 +169,13 @@ def evaluate_success(
     """The documents' criteria for a paper, as far as this run measured them."""
     seconds = None if training is None else training["seconds"]
     # The first row of isotropic_ablations is the base, the others one variant each.
-    n_ablations = None if ablations is None else len(ablations) - 1
-    levels = success_criteria(comparison, isotropy_metrics or {}, ISOTROPIC, seconds, n_ablations)
-    for level, judged in levels.items():
-        logger.info("Criteria of a %s: %s", level, judged["verdict"])
+    num_ablations = None if ablations is None else len(ablations) - 1
+    measures = isotropy_metrics or {}
+    levels = success_criteria(comparison, measures, ISOTROPIC, seconds, num_ablations)
+    for level, result in levels.items():
+        verdict, not_judged = result["verdict"], len(result["not_judged"])
+        logger.info("%s: %s (%d criteria that no run can measure)", level, verdict, not_judged)
     return levels
-
-
-def _plot_metric(summaries: Mapping[str, Any], metric: str) -> Figure:
-    """The mean of one metric by set and model, with its interval."""
-    sets, models = list(summaries), list(next(iter(summaries.values())))
-    cells = [[summaries[name][model][metric] for model in models] for name in sets]
-    ends = [[[cell[end] for end in ("mean", "low", "high")] for cell in row] for row in cells]
-    return plot_metric_bars(np.array(ends), sets, models, metric)
 
 
 def _by_set(entries: Mapping[str, T]) -> dict[str, dict[str, T]]:
@@ -194,28 +194,13 @@ def _of_kind(entries: Mapping[str, T], kind: str) -> dict[str, T]:
 def _compare(
     tables: Mapping[str, Mapping[str, pd.DataFrame]], parameters: EvaluationParameters
 ) -> dict[str, Any]:
-    samples = (parameters.n_resamples, parameters.n_permutations, parameters.seed)
+    samples = (parameters.num_resamples, parameters.max_permutations, parameters.seed)
     return compare_models(tables, str(parameters.baseline), parameters.reported, *samples)
 
 
 def _log_comparison(comparison: Mapping[str, Any], queries: str, metric: str) -> None:
-    """Log the differences from the baseline."""
-    rows = [
-        {
-            "set": name,
-            "model": model,
-            metric: f"{100 * cell['mean']:.1f}",
-            "difference": f"{100 * cell['difference']:+.1f}",
-            "95 % interval": f"[{100 * cell['low']:.1f}, {100 * cell['high']:.1f}]",
-            "p": f"{cell['p_value']:.4f}",
-            "Holm's p": f"{cell['p_holm']:.4f}",
-        }
-        for name, models in comparison["sets"].items()
-        for model, cell in ((model, cells[metric]) for model, cells in models.items())
-        if model != comparison["baseline"]
-    ]
-    if rows:
-        table = pd.DataFrame(rows).to_string(index=False)
+    """Log the differences from the baseline, if another model was evaluated."""
+    if table := format_comparison(comparison, metric):
         logger.info("%s, against %s, in points:\n%s", queries, comparison["baseline"], table)
 
 
