@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from embedlab.encoders.embeddings import Embeddings
 from embedlab.isotropic.ablations import (
     BASE,
     Ablation,
@@ -15,10 +16,7 @@ from embedlab.isotropic.ablations import (
     ablation_table,
     summarise_ablation,
 )
-from embedlab.isotropic.identity import (
-    identity_of_vectors,
-    training_checkpoint,
-)
+from embedlab.isotropic.fingerprints import fingerprints_of_vectors, training_checkpoint
 from embedlab.isotropic.models import IsotropicData
 from embedlab.isotropic.parameters import IsotropicTrainingParameters
 from embedlab.isotropic.plots import plot_frontier
@@ -57,7 +55,10 @@ def ablation_runner(names: Sequence[str]) -> Callable[..., AblationReport]:
             triple_rows(triples, query_ids, document_ids),
             validation_rows(validation, query_ids, document_ids, "retrieval"),
         )
-        identity = identity_of_vectors(query_metadata, document_metadata)
+        identity = fingerprints_of_vectors(
+            Embeddings(query_embeddings, query_ids, query_metadata),
+            Embeddings(document_embeddings, document_ids, document_metadata),
+        )
 
         def checkpoint_of(name: str, own: IsotropicTrainingParameters) -> Checkpoint:
             return training_checkpoint(checkpoints, f"ablation-{name}", identity, own, data)
@@ -67,10 +68,10 @@ def ablation_runner(names: Sequence[str]) -> Callable[..., AblationReport]:
             _search_set(name, *set_inputs[place * SET_INPUTS : (place + 1) * SET_INPUTS])
             for place, name in enumerate(names)
         ]
-        judged = Ablation(data, sets, ablations.max_vectors).judge(
+        judged = Ablation(data, sets, ablations.max_vectors).evaluate(
             ablations.chosen(), ablations.seeds, checkpoint_of
         )
-        return _report(summarise_ablation(*judged, ablations.n_resamples, 0))
+        return _report(summarise_ablation(*judged, ablations.num_resamples, 0))
 
     return compare_ablations
 
@@ -83,7 +84,8 @@ def _search_set(
     corpus: np.ndarray,
     corpus_ids: list[str],
 ) -> SearchSet:
-    return SearchSet(name, queries, query_ids, corpus, corpus_ids, retrieval_set.qrels)
+    embedded = Embeddings(queries, query_ids, {}), Embeddings(corpus, corpus_ids, {})
+    return SearchSet(name, *embedded, retrieval_set.qrels)
 
 
 def _report(rows: list[dict[str, Any]]) -> AblationReport:

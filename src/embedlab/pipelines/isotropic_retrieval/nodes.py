@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from matplotlib.figure import Figure
 
 from embedlab.encoders.collection import (
@@ -15,15 +14,16 @@ from embedlab.encoders.collection import (
     pair_document_texts,
     pair_query_texts,
 )
+from embedlab.encoders.embeddings import Embeddings
 from embedlab.encoders.parameters import EncoderParameters
 from embedlab.errors import InputError
-from embedlab.isotropic.hard_negatives import mine_hard_negatives
-from embedlab.isotropic.identity import (
-    Identity,
-    identity_of_texts,
-    identity_of_vectors,
+from embedlab.isotropic.fingerprints import (
+    DataFingerprints,
+    fingerprints_of_texts,
+    fingerprints_of_vectors,
     training_checkpoint,
 )
+from embedlab.isotropic.hard_negatives import mine_hard_negatives
 from embedlab.isotropic.inputs import project
 from embedlab.isotropic.job import IsotropicJob
 from embedlab.isotropic.models import IsotropicData
@@ -124,7 +124,10 @@ def trainer_on_vectors(stage: Stage) -> Callable[..., tuple[Model, pd.DataFrame,
             validation_rows(validation, query_ids, document_ids, stage),
             start=pretrained or _start(parameters),
         )
-        identity = identity_of_vectors(query_metadata, document_metadata)
+        identity = fingerprints_of_vectors(
+            Embeddings(query_embeddings, query_ids, query_metadata),
+            Embeddings(document_embeddings, document_ids, document_metadata),
+        )
         return _train(stage, data, identity, parameters, checkpoints)
 
     return train_projection
@@ -153,7 +156,7 @@ def trainer_on_texts(stage: Stage) -> Callable[..., tuple[Model, pd.DataFrame, d
             encoder.root,
             pretrained or _start(parameters),
         )
-        identity = identity_of_texts(encoder.root, queries, pair_document_texts(documents))
+        identity = fingerprints_of_texts(encoder.root, queries, pair_document_texts(documents))
         return _train(stage, data, identity, parameters, checkpoints)
 
     return train_encoder
@@ -172,8 +175,7 @@ def export_model(
     """The projection behind its base, as a folder that sentence-transformers loads."""
     # Imported late: slow, and no other node needs any of it.
     from embedlab.datasets.sentence_transformer_folder import DocumentedModel
-    from embedlab.isotropic.export import build_sentence_transformer
-    from embedlab.isotropic.model_card import ModelFacts, model_card
+    from embedlab.isotropic.export import ModelFacts, build_sentence_transformer, model_card
     from embedlab.isotropic.trainable_encoder import load_base
 
     base = load_base(encoder.root)
@@ -211,8 +213,7 @@ def project_embeddings(
             "isotropic_model was trained on another encoder's vectors; "
             "run `kedro run --pipelines=isotropic_retrieval` again"
         )
-    device = torch.device("cpu")
-    projected = project(_projection(model), embeddings, np.arange(len(embeddings)), device)
+    projected = project(_projection(model), embeddings)
     return projected, ids, _describe(projected, metadata)
 
 
@@ -234,7 +235,7 @@ def text_encoder(collection: Callable[..., TextCollection]) -> Callable[..., Any
 def _train(
     stage: Stage,
     data: IsotropicData,
-    identity: Identity,
+    identity: DataFingerprints,
     parameters: IsotropicRetrievalParameters,
     checkpoints: CheckpointFolder,
 ) -> tuple[Model, pd.DataFrame, dict[str, Any]]:
