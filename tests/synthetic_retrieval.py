@@ -21,7 +21,7 @@ N_TRAIN, N_VALIDATION, DIMENSION, N_TOPICS = 180, 60, 16, 6
 PARAMETERS = {
     "projection_learning_rate": 3e-3,
     "projection": {"dropout": 0},
-    "objective": {"lambda_isotropy": 0.1, "lambda_reg": 0.5, "n_slices": 32},
+    "objective": {"lambda_isotropy": 0.1, "lambda_reg": 0.5, "num_slices": 32},
     "training": {"max_epochs": 4, "batch_size": 60},
 }
 # The same with a base that trains, whose first two layers do not.

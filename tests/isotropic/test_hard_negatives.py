@@ -16,8 +16,8 @@ from embedlab.isotropic.hard_negatives import HardNegativeParameters, mine_hard_
 NONE = np.empty((0, 2), dtype=np.int64)
 
 
-def vectors(rows: int, seed: int, dimension: int = 8) -> np.ndarray:
-    return np.random.default_rng(seed).standard_normal((rows, dimension), dtype=np.float32)
+def vectors(rows: int, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((rows, 8), dtype=np.float32)
 
 
 def table(rows: Any) -> np.ndarray:
@@ -130,7 +130,9 @@ def test_the_pool_bounds_what_is_searched() -> None:
     assert len(np.unique(mine(queries, documents, pairs, NONE, **options))) <= 20
 
 
-def test_want_of_candidates_is_made_up_for_and_said(caplog: pytest.LogCaptureFixture) -> None:
+def test_missing_candidates_are_replaced_by_random_documents_and_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     # All other documents are nearer than the positive.
     queries = np.array([[1, 0]], dtype=np.float32)
     documents = np.array([[0.1, 1]] + [[1, 0.01 * i] for i in range(9)], dtype=np.float32)
@@ -165,8 +167,6 @@ def test_maps_of_the_cache_are_read_in_blocks(
 
 def test_what_cannot_be_mined_is_one_line() -> None:
     pairs = table([(0, 0)])
-    with pytest.raises(InputError, match=r"^queries have 8 dimensions and documents 4: "):
-        mine(vectors(1, 0), vectors(5, 1, 4), pairs, NONE)
     with pytest.raises(InputError, match=r"count is 4, but a query has only 3 of 5 documents"):
         mine(vectors(1, 0), vectors(5, 1), pairs, table([(0, 1)]), count=4)
     with pytest.raises(InputError, match=r"^depth 2 is less than count 3; raise it$"):

@@ -1,15 +1,20 @@
 from collections.abc import Callable
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
-from matplotlib.text import Annotation, Text
 
-from embedlab.isotropic.plots import plot_frontier, plot_training_curves
+from embedlab.isotropic.plots import (
+    plot_distances,
+    plot_frontier,
+    plot_isotropy_spectrum,
+    plot_norms,
+    plot_training_curves,
+)
 
+RNG = np.random.default_rng(0)
 LABEL = "nDCG@10 on SciFact (points)"
 BASE = {"name": "bge-small", "isotropy": 0.1, "ndcg": 72.0, "error": 3.0}
 # A crowd near the base, and some apart.
@@ -20,6 +25,12 @@ POINTS = [
     {"name": "no contrastive", "isotropy": 0.9, "ndcg": 66.0, "error": 2.0},
     {"name": "mlp", "isotropy": 0.5, "ndcg": 60.0},
 ]
+DISTANCES = {
+    "base": (RNG.normal(0.8, 0.1, 90), RNG.normal(1.2, 0.1, 400)),
+    "isotropic": (RNG.normal(0.7, 0.1, 90), RNG.normal(1.4, 0.1, 400)),
+}
+NORM = {"mean": 1.02, "p5": 0.8, "p25": 0.9, "p50": 1.0, "p75": 1.1, "p95": 1.3}
+SPECTRA = {"base": [0.7, 0.2, 0.1], "isotropic": [0.25] * 4}
 
 
 def history(n_steps: int) -> list[dict[str, float]]:
@@ -41,17 +52,25 @@ def frontier() -> Figure:
 
 FIGURES: dict[str, Callable[[], Figure]] = {
     "curves": lambda: curves(history(40)),
+    "spectrum": lambda: plot_isotropy_spectrum(SPECTRA),
+    "norms": lambda: plot_norms({"base": NORM, "isotropic": NORM}),
+    "distances": lambda: plot_distances(DISTANCES),
     "frontier": frontier,
 }
 # What a log axis or a scale could stumble over.
+EXACT = dict.fromkeys(NORM, 1.0)
 ODD: dict[str, Callable[[], Figure]] = {
     "no validation yet": lambda: curves(history(5)),
     "one step": lambda: curves(history(1)),
     "no positive loss": lambda: curves([{"step": 1, "reg": 0.0}]),
     "validations alone": lambda: curves(history(20)[20:]),
+    "few vectors": lambda: plot_isotropy_spectrum({"few": [0.6, 0.4, 0.0, 0.0]}),
+    "nothing varies": lambda: plot_isotropy_spectrum({"collapsed": [0.0, 0.0]}),
+    "unit norms": lambda: plot_norms({"base": EXACT}),
+    "equal distances": lambda: plot_distances({"base": (np.ones(3), np.ones(5))}),
+    "one pair": lambda: plot_distances({"base": (np.ones(1), np.zeros(1))}),
     "base alone": lambda: plot_frontier([], BASE, "IsoScore", LABEL),
     "same place": lambda: plot_frontier([BASE, BASE], BASE, "IsoScore", LABEL),
-    "no room": lambda: plot_frontier([BASE | {"name": "x" * 200}], BASE, "IsoScore", LABEL),
 }
 
 
@@ -109,24 +128,54 @@ def test_many_steps_are_smoothed_over_the_single_ones() -> None:
     assert texts(curves(rows), 0) == ["loss"]
 
 
-def names_of(figure: Figure) -> list[Annotation]:
-    return [child for child in figure.axes[0].texts if isinstance(child, Annotation)]
+def test_spectra_are_relative_to_the_dimension() -> None:
+    figure = FIGURES["spectrum"]()
+    even, base, isotropic = figure.axes[0].lines
+    assert set(even.get_ydata()) == {1}
+    np.testing.assert_allclose(base.get_ydata(), [2.1, 0.6, 0.3])
+    np.testing.assert_allclose(isotropic.get_ydata(), 1)
+    np.testing.assert_allclose(isotropic.get_xdata(), [0.125, 0.375, 0.625, 0.875])
+    assert texts(figure, 0) == ["all equal", "base", "isotropic"]
 
 
-def test_frontier_names_every_point_where_no_name_hides_another() -> None:
-    figure = frontier()
-    figure.draw_without_rendering()
-    names = names_of(figure)
-    assert [name.get_text() for name in names] == [
-        "bge-small (base)",
-        *(point["name"] for point in POINTS),
+def test_boxes_of_norms_stand_in_the_order_given_from_zero_on() -> None:
+    axes = plot_norms({"base": EXACT, "isotropic": NORM}).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["base", "isotropic"]
+    low, high = sorted(axes.get_ylim())
+    assert axes.get_ylim() == (high, low)
+    box = axes.patches[1].get_path().vertices[:, 0]
+    assert (box.min(), box.max()) == (0.9, 1.1)
+    assert axes.get_xlim()[0] == 0
+    assert axes.get_xlim()[1] > 1.3
+
+
+def test_distances_have_a_plot_for_each_model_with_its_auroc() -> None:
+    pairs = (np.array([1.0, 2.0]), np.array([1.0, 3.0, 4.0]))
+    figure = plot_distances({"bm": pairs, **DISTANCES, "mlp": pairs, "mpnet": pairs})
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles[0] == "bm, AUROC 0.750"
+    assert [title.split(",")[0] for title in titles] == [
+        "bm",
+        "base",
+        "isotropic",
+        "mlp",
+        "mpnet",
     ]
-    boxes = [Text.get_window_extent(name) for name in names]  # without the lines to the points
-    assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
-    frame = figure.axes[0].bbox
-    assert all(frame.contains(*corner) for box in boxes for corner in box.get_points())
-    places = figure.axes[0].transData.transform([name.xy for name in names])
-    assert not any(box.contains(*place) for box in boxes for place in places)
+    for axes in figure.axes:
+        shares = [sum(bar.get_height() for bar in bars) for bars in axes.containers]
+        assert shares == pytest.approx([1, 1])
+
+
+def test_frontier_names_every_point_by_a_marker_that_no_other_has() -> None:
+    figure = frontier()
+    (legend,) = figure.legends
+    names = [text.get_text() for text in legend.get_texts()]
+    assert names == ["bge-small (base)", *(point["name"] for point in POINTS)]
+    lines = [container.lines[0] for container in figure.axes[0].containers]
+    assert [line.get_xydata().tolist() for line in lines] == [
+        [[point["isotropy"], point["ndcg"]]] for point in (BASE, *POINTS)
+    ]
+    assert len({(line.get_marker(), line.get_color()) for line in lines}) == len(names)
 
 
 def test_frontier_joins_what_no_other_beats_in_both() -> None:
@@ -144,7 +193,9 @@ def test_frontier_joins_what_no_other_beats_in_both() -> None:
 
 
 def test_frontier_draws_the_intervals_that_are_known() -> None:
-    axes = frontier().axes[0]
-    (bars,) = axes.containers[0].lines[2]
-    reach = [float(np.ptp(segment[:, 1])) for segment in bars.get_segments()]
-    assert reach == pytest.approx([6.0] + [0.0] * 6 + [4.0, 0.0])
+    heights = {}
+    for container in frontier().axes[0].containers:
+        for bars in container.lines[2]:
+            (segment,) = bars.get_segments()
+            heights[container.get_label()] = float(np.ptp(segment[:, 1]))
+    assert heights == pytest.approx({"bge-small (base)": 6.0, "no contrastive": 4.0})

@@ -114,8 +114,7 @@ def test_dropout_is_of_training_only():
 def test_the_dense_layers_are_the_same_function(kind, output_dim, hidden_size, scale):
     model = trained(kind=kind, output_dim=output_dim, hidden_size=hidden_size)
     vectors = unit_vectors()
-    (first, first_bias, gelu), (second, second_bias, identity) = model.dense_layers()
-    assert (gelu, identity) == ("gelu", "identity")
+    (first, first_bias), (second, second_bias) = model.dense_layers()
     hidden = torch.nn.functional.gelu(vectors @ first.T + first_bias)
     layered = hidden @ second.T + second_bias
     # However long vectors are, they count as unit vectors.

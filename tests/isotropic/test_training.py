@@ -63,10 +63,7 @@ def test_a_residual_projection_starts_as_its_base_and_learns(trained):
     assert history[-1]["loss"] < history[1]["loss"]
 
     projection = load_projection(model, parameters_of().projection)
-    vectors = [
-        project(projection, part, np.arange(len(part)), CPU)
-        for part in (data.queries, data.documents)
-    ]
+    vectors = [project(projection, part) for part in (data.queries, data.documents)]
     assert ndcg(*vectors, data.validation, "euclidean") == pytest.approx(best, abs=1e-9)
 
 

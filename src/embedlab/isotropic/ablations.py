@@ -1,13 +1,14 @@
-"""Variants of a training held against each other and against their base."""
+"""Variants of a training, compared with one another and with their base."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
+from torch import nn
 
 from embedlab.encoders.embeddings import Embeddings
 from embedlab.isotropic.inputs import project
@@ -17,7 +18,7 @@ from embedlab.isotropic.parameters import IsotropicTrainingParameters
 from embedlab.isotropic.training import MEASURE, load_projection
 from embedlab.retrieval.isotropy import isotropy
 from embedlab.retrieval.scores import drop_identical_ids, score_run
-from embedlab.search.exact import Similarity, exact_search
+from embedlab.search.exact import exact_search
 from embedlab.statistics.intervals import mean_interval
 from embedlab.statistics.paired_tests import paired_randomisation_test
 from embedlab.training.checkpoints import Checkpoint
@@ -31,14 +32,7 @@ ISOTROPY_MEASURES = ("isoscore", "mean_cosine", "partition_isotropy", "effective
 
 @dataclass(frozen=True)
 class SearchSet:
-    """A retrieval set with the base's vectors.
-
-    Attributes:
-        name: of the set.
-        queries: vectors `(q, d)`.
-        corpus: vectors `(n, d)`.
-        qrels: columns query_id, corpus_id, score.
-    """
+    """A retrieval set as vectors of the base; qrels has query_id, corpus_id and score."""
 
     name: str
     queries: Embeddings
@@ -48,105 +42,103 @@ class SearchSet:
 
 @dataclass(frozen=True)
 class Ablation:
-    """What variants are trained on and judged by.
+    """The data that variants are trained on, and the sets that they are evaluated on.
 
-    Attributes:
-        data: the training data.
-        sets: the sets to test on.
-        max_vectors: vectors whose isotropy is measured, at most.
+    Isotropy is measured on a sample of at most `max_vectors` of each corpus.
     """
 
     data: IsotropicData
     sets: Sequence[SearchSet]
     max_vectors: int
 
-    def judge(
+    def evaluate(
         self,
         variants: Mapping[str, IsotropicTrainingParameters],
         seeds: Sequence[int],
         checkpoint_of: Callable[[str, IsotropicTrainingParameters], Checkpoint],
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """Train each variant with each seed, and judge it; a finished training is not repeated.
+        """Evaluate the base, then train each variant with each seed and evaluate it.
 
         Returns:
-            nDCG@10 of every query (columns variant, seed, set, query_id, nDCG@10) and the isotropy
-            of every corpus (variant, seed, set and the measures); both of the base, too.
+            nDCG@10 of every query (columns query_id, nDCG@10, variant, seed, set), and the isotropy
+            of every corpus (variant, seed, set and the measures).
         """
-        parts = [self._judge(BASE, 0, None)]
-        for name, parameters in variants.items():
-            for seed in seeds:
-                own = parameters.model_copy(update={"seed": seed})
-                checkpoint = checkpoint_of(f"{name}-{seed}", own)
-                job = IsotropicJob(f"{name}, seed {seed}", self.data, own, checkpoint)
-                model, history = run_job(job)
-                best = max(row[MEASURE] for row in history)
-                logger.info("%s: nDCG@10 on validation queries %.1f", job.name, 100 * best)
-                projection = load_projection(model, own.projection)
-                parts.append(self._judge(name, seed, projection))
-        scores, measures = zip(*parts, strict=True)
+        tables = [self._evaluate(BASE, 0, None)]
+        for name, seed in product(variants, seeds):
+            parameters = variants[name].model_copy(update={"seed": seed})
+            checkpoint = checkpoint_of(f"{name}-{seed}", parameters)
+            job = IsotropicJob(f"{name}, seed {seed}", self.data, parameters, checkpoint)
+            model, history = run_job(job)
+            best = max(row[MEASURE] for row in history)
+            logger.info("%s: nDCG@10 on validation queries %.1f", job.name, 100 * best)
+            projection = load_projection(model, parameters.projection)
+            tables.append(self._evaluate(name, seed, projection))
+        scores, measures = zip(*tables, strict=True)
         return pd.concat(scores, ignore_index=True), pd.concat(measures, ignore_index=True)
 
-    def _judge(
-        self, variant: str, seed: int, projection: torch.nn.Module | None
+    def _evaluate(
+        self, variant: str, seed: int, projection: nn.Module | None
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
         scores, measures = [], []
-        for own in self.sets:
-            queries, corpus = (
-                vectors if projection is None else _projected(projection, vectors)
-                for vectors in (own.queries.vectors, own.corpus.vectors)
+        for search_set in self.sets:
+            queries, corpus = search_set.queries.vectors, search_set.corpus.vectors
+            if projection is not None:
+                queries, corpus = project(projection, queries), project(projection, corpus)
+            # One more than nDCG@10 needs, as the query itself may have to be dropped.
+            run = exact_search(
+                *(queries, corpus, search_set.queries.ids, search_set.corpus.ids, 11),
+                "cosine" if projection is None else "euclidean",
             )
-            similarity: Similarity = "cosine" if projection is None else "euclidean"
-            # One document more than is scored: the query itself may have to be dropped.
-            run = exact_search(queries, corpus, own.queries.ids, own.corpus.ids, 11, similarity)
-            names: dict[str, Any] = {"variant": variant, "seed": seed, "set": own.name}
-            scored = score_run(drop_identical_ids(run), own.qrels, [10])[["query_id", MEASURE]]
-            scores.append(scored.assign(**names))
-            found = isotropy(corpus, self.max_vectors, 0)
-            measures.append(names | {name: found[name] for name in ISOTROPY_MEASURES})
+            key: dict[str, Any] = {"variant": variant, "seed": seed, "set": search_set.name}
+            scored = score_run(drop_identical_ids(run), search_set.qrels, [10])
+            scores.append(scored[["query_id", MEASURE]].assign(**key))
+            measured = isotropy(corpus, self.max_vectors, 0)
+            measures.append(key | {name: measured[name] for name in ISOTROPY_MEASURES})
         return pd.concat(scores), pd.DataFrame(measures)
 
 
 def summarise_ablation(
-    scores: pd.DataFrame, measures: pd.DataFrame, n_resamples: int, seed: int
+    scores: pd.DataFrame, measures: pd.DataFrame, num_resamples: int, seed: int
 ) -> list[dict[str, Any]]:
-    """A row for each variant, the base first.
+    """Summarise each variant, the base first.
 
-    The mean over seeds of each query's score is compared with the base's score of that query, so
-    that seeds do not pass for further queries.
+    A query's score is averaged over seeds before it is compared with the base's, so that the number
+    of seeds does not increase the sample size.
 
     Args:
-        scores: as `Ablation.judge` gives them.
-        measures: the same.
-        n_resamples: bootstrap samples behind each interval, and sign flips of each test.
+        scores: from `Ablation.evaluate`.
+        measures: likewise.
+        num_resamples: bootstrap samples of each interval, and sign flips of each test.
         seed: of both.
 
     Returns:
-        `variant`, `seeds`, nDCG@10 and its mean over sets (`average`), by set the difference from
-        the base with its 95 % interval and p-value and the deviation over seeds, and the isotropy
-        measures, means over sets and seeds.
+        For each variant nDCG@10 as the `average` of its `sets`; by set nDCG@10, the `difference`
+        from the base with its 95 % interval and `p_value`, and the `std_over_seeds`; and the
+        `isotropy` measures, means over sets and seeds.
     """
     base = scores[scores["variant"] == BASE].set_index(["set", "query_id"])[MEASURE]
     rows = []
-    for variant, own in scores.groupby("variant", sort=False):
-        means = own.groupby(["set", "query_id"], sort=False)[MEASURE].mean()
-        by_seed = own.groupby(["set", "seed"])[MEASURE].mean()
+    for variant, table in scores.groupby("variant", sort=False):
+        seed_std = table.groupby(["set", "seed"])[MEASURE].mean().groupby("set").std(ddof=0)
+        means = table.groupby(["set", "query_id"], sort=False)[MEASURE].mean()
         sets = {}
         for name, values in means.groupby("set", sort=False):
             differences = (values - base.loc[values.index]).to_numpy()
+            mean, low, high = (float(x) for x in mean_interval(differences, num_resamples, seed))
             sets[str(name)] = {
                 MEASURE: float(values.mean()),
-                "difference": mean_interval(differences, n_resamples, seed)._asdict(),
-                "p_value": paired_randomisation_test(differences, n_resamples, seed),
-                "std_over_seeds": float(by_seed.loc[name].std(ddof=0)),
+                "difference": {"mean": mean, "low": low, "high": high},
+                "p_value": paired_randomisation_test(differences, num_resamples, seed),
+                "std_over_seeds": float(seed_std[name]),
             }
-        found = measures[measures["variant"] == variant][list(ISOTROPY_MEASURES)].mean()
+        measured = measures[measures["variant"] == variant][list(ISOTROPY_MEASURES)].mean()
         rows.append(
             {
                 "variant": variant,
-                "seeds": sorted(int(s) for s in own["seed"].unique()),
-                "average": float(np.mean([own_set[MEASURE] for own_set in sets.values()])),
+                "seeds": sorted(int(seed) for seed in table["seed"].unique()),
+                "average": float(np.mean([summary[MEASURE] for summary in sets.values()])),
                 "sets": sets,
-                "isotropy": found.to_dict(),
+                "isotropy": measured.to_dict(),
             }
         )
     return rows
@@ -157,13 +149,9 @@ def ablation_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     lines = []
     for row in rows:
         line = {"variant": row["variant"]}
-        for name, own in row["sets"].items():
-            line[f"{name} {MEASURE}"] = 100 * own[MEASURE]
-            line[f"{name} difference"] = 100 * own["difference"]["mean"]
-            line[f"{name} p"] = own["p_value"]
+        for name, summary in row["sets"].items():
+            line[f"{name} {MEASURE}"] = 100 * summary[MEASURE]
+            line[f"{name} difference"] = 100 * summary["difference"]["mean"]
+            line[f"{name} p"] = summary["p_value"]
         lines.append(line | row["isotropy"])
     return pd.DataFrame(lines)
-
-
-def _projected(projection: torch.nn.Module, vectors: np.ndarray) -> np.ndarray:
-    return project(projection, vectors, np.arange(len(vectors)), torch.device("cpu"))

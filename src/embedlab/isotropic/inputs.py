@@ -1,7 +1,6 @@
-"""What a model reads of queries and documents by their rows: cached vectors, or texts."""
+"""Queries and documents as a model reads them: vectors from the cache, or texts."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -12,27 +11,19 @@ from embedlab.encoders.parameters import Role
 if TYPE_CHECKING:
     from embedlab.isotropic.trainable_encoder import TrainableEncoder
 
-# Vectors projected at a time when a model is validated.
+CPU = torch.device("cpu")
+
+# Vectors projected at a time.
 BLOCK_ROWS = 16384
 
 
-class RetrievalInputs(Protocol):
-    """Queries and documents, by row."""
-
-    def batch(self, queries: np.ndarray, documents: np.ndarray) -> tuple[Any, ...]:
-        """What a model is called with for these rows `(b,)` and `(m,)`; it gives `(b + m, d)`."""
-
-    def encode(self, model: nn.Module, role: Role, rows: np.ndarray) -> np.ndarray:
-        """The vectors of rows `(n,)` by the model as it is now, float32 `(n, d)`."""
-
-
 class CachedInputs:
-    """Base vectors from the cache, which only a projection has to be computed of.
+    """Base vectors from the cache, by row: a model only projects them.
 
     Args:
-        queries: `(n, d)`; may be a memory map, of which only the rows asked for are read.
-        documents: `(m, d)`; the same.
-        device: where the model is.
+        queries: `(n, d)`; of a memory map, only the rows in use are read.
+        documents: `(m, d)`, likewise.
+        device: of the model.
     """
 
     def __init__(self, queries: np.ndarray, documents: np.ndarray, device: torch.device):
@@ -40,55 +31,56 @@ class CachedInputs:
         self.device = device
 
     def batch(self, queries: np.ndarray, documents: np.ndarray) -> tuple[Tensor]:
-        """The base vectors of both, in one tensor."""
+        """The base vectors of query rows `(b,)`, then document rows `(m,)`: `(b + m, d)`."""
         vectors = [self.vectors["query"][queries], self.vectors["document"][documents]]
         return (torch.from_numpy(np.concatenate(vectors)).to(self.device),)
 
     def encode(self, model: nn.Module, role: Role, rows: np.ndarray) -> np.ndarray:
-        """The projected vectors."""
-        return project(model, self.vectors[role], rows, self.device)
+        """The vectors of rows `(n,)`, projected by `model`, float32 `(n, output_dim)`."""
+        return project(model, self.vectors[role][rows], self.device)
 
 
 class OnlineInputs:
-    """Texts, which the base encoder reads in every step.
+    """Texts by row, for a model that encodes them in every step."""
 
-    Args:
-        queries: n texts.
-        documents: m texts.
-        encoder: tokenizes them.
-    """
-
-    def __init__(
-        self, queries: Sequence[str], documents: Sequence[str], encoder: "TrainableEncoder"
-    ):
-        self.texts: dict[Role, Sequence[str]] = {"query": queries, "document": documents}
+    def __init__(self, queries: list[str], documents: list[str], encoder: "TrainableEncoder"):
+        self.texts: dict[Role, list[str]] = {"query": queries, "document": documents}
         self.encoder = encoder
 
     def batch(self, queries: np.ndarray, documents: np.ndarray) -> tuple[Any, Any]:
-        """The tokens of the queries, and those of the documents."""
-        return self._tokens("query", queries), self._tokens("document", documents)
+        """The tokens of query rows `(b,)`, and those of document rows `(m,)`."""
+        return (
+            self.encoder.tokenize(self._read("query", queries), "query"),
+            self.encoder.tokenize(self._read("document", documents), "document"),
+        )
 
     def encode(self, model: nn.Module, role: Role, rows: np.ndarray) -> np.ndarray:
-        """The vectors of the whole model."""
-        encoder = cast("TrainableEncoder", model)
-        return encoder.encode([self.texts[role][row] for row in rows], role)
+        """The vectors of rows `(n,)`, encoded by the model, float32 `(n, output_dim)`."""
+        return self.encoder.encode(self._read(role, rows), role)
 
-    def _tokens(self, role: Role, rows: np.ndarray) -> dict[str, Any]:
-        return self.encoder.tokenize([self.texts[role][row] for row in rows], role)
+    def _read(self, role: Role, rows: np.ndarray) -> list[str]:
+        return [self.texts[role][row] for row in rows]
+
+
+RetrievalInputs = CachedInputs | OnlineInputs
 
 
 @torch.no_grad()
-def project(
-    projection: nn.Module, vectors: np.ndarray, rows: np.ndarray, device: torch.device
-) -> np.ndarray:
-    """The projections of rows `(n,)` of base vectors `(m, d)`, a block at a time."""
+def project(projection: nn.Module, vectors: np.ndarray, device: torch.device = CPU) -> np.ndarray:
+    """Project base vectors block by block.
 
-    def read(some: np.ndarray) -> np.ndarray:
-        return projection(torch.from_numpy(vectors[some]).to(device)).float().cpu().numpy()
+    Shape:
+        - vectors: `(n, d)`, possibly a memory map larger than the memory
+        - output: float32 `(n, output_dim)`
+    """
 
-    # Filled block by block: to put blocks together would take the memory twice.
-    projected = np.empty((len(rows), read(rows[:0]).shape[1]), dtype=np.float32)
-    for start in range(0, len(rows), BLOCK_ROWS):
-        part = slice(start, start + BLOCK_ROWS)
-        projected[part] = read(rows[part])
+    def project_block(block: np.ndarray) -> np.ndarray:
+        outputs = projection(torch.from_numpy(np.array(block)).to(device))
+        return outputs.float().cpu().numpy()
+
+    # One array, filled block by block: concatenating the blocks would take twice the memory.
+    projected = np.empty((len(vectors), project_block(vectors[:0]).shape[1]), dtype=np.float32)
+    for start in range(0, len(vectors), BLOCK_ROWS):
+        block = slice(start, start + BLOCK_ROWS)
+        projected[block] = project_block(vectors[block])
     return projected

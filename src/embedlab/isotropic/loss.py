@@ -1,4 +1,4 @@
-"""The objective of isotropic retrieval: a weighted sum of its losses."""
+"""The objective of isotropic retrieval: a weighted sum of losses."""
 
 import math
 from typing import Literal, NamedTuple, Self
@@ -18,20 +18,21 @@ from embedlab.parameters import Parameters
 
 
 class ObjectiveParameters(Parameters):
-    """Which losses, and their weights; one of weight 0 is not computed.
+    """The losses and their weights; a loss of weight 0 is not computed.
 
     Attributes:
-        contrastive: InfoNCE, the hardest negative of the batch, or the pair's own negatives.
-        isotropy: SIGReg, or the distance of the covariance from that of an isotropic Gaussian.
+        contrastive: InfoNCE over the batch, or a margin loss, with the nearest negative of the
+            batch (`hardest`) or those of the pair (`triplet`).
+        isotropy: SIGReg, or the distance of the covariance from an isotropic Gaussian's.
         lambda_contrastive: weight of the contrastive loss.
         lambda_isotropy: weight of the isotropy loss.
         lambda_reg: weight of the variance regularisation.
         lambda_predictive: weight of the predictive loss.
-        temperature: of InfoNCE.
-        margin: of triplet and hardest, in the same unit as distances.
-        target_std: standard deviation of each dimension that isotropy and variance aim at; null
-            for 1 / sqrt(d), which gives vectors of norm 1 on average, as the base has.
-        n_slices: directions of SIGReg, drawn anew in every step.
+        temperature: of InfoNCE, a squared distance.
+        margin: of `triplet` and `hardest`, a distance.
+        target_std: target of isotropy loss and variance regularisation for the standard deviation
+            of each dimension; null for 1 / sqrt(d), with which the mean squared norm is 1.
+        num_slices: directions of SIGReg, drawn in every step.
     """
 
     contrastive: Literal["info_nce", "hardest", "triplet"] = "info_nce"
@@ -43,25 +44,25 @@ class ObjectiveParameters(Parameters):
     temperature: float = Field(0.05, gt=0)
     margin: float = Field(0.2, ge=0)
     target_std: float | None = Field(None, gt=0)
-    n_slices: int = Field(256, ge=1)
+    num_slices: int = Field(256, ge=1)
 
     @model_validator(mode="after")
-    def _something_is_minimised(self) -> Self:
-        losses = ("contrastive", "isotropy", "reg", "predictive")
-        if not any(getattr(self, f"lambda_{name}") for name in losses):
-            raise ValueError("every lambda is 0, so that nothing is trained; max_epochs: 0 does so")
+    def _some_loss_has_weight(self) -> Self:
+        names = ("contrastive", "isotropy", "reg", "predictive")
+        if not any(getattr(self, f"lambda_{name}") for name in names):
+            raise ValueError("every lambda is 0; for the untrained projection, set max_epochs: 0")
         return self
 
 
 class Batch(NamedTuple):
-    """The vectors of a batch of pairs.
+    """The vectors of a batch of b pairs with h negatives each.
 
     Attributes:
-        queries: `(b, d)`.
-        documents: those of this process, `(b + b h, d)`: the positives, then the negatives.
-        candidates: those of all processes, `(m, d)`.
-        targets: position of each query's positive in `candidates`, `(b,)`.
-        forbidden: candidates that are no negative of a query, `(b, m)`.
+        queries: of this process, `(b, d)`.
+        documents: of this process, `(b + b h, d)`: the positives, then the negatives.
+        candidates: the documents of all processes, `(m, d)`.
+        targets: index of each query's positive among the candidates, `(b,)`.
+        forbidden: which candidates are not negatives of a query, bool `(b, m)`.
     """
 
     queries: Tensor
@@ -74,12 +75,17 @@ class Batch(NamedTuple):
 def isotropic_retrieval_losses(
     batch: Batch, parameters: ObjectiveParameters, seed: int
 ) -> dict[str, Tensor]:
-    """Each loss whose weight is not 0, and `loss`, their weighted sum.
+    """Compute each loss whose weight is not 0, and `loss`, their weighted sum.
 
-    Args:
-        batch: the vectors.
-        parameters: weights and kinds.
-        seed: of SIGReg's directions, the same in all processes.
+    The seed draws SIGReg's directions, and must be the same in all processes.
+
+    Example:
+        >>> queries = torch.randn(8, 16)
+        >>> documents = queries + 0.1 * torch.randn(8, 16)
+        >>> forbidden = torch.zeros(8, 8, dtype=torch.bool)
+        >>> batch = Batch(queries, documents, documents, torch.arange(8), forbidden)
+        >>> sorted(isotropic_retrieval_losses(batch, ObjectiveParameters(), seed=0))
+        ['contrastive', 'isotropy', 'loss', 'reg']
     """
     vectors = torch.cat([batch.queries, batch.documents])
     target_std = parameters.target_std or 1 / math.sqrt(vectors.shape[1])
@@ -87,8 +93,8 @@ def isotropic_retrieval_losses(
     if parameters.lambda_contrastive:
         losses["contrastive"] = _contrastive(batch, parameters)
     if parameters.lambda_isotropy and parameters.isotropy == "sigreg":
-        directions = random_directions(vectors.shape[1], parameters.n_slices, seed)
-        losses["isotropy"] = sigreg(vectors / target_std, directions.to(vectors.device))
+        directions = random_directions(vectors.shape[1], parameters.num_slices, seed)
+        losses["isotropy"] = sigreg(vectors / target_std, directions)
     elif parameters.lambda_isotropy:
         losses["isotropy"] = covariance_isotropy(vectors, target_std)
     if parameters.lambda_reg:
@@ -101,14 +107,18 @@ def isotropic_retrieval_losses(
 
 
 def _contrastive(batch: Batch, parameters: ObjectiveParameters) -> Tensor:
-    queries, candidates, targets, forbidden = batch[0], *batch[2:]
+    queries, documents, candidates, targets, forbidden = batch
     if parameters.contrastive == "info_nce":
         return info_nce_loss(queries, candidates, targets, forbidden, parameters.temperature)
     if parameters.contrastive == "hardest":
         return hardest_in_batch_loss(queries, candidates, targets, forbidden, parameters.margin)
-    positives, negatives = batch.documents.tensor_split([len(queries)])
-    negatives = negatives.unflatten(0, (len(queries), -1))
-    # A pair's negatives stand among the candidates in their order, all after the positives.
-    places = torch.arange(len(queries), len(batch.documents), device=queries.device)
-    own = forbidden.gather(1, targets[0] + places.view(len(queries), -1))
-    return triplet_loss(queries, positives, negatives, parameters.margin, own)
+    positives, negatives = documents.tensor_split([len(queries)])
+    # This process's documents are consecutive candidates; the first is the first query's positive.
+    columns = targets[0] + torch.arange(len(queries), len(documents), device=queries.device)
+    return triplet_loss(
+        queries,
+        positives,
+        negatives.unflatten(0, (len(queries), -1)),
+        parameters.margin,
+        forbidden.gather(1, columns.view(len(queries), -1)),
+    )

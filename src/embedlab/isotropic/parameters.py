@@ -10,11 +10,12 @@ from embedlab.training.parameters import LoopParameters
 
 
 class ValidationParameters(Parameters):
-    """How nDCG@10 is measured while training goes on.
+    """The size of the retrieval problem on which nDCG@10 is measured during training.
 
     Attributes:
-        max_queries: validation queries, at most.
-        max_documents: documents searched, at most: the relevant ones, and others at random.
+        max_queries: upper bound of the validation queries.
+        max_documents: upper bound of the documents searched: the relevant ones, which are always
+            among them, and a random sample of the others.
     """
 
     max_queries: int = Field(1000, ge=1)
@@ -22,21 +23,21 @@ class ValidationParameters(Parameters):
 
 
 class IsotropicTrainingParameters(Parameters):
-    """How a projection is trained, alone or with its base.
+    """How a projection is trained, alone or together with its base encoder.
 
     Attributes:
         freeze_base: train the projection alone, on cached vectors.
-        frozen_layers: with an unfrozen base, its embeddings and so many layers stay as they are;
-            null for none at all.
-        gradient_checkpointing: with an unfrozen base, less memory for more time.
+        frozen_layers: number of the base's first transformer layers that are not trained, nor its
+            embeddings; null trains everything. Unfrozen base only.
+        gradient_checkpointing: save memory at the cost of time. Unfrozen base only.
         base_learning_rate: of an unfrozen base.
         projection_learning_rate: of the projection.
         projection: its shape.
-        objective: the losses.
-        hard_negatives: mined from the cache, beside the negatives that pairs bring.
+        objective: the losses and their weights.
+        hard_negatives: mined from the cached vectors, in addition to those given with the pairs.
         training: the loop.
-        validation: what decides which weights are kept.
-        seed: of initialisation, order, dropout and directions.
+        validation: decides which step's weights are kept.
+        seed: of initialisation, order, dropout and SIGReg's directions.
     """
 
     freeze_base: bool = True
@@ -53,5 +54,5 @@ class IsotropicTrainingParameters(Parameters):
 
     @property
     def needs_vectors(self) -> bool:
-        """Whether cached vectors are used, be it only to mine hard negatives."""
+        """Whether cached vectors are read, to train on or only to mine hard negatives."""
         return self.freeze_base or self.hard_negatives.count > 0

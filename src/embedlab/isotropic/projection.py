@@ -1,6 +1,6 @@
 """The projection that makes embeddings isotropic, for retrieval by Euclidean distance."""
 
-from typing import Literal, NamedTuple
+from typing import Literal, cast
 
 import torch
 from pydantic import Field
@@ -15,12 +15,11 @@ class ProjectionParameters(Parameters):
     """The shape of the projection.
 
     Attributes:
-        kind: `residual` starts as an isometry of its input; `mlp` starts as `start` says.
-        start: of the mlp: at random, or as an isometry, too, which takes a hidden layer of at least
-            twice the input's width.
-        output_dim: width of the output; the input's when absent.
-        hidden_size: width of the hidden layer; twice the input's when absent.
-        dropout: share of hidden units that a training step leaves out.
+        kind: `residual`, an MLP plus a linear map that starts as an isometry, or `mlp` alone.
+        start: of `mlp`; `isometry` needs a hidden layer at least twice as wide as the input.
+        output_dim: null for the input's width.
+        hidden_size: width of the hidden layer; null for twice the input's width.
+        dropout: of hidden units.
     """
 
     kind: Literal["residual", "mlp"] = "residual"
@@ -30,28 +29,28 @@ class ProjectionParameters(Parameters):
     dropout: float = Field(0.1, ge=0, lt=1)
 
 
-class DenseLayer(NamedTuple):
-    """activation(weight x + bias), with weight `(out, in)` and bias `(out,)`."""
-
-    weight: Tensor
-    bias: Tensor
-    activation: Literal["gelu", "identity"]
-
-
 class GaussianProjection(nn.Module):
-    """Base embeddings to vectors that are not normalised, compared by Euclidean distance.
+    """Project base embeddings to vectors that are not normalised, compared by Euclidean distance.
 
-    Inputs are L2-normalised first, which those of most bases are already.
-
-    `mlp` is V dropout(gelu(U x + b)) + c, from random initialisation. `residual` adds W x, where W
-    starts as an isometry and V at zero: the Euclidean order of its outputs is at first that of its
-    inputs, which for unit vectors is the order by cosine. An mlp can start as the same isometry
-    W x, with U = [I, -I, random], V = [W, -W, 0] and no biases: gelu(z) - gelu(-z) = z. What is
-    random is initialised by torch's global generator.
+    With x the L2-normalised input, `mlp` is V dropout(gelu(U x + b)) + c. `residual` adds W x,
+    where W starts as an isometry and V as zero, so that outputs start with the Euclidean order of
+    x, which is the order by cosine. An mlp can start as the same isometry, with V = [W, -W, 0],
+    U = [I, -I, random] and no biases, since gelu(z) - gelu(-z) = z. Random weights come from
+    torch's global generator.
 
     Shape:
         - input: `(..., d)`
         - output: `(..., output_dim)`
+
+    Raises:
+        InputError: if the hidden layer is too narrow for `start: isometry`.
+
+    Example:
+        >>> projection = GaussianProjection(384, ProjectionParameters(output_dim=128)).eval()
+        >>> embeddings = torch.randn(1000, 384)
+        >>> projection.initialise(embeddings)  # to the principal components
+        >>> projection(embeddings).shape
+        torch.Size([1000, 128])
     """
 
     def __init__(self, input_dim: int, parameters: ProjectionParameters):
@@ -71,7 +70,7 @@ class GaussianProjection(nn.Module):
             self._pass_input_through()
         if not self.starts_random:
             nn.init.zeros_(self.output.bias)
-            self._start_as(torch.eye(self.output_dim, input_dim))
+            self._set_linear_map(torch.eye(self.output_dim, input_dim))
 
     def forward(self, embeddings: Tensor) -> Tensor:
         """The projected vectors."""
@@ -81,12 +80,17 @@ class GaussianProjection(nn.Module):
 
     @torch.no_grad()
     def initialise(self, sample: Tensor) -> None:
-        """Fit an isometric start to base embeddings `sample` (n, d).
+        """Fit an isometric start to a sample of base embeddings; a random start is left unchanged.
 
-        The sample's mean goes to the origin, which leaves every distance as it is. An output that
-        is narrower than the input keeps the principal components: no other projection of that
-        rank loses less of the squared distances between the sample's rows (Eckart & Young 1936,
-        doi 10.1007/BF02288367; Gower 1966, doi 10.1093/biomet/53.3-4.325). A random start stays.
+        The sample's mean is mapped to the origin, which preserves all distances. An output narrower
+        than the input keeps the principal components: of all projections of that rank, they
+        preserve most of the squared distances between the sample's rows.
+
+        Shape:
+            - sample: `(n, d)`
+
+        References:
+            Eckart & Young 1936, doi 10.1007/BF02288367; Gower 1966, doi 10.1093/biomet/53.3-4.325.
         """
         if self.starts_random:
             return
@@ -94,55 +98,52 @@ class GaussianProjection(nn.Module):
         mean = units.mean(dim=0)
         weight = torch.eye(self.output_dim, self.input_dim).to(mean)
         if self.output_dim < self.input_dim:
-            weight = _principal_components(units - mean, self.output_dim)
-        self._start_as(weight)
+            scatter = (units - mean).T @ (units - mean)
+            directions = torch.linalg.eigh(scatter).eigenvectors  # by ascending variance
+            weight = directions[:, -self.output_dim :].flip(1).T
+        self._set_linear_map(weight)
         self.output.bias.copy_(-weight @ mean)
 
-    @torch.no_grad()
-    def _pass_input_through(self) -> None:
-        """Let the first hidden units of an mlp be the input and its negative."""
-        into, width = self.hidden[0], self.input_dim
-        assert isinstance(into, nn.Linear)
-        if into.out_features < 2 * width:
-            raise InputError(
-                f"projection.hidden_size is {into.out_features}; start: isometry needs "
-                f"{2 * width} or more, twice the base's width"
-            )
-        into.weight[: 2 * width] = torch.cat([torch.eye(width), -torch.eye(width)])
-        into.bias[: 2 * width] = 0
+    def dense_layers(self) -> list[tuple[Tensor, Tensor]]:
+        """Express the projection of unit vectors as two dense layers, with a GELU between them.
 
-    @torch.no_grad()
-    def _start_as(self, weight: Tensor) -> None:
-        """Make the function `weight` x + bias, with weight `(out, in)`."""
-        self.output.weight.zero_()
-        if self.skip is not None:
-            self.skip.weight.copy_(weight)
-        else:
-            self.output.weight[:, : 2 * self.input_dim] = torch.cat([weight, -weight], dim=1)
+        The skip connection becomes hidden units, since gelu(z) - gelu(-z) = z: gelu(z) = z Phi(z)
+        and Phi(z) + Phi(-z) = 1, with Phi the normal distribution function (Hendrycks & Gimpel
+        2016, arXiv 1606.08415).
 
-    def dense_layers(self) -> list[DenseLayer]:
-        """The same function of unit vectors, dropout apart, as two layers that any library has.
-
-        The skip connection passes through the GELU unharmed: gelu(z) = z Phi(z), with Phi the
-        normal distribution function (Hendrycks & Gimpel 2016, arXiv 1606.08415), and
-        Phi(z) + Phi(-z) = 1; therefore gelu(z) - gelu(-z) = z.
+        Returns:
+            For each layer the weight `(out, in)` and the bias `(out,)`.
         """
-        into = self.hidden[0]
-        assert isinstance(into, nn.Linear)
-        first, bias = into.weight.detach(), into.bias.detach()
+        first, bias = self._first.weight.detach(), self._first.bias.detach()
         second = self.output.weight.detach()
         if self.skip is not None:
             identity, skip = torch.eye(self.input_dim).to(first), self.skip.weight.detach()
             first = torch.cat([identity, -identity, first])  # (2d + h, d)
             bias = torch.cat([bias.new_zeros(2 * self.input_dim), bias])
-            second = torch.cat([skip, -skip, second], dim=1)  # (out, 2d + h)
-        return [
-            DenseLayer(first, bias, "gelu"),
-            DenseLayer(second, self.output.bias.detach(), "identity"),
-        ]
+            second = torch.cat([skip, -skip, second], dim=1)  # (output_dim, 2d + h)
+        return [(first, bias), (second, self.output.bias.detach())]
 
+    @property
+    def _first(self) -> nn.Linear:
+        return cast(nn.Linear, self.hidden[0])
 
-def _principal_components(centred: Tensor, rank: int) -> Tensor:
-    """The `rank` orthonormal directions (rank, d) of the largest variance, largest first."""
-    _, directions = torch.linalg.eigh(centred.T @ centred)  # in ascending order of variance
-    return directions[:, -rank:].flip(1).T
+    @torch.no_grad()
+    def _pass_input_through(self) -> None:
+        """Make the first hidden units of an mlp the input and its negative."""
+        width = self.input_dim
+        if self._first.out_features < 2 * width:
+            raise InputError(
+                f"projection.hidden_size is {self._first.out_features}; start: isometry needs "
+                f"{2 * width} or more, twice the base's width"
+            )
+        self._first.weight[: 2 * width] = torch.cat([torch.eye(width), -torch.eye(width)])
+        self._first.bias[: 2 * width] = 0
+
+    @torch.no_grad()
+    def _set_linear_map(self, weight: Tensor) -> None:
+        """Make the function x -> `weight` x + output.bias, with weight `(output_dim, d)`."""
+        self.output.weight.zero_()
+        if self.skip is not None:
+            self.skip.weight.copy_(weight)
+        else:
+            self.output.weight[:, : 2 * self.input_dim] = torch.cat([weight, -weight], dim=1)

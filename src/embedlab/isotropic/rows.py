@@ -1,6 +1,7 @@
-"""Training pairs as rows of queries and documents, and what must not be a negative."""
+"""Training pairs as rows of queries and documents."""
 
 from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -18,42 +19,45 @@ def pair_rows(
     """Rows of each pair's query, positive and negative, int64 `(n, 3)`; -1 for no negative.
 
     Args:
-        pairs: columns query, positive, negative (may be missing).
-        query_ids: identifiers of the queries' rows: see `text_id`.
-        document_ids: identifiers of the documents' rows.
-        name: what the pairs are called.
+        pairs: columns query, positive and, optionally, negative.
+        query_ids: `text_id` of each query.
+        document_ids: `text_id` of each document.
+        name: of the pairs, for messages.
 
     Raises:
         InputError: naming the first pair whose text has no row.
     """
     columns = [("query", query_ids), ("positive", document_ids), ("negative", document_ids)]
     rows = np.full((len(pairs), 3), -1, dtype=np.int64)
-    for place, (column, ids) in enumerate(columns):
+    for i, (column, ids) in enumerate(columns):
         if column not in pairs:
             continue
-        given = pairs[column].notna().to_numpy()
-        rows[given, place] = pd.Index(ids).get_indexer(pd.Index(pairs[column][given].map(text_id)))
-        if (rows[given, place] < 0).any():
-            row = int(np.flatnonzero(given)[(rows[given, place] < 0).argmax()])
+        given = np.flatnonzero(pairs[column].notna())
+        found = pd.Index(ids).get_indexer(pd.Index(pairs[column].iloc[given].map(text_id)))
+        if (found < 0).any():
             raise InputError(
-                f"row {row} of {name}: its {column} is not among the embedded texts; "
-                "run `kedro run --pipelines=data_ingestion,embedding_cache` again"
+                f"row {given[(found < 0).argmax()]} of {name}: its {column} is not among the "
+                "embedded texts; run `kedro run --pipelines=data_ingestion,embedding_cache` again"
             )
+        rows[given, i] = found
     return rows
 
 
-def relevant_rows(pairs: np.ndarray, n_queries: int) -> np.ndarray:
-    """The documents relevant to each query, int64 `(n_queries, r)`, filled up with -1.
+def relevant_rows(pairs: np.ndarray, num_queries: int) -> np.ndarray:
+    """The documents relevant to each query, int64 `(num_queries, r)`, padded with -1.
 
     Args:
-        pairs: rows of queries and documents relevant to them, `(p, 2)`.
-        n_queries: number of queries.
+        pairs: rows of queries and of documents relevant to them, int64 `(p, 2)`.
+        num_queries: number of rows of the result.
+
+    Example:
+        >>> relevant_rows(np.array([[0, 5], [2, 1], [0, 3], [0, 5]]), 3).tolist()
+        [[3, 5], [-1, -1], [1, -1]]
     """
-    distinct = np.unique(pairs, axis=0)
-    counts = np.bincount(distinct[:, 0], minlength=n_queries)
-    places = np.arange(len(distinct)) - np.repeat(np.cumsum(counts) - counts, counts)
-    relevant = np.full((n_queries, max(1, counts.max(initial=0))), -1, dtype=np.int64)
-    relevant[distinct[:, 0], places] = distinct[:, 1]
+    queries, documents = np.unique(pairs, axis=0).T
+    columns = pd.Series(queries).groupby(queries).cumcount().to_numpy()
+    relevant = np.full((num_queries, 1 + columns.max(initial=0)), -1, dtype=np.int64)
+    relevant[queries, columns] = documents
     return relevant
 
 
@@ -66,13 +70,13 @@ def triples_table(
     """Training pairs with their negatives, by identifier.
 
     Args:
-        rows: of query, positive and given negative, `(n, 3)`; -1 for no negative.
-        mined: rows of further negatives, `(n, h)`.
-        query_ids: identifiers of the queries' rows.
-        document_ids: identifiers of the documents' rows.
+        rows: from `pair_rows`, `(n, 3)`.
+        mined: rows of mined negatives, `(n, h)`.
+        query_ids: by row.
+        document_ids: by row.
 
     Returns:
-        Columns query_id, positive_id and negative_ids, a list: the given one comes first.
+        Columns query_id, positive_id and negative_ids, lists in which the given negative is first.
     """
     documents = np.array(document_ids, dtype=object)
     negatives = np.column_stack([rows[:, 2], mined])
@@ -80,7 +84,7 @@ def triples_table(
         {
             "query_id": np.array(query_ids, dtype=object)[rows[:, 0]],
             "positive_id": documents[rows[:, 1]],
-            "negative_ids": [documents[own[own >= 0]].tolist() for own in negatives],
+            "negative_ids": [documents[row[row >= 0]].tolist() for row in negatives],
         }
     )
 
@@ -88,20 +92,20 @@ def triples_table(
 def triple_rows(
     table: pd.DataFrame, query_ids: Sequence[str], document_ids: Sequence[str]
 ) -> np.ndarray:
-    """Rows of query, positive and negatives, int64 `(n, 2 + h)`; -1 where one has fewer negatives.
+    """Rows of query, positive and negatives of a `triples_table`: int64 `(n, 2 + h)`, -1 padded.
 
     Raises:
-        InputError: if the table is of other texts.
+        InputError: if it names a query or document that is not among the ids.
     """
     documents = pd.Index(document_ids)
     counts = table["negative_ids"].map(len).to_numpy()
     rows = np.full((len(table), 2 + counts.max(initial=0)), -1, dtype=np.int64)
+    is_given = np.arange(rows.shape[1]) < 2 + counts[:, None]
+    negatives = list(chain.from_iterable(table["negative_ids"]))
     rows[:, 0] = pd.Index(query_ids).get_indexer(pd.Index(table["query_id"]))
     rows[:, 1] = documents.get_indexer(pd.Index(table["positive_id"]))
-    is_given = np.arange(rows.shape[1] - 2) < counts[:, None]
-    negatives = [name for names in table["negative_ids"] for name in names]
-    rows[:, 2:][is_given] = documents.get_indexer(pd.Index(negatives, dtype=object))
-    if (rows[:, :2] < 0).any() or (rows[:, 2:][is_given] < 0).any():
+    rows[:, 2:][is_given[:, 2:]] = documents.get_indexer(pd.Index(negatives, dtype=object))
+    if (rows[is_given] < 0).any():
         raise InputError(
             "the training triples are of other texts than the embeddings; "
             "run `kedro run --pipelines=embedding_cache,isotropic_retrieval` again"
@@ -115,7 +119,7 @@ def validation_rows(
     """Rows of query and positive of a stage's validation pairs, int64 `(v, 2)`.
 
     Raises:
-        InputError: if there is no pair.
+        InputError: if there is no pair, or a text has no row.
     """
     if pairs.empty:
         raise InputError(

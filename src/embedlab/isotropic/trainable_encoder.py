@@ -9,7 +9,6 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize
 from sentence_transformers.util import batch_to_device
 from torch import Tensor, nn
-from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from embedlab.encoders.parameters import (
@@ -21,20 +20,17 @@ from embedlab.encoders.parameters import (
 from embedlab.encoders.recipe import make_recipe
 from embedlab.encoders.transformer import SentenceTransformerEncoder
 from embedlab.errors import InputError
+from embedlab.isotropic.inputs import project
 from embedlab.isotropic.projection import GaussianProjection
-
-Features = Mapping[str, Any]
 
 
 def load_base(encoder: AnyEncoder) -> SentenceTransformer:
-    """Load an encoder as one model that gives the vectors of the cache by itself.
+    """Load an encoder as a float32 model on the CPU that computes the same vectors as the cache.
 
-    Returns:
-        The model on the CPU, in float32, with the encoder's prompts by role, its maximum length
-        and its normalisation.
+    Prompts by role, maximum length and normalisation are part of the model.
 
     Raises:
-        InputError: if it is of another kind than sentence_transformer, or cannot be loaded.
+        InputError: if its kind is not sentence_transformer, or it cannot be loaded.
     """
     if not isinstance(encoder, SentenceTransformerParameters):
         raise InputError(
@@ -56,12 +52,16 @@ def load_base(encoder: AnyEncoder) -> SentenceTransformer:
 class TrainableEncoder(nn.Module):
     """A base encoder followed by a projection, both with gradients.
 
-    It runs under DistributedDataParallel: a training step gives all its batches to one forward
-    pass, and every parameter that is not frozen has a gradient.
+    DistributedDataParallel can wrap it: a training step makes a single forward pass, and every
+    parameter that is not frozen gets a gradient.
 
     Args:
-        base: as `load_base` gives it.
-        projection: of the base's width.
+        base: from `load_base`; parameters without influence on the vectors are frozen.
+        projection: whose input has the base's dimension.
+
+    Shape:
+        - input: tokenised batches, with tensors `(b_i, L_i)`
+        - output: float32 `(sum of b_i, output_dim)`
     """
 
     def __init__(self, base: SentenceTransformer, projection: GaussianProjection):
@@ -71,61 +71,41 @@ class TrainableEncoder(nn.Module):
         _freeze_unused(base)
 
     def tokenize(self, texts: Sequence[str], role: Role) -> dict[str, Any]:
-        """Texts of one role as the model's features: tensors `(b, L)` on the CPU.
-
-        The role's prompt comes first, what is too long is cut off, and L is the longest text's
-        number of tokens.
-        """
+        """Tokenise texts after the role's prompt, truncated: tensors `(b, L)` on the CPU."""
         return self.base.preprocess(list(texts), prompt=self.base.prompts[role])
 
-    def forward(self, *batches: Features) -> Tensor:
-        """The vectors of tokenised batches, one batch after the other.
+    def forward(self, *batches: Mapping[str, Any]) -> Tensor:
+        """The vectors of all batches; one a role, so that queries are not padded like documents."""
+        # The modules write into their features, so each gets a copy.
+        copies = [batch_to_device(dict(batch), self.base.device) for batch in batches]
+        vectors = [self.projection(self.base(copy)["sentence_embedding"]) for copy in copies]
+        return torch.cat(vectors).float()
 
-        Queries and documents stay apart, so that the short ones are not padded to the long ones.
-
-        Returns:
-            float32 `(b, output_dim)`, b the rows of all batches together.
-        """
-        return torch.cat([self._vectors(batch) for batch in batches]).float()
-
-    def _vectors(self, features: Features) -> Tensor:
-        # The modules write into the features they get.
-        own = batch_to_device(dict(features), self.projection.output.weight.device)
-        vectors: Tensor = self.projection(self.base(own)["sentence_embedding"])
-        return vectors
-
-    @torch.inference_mode()
-    def encode(self, texts: Sequence[str], role: Role, batch_size: int = 32) -> np.ndarray:
+    def encode(self, texts: Sequence[str], role: Role) -> np.ndarray:
         """The vectors of texts of one role in evaluation mode, float32 `(n, output_dim)`."""
         was_training = self.training
         self.eval()
-        vectors = np.empty((len(texts), self.projection.output_dim), dtype=np.float32)
-        # Texts of like length share a batch; the longest come first, so that memory fails early.
-        order = np.argsort([-len(text) for text in texts], kind="stable")
-        with tqdm(total=len(texts), desc="encode", unit="text", leave=False) as bar:
-            for start in range(0, len(texts), batch_size):
-                rows = order[start : start + batch_size]
-                features = self.tokenize([texts[row] for row in rows], role)
-                vectors[rows] = self(features).cpu().numpy()
-                bar.update(len(rows))
+        prompt = self.base.prompts[role]
+        vectors = self.base.encode(list(texts), prompt=prompt, show_progress_bar=True)
+        projected = project(self.projection, vectors, self.base.device)
         self.train(was_training)
-        return vectors
+        return projected
 
-    def freeze_early_layers(self, n_layers: int) -> None:
-        """Exclude the embeddings and the first `n_layers` transformer layers from training.
+    def freeze_early_layers(self, num_layers: int) -> None:
+        """Exclude the embeddings and the first transformer layers from training.
 
         Raises:
-            InputError: if the model has not more layers than that.
+            InputError: if the model has no further layer.
         """
         transformer = self.base.transformers_model
-        assert transformer is not None  # `load_base` takes nothing else
+        assert transformer is not None  # `load_base` loads nothing else
         layers = _layers(transformer)
-        if n_layers >= len(layers):
+        if num_layers >= len(layers):
             raise InputError(
-                f"frozen_layers: {n_layers}, but the model's layers are {len(layers)}; give fewer"
+                f"frozen_layers is {num_layers}, but the model has {len(layers)} layers; lower it"
             )
-        first_trained = next(layers[n_layers].parameters())
-        # Parameters are registered in the order of their use: embeddings, layers, what follows.
+        first_trained = next(layers[num_layers].parameters())
+        # Parameters are registered in the order of their use: embeddings, then layer by layer.
         for parameter in transformer.parameters():
             if parameter is first_trained:
                 break
@@ -138,7 +118,7 @@ class TrainableEncoder(nn.Module):
     def parameter_groups(
         self, base_learning_rate: float, projection_learning_rate: float
     ) -> list[dict[str, Any]]:
-        """What an optimiser trains, the base first; frozen parameters are left out."""
+        """The optimiser's groups: the base, then the projection, without frozen parameters."""
         parts = ((self.base, base_learning_rate), (self.projection, projection_learning_rate))
         return [
             {"params": [p for p in part.parameters() if p.requires_grad], "lr": rate}
@@ -147,7 +127,7 @@ class TrainableEncoder(nn.Module):
 
 
 def _freeze_unused(base: SentenceTransformer) -> None:
-    """Freeze parameters that no vector depends on, such as the pooler of a mean-pooled BERT.
+    """Freeze parameters without influence on the vectors, as the pooler of a mean-pooled BERT.
 
     DistributedDataParallel would wait for their gradients.
     """
@@ -160,11 +140,11 @@ def _freeze_unused(base: SentenceTransformer) -> None:
 
 
 def _layers(transformer: PreTrainedModel) -> nn.ModuleList:
-    """The transformer's layers, whatever its family calls them."""
-    n_layers = transformer.config.num_hidden_layers
+    """The transformer's list of layers, whose name depends on the model family."""
+    num_layers = transformer.config.num_hidden_layers
     for module in transformer.modules():
-        if isinstance(module, nn.ModuleList) and len(module) == n_layers:
+        if isinstance(module, nn.ModuleList) and len(module) == num_layers:
             return module
     raise InputError(
-        f"frozen_layers: found no list of layers in a {type(transformer).__name__}; leave it out"
+        f"frozen_layers: found no list of layers in a {type(transformer).__name__}; set it to null"
     )

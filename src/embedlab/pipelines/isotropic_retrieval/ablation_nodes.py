@@ -14,10 +14,7 @@ from embedlab.isotropic.ablations import (
     ablation_table,
     summarise_ablation,
 )
-from embedlab.isotropic.identity import (
-    identity_of_vectors,
-    training_checkpoint,
-)
+from embedlab.isotropic.fingerprints import fingerprints_of_vectors, training_checkpoint
 from embedlab.isotropic.models import IsotropicData
 from embedlab.isotropic.parameters import IsotropicTrainingParameters
 from embedlab.isotropic.plots import plot_frontier
@@ -58,10 +55,10 @@ def compare_ablations(
         triple_rows(triples, *ids),
         validation_rows(validation, *ids, "retrieval"),
     )
-    identity = identity_of_vectors(query_embeddings.metadata, document_embeddings.metadata)
+    fingerprints = fingerprints_of_vectors(query_embeddings, document_embeddings)
 
     def checkpoint_of(name: str, variant: IsotropicTrainingParameters) -> Checkpoint:
-        return training_checkpoint(checkpoints, f"ablation-{name}", identity, variant, data)
+        return training_checkpoint(checkpoints, f"ablation-{name}", fingerprints, variant, data)
 
     names = dict.fromkeys(key.partition(".")[0] for key in set_inputs)
     sets = [
@@ -69,10 +66,10 @@ def compare_ablations(
         for name in names
     ]
     ablations = parameters.ablations
-    evaluated = Ablation(data, sets, ablations.max_vectors).judge(
+    evaluated = Ablation(data, sets, ablations.max_vectors).evaluate(
         ablations.chosen(), ablations.seeds, checkpoint_of
     )
-    return _report(summarise_ablation(*evaluated, ablations.n_resamples, 0))
+    return _report(summarise_ablation(*evaluated, ablations.num_resamples, 0))
 
 
 def _report(rows: list[dict[str, Any]]) -> AblationReport:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from matplotlib.figure import Figure
 
 from embedlab.encoders.collection import (
@@ -20,13 +19,13 @@ from embedlab.encoders.collection import (
 from embedlab.encoders.embeddings import Embeddings, describe_vectors
 from embedlab.encoders.parameters import EncoderParameters
 from embedlab.errors import InputError
-from embedlab.isotropic.hard_negatives import mine_hard_negatives
-from embedlab.isotropic.identity import (
-    Identity,
-    identity_of_texts,
-    identity_of_vectors,
+from embedlab.isotropic.fingerprints import (
+    DataFingerprints,
+    fingerprints_of_texts,
+    fingerprints_of_vectors,
     training_checkpoint,
 )
+from embedlab.isotropic.hard_negatives import mine_hard_negatives
 from embedlab.isotropic.inputs import project
 from embedlab.isotropic.job import IsotropicJob
 from embedlab.isotropic.models import IsotropicData
@@ -113,8 +112,8 @@ def train_projection(
         validation_rows(validation, *ids, stage),
         start=pretrained or _start(parameters),
     )
-    identity = identity_of_vectors(query_embeddings.metadata, document_embeddings.metadata)
-    return _train(stage, data, identity, parameters, checkpoints)
+    fingerprints = fingerprints_of_vectors(query_embeddings, document_embeddings)
+    return _train(stage, data, fingerprints, parameters, checkpoints)
 
 
 def train_encoder(
@@ -141,8 +140,8 @@ def train_encoder(
         encoder.root,
         pretrained or _start(parameters),
     )
-    identity = identity_of_texts(encoder.root, queries, pair_document_texts(documents))
-    return _train(stage, data, identity, parameters, checkpoints)
+    fingerprints = fingerprints_of_texts(encoder.root, queries, pair_document_texts(documents))
+    return _train(stage, data, fingerprints, parameters, checkpoints)
 
 
 def plot_training(history: pd.DataFrame) -> Figure:
@@ -158,8 +157,7 @@ def export_model(
     """The projection behind its base, as a folder that sentence-transformers loads."""
     # Imported late: slow, and no other node needs any of it.
     from embedlab.datasets.sentence_transformer_folder import DocumentedModel
-    from embedlab.isotropic.export import build_sentence_transformer
-    from embedlab.isotropic.model_card import ModelFacts, model_card
+    from embedlab.isotropic.export import ModelFacts, build_sentence_transformer, model_card
     from embedlab.isotropic.trainable_encoder import load_base
 
     base = load_base(encoder.root)
@@ -196,8 +194,7 @@ def project_embeddings(model: Model, embeddings: Embeddings) -> Embeddings:
             "isotropic_model was trained on another encoder's vectors; "
             "run `kedro run --pipelines=isotropic_retrieval` again"
         )
-    vectors, rows = embeddings.vectors, np.arange(len(embeddings.ids))
-    projected = project(_projection(model), vectors, rows, torch.device("cpu"))
+    projected = project(_projection(model), embeddings.vectors)
     return Embeddings(projected, embeddings.ids, _describe(projected, metadata))
 
 
@@ -225,13 +222,13 @@ def _stage_of(queries: Embeddings) -> Stage:
 def _train(
     stage: Stage,
     data: IsotropicData,
-    identity: Identity,
+    fingerprints: DataFingerprints,
     parameters: IsotropicRetrievalParameters,
     checkpoints: CheckpointFolder,
 ) -> tuple[Model, pd.DataFrame, dict[str, Any]]:
     """Train, and say how it went."""
     own = parameters.trainings()[stage]
-    checkpoint = training_checkpoint(checkpoints, stage, identity, own, data)
+    checkpoint = training_checkpoint(checkpoints, stage, fingerprints, own, data)
     board = checkpoints.path / "tensorboard" / stage if parameters.tensorboard else None
     log = StepLog(checkpoint.path.with_suffix(".jsonl"), board)
     job = IsotropicJob(stage, data, own, checkpoint, log)
@@ -253,7 +250,7 @@ def _train(
         *(stage, 100 * summary["start"], 100 * summary["best"]),
         *(summary["best_step"], summary["steps"], seconds),
     )
-    described = {"parameters": own.model_dump(mode="json"), "encoder": identity["encoder"]}
+    described = {"parameters": own.model_dump(mode="json"), "encoder": fingerprints["encoder"]}
     return model | described, pd.DataFrame(log.rows()), summary
 
 

@@ -10,35 +10,36 @@ from embedlab.isotropic.parameters import IsotropicTrainingParameters
 from embedlab.parameters import Parameters, Seed, merge
 
 Stage = Literal["pretraining", "retrieval"]
-# Names become parts of paths.
+# Part of the names of checkpoint files.
 VariantName = Annotated[str, StringConstraints(pattern="^[a-z0-9_-]+$")]
 
 
 class AblationParameters(Parameters):
-    """Which variants of the training are held against each other.
+    """Which variants of the training are compared.
 
     Attributes:
-        variants: by name, what differs from `retrieval`; none for no ablation.
-        seeds: each variant is trained with each.
-        max_vectors: vectors whose isotropy is measured, at most.
-        n_resamples: bootstrap samples behind each interval, and sign flips of each test.
+        variants: by name, the parameters that differ from `retrieval`.
+        only: names of the variants to train; null trains all, an empty list none.
+        seeds: each variant is trained with each of them.
+        max_vectors: upper bound of the vectors of which isotropy is measured.
+        num_resamples: bootstrap samples of each interval, and sign flips of each test.
     """
 
     variants: dict[VariantName, IsotropicTrainingParameters] = Field(default_factory=dict)
     only: tuple[str, ...] | None = None
     seeds: tuple[Seed, ...] = Field((0,), min_length=1)
     max_vectors: int = Field(10_000, ge=2)
-    n_resamples: int = Field(1000, ge=1)
+    num_resamples: int = Field(1000, ge=1)
 
     @model_validator(mode="after")
     def _known_names(self) -> Self:
         if unknown := sorted(set(self.only or ()) - set(self.variants)):
             known = ", ".join(self.variants)
-            raise ValueError(f"only: no variant is called {unknown[0]}; there are {known}")
+            raise ValueError(f"only: unknown variant {unknown[0]}; there are {known}")
         return self
 
     def chosen(self) -> dict[str, IsotropicTrainingParameters]:
-        """The variants to train."""
+        """The variants to train, by name."""
         names = self.variants if self.only is None else self.only
         return {name: self.variants[name] for name in names}
 
@@ -47,14 +48,14 @@ class IsotropicRetrievalParameters(Parameters):
     """How the projection is trained.
 
     Attributes:
-        encoder: the base; if null, the first one of `embedding_cache.encoders`.
+        encoder: name of the base; null for the first of `embedding_cache.encoders`.
         retrieval: the training on `retrieval_pairs`.
-        pretraining: a training before it on `pretraining_pairs`, given by what differs from
+        pretraining: an earlier training on `pretraining_pairs`, as the parameters that differ from
             `retrieval`; null for none.
-        load_checkpoint: a model file of an earlier training, which the first training goes on
-            from; null for none.
-        devices: processes that train together, each with its share of every batch.
-        tensorboard: write the losses for TensorBoard, too.
+        load_checkpoint: path of a trained model with whose weights the first training starts; null
+            for none.
+        devices: number of processes that divide each batch between them.
+        tensorboard: also write the losses for TensorBoard.
         ablations: variants of `retrieval`.
     """
 
@@ -69,38 +70,35 @@ class IsotropicRetrievalParameters(Parameters):
     @model_validator(mode="before")
     @classmethod
     def _complete(cls, raw: Any) -> Any:
-        """Complete the pre-training and each variant by the training on retrieval pairs."""
+        """Complete the pre-training and each variant by the parameters of `retrieval`."""
         if not isinstance(raw, dict) or not isinstance(raw.get("retrieval"), dict):
             return raw
+        retrieval = raw["retrieval"]
         try:
-            IsotropicTrainingParameters.model_validate(raw["retrieval"])
-        except InputError:  # to be told once, and not of every variant too
-            return {"retrieval": raw["retrieval"]}
+            IsotropicTrainingParameters.model_validate(retrieval)
+        except InputError:  # report its errors once, not again for each variant
+            return {"retrieval": retrieval}
         whole = dict(raw)
-        if isinstance(raw.get("pretraining"), dict):
-            whole["pretraining"] = merge(raw["retrieval"], raw["pretraining"])
+        if raw.get("pretraining") is not None:
+            whole["pretraining"] = _merge(retrieval, raw["pretraining"])
         ablations = raw.get("ablations")
         if isinstance(ablations, dict) and isinstance(ablations.get("variants"), dict):
-            variants = {
-                name: merge(raw["retrieval"], changes or {})
-                if isinstance(changes, dict | None)
-                else changes
-                for name, changes in ablations["variants"].items()
-            }
-            whole["ablations"] = ablations | {"variants": variants}
+            variants = ablations["variants"].items()
+            merged = {name: _merge(retrieval, changes) for name, changes in variants}
+            whole["ablations"] = ablations | {"variants": merged}
         return whole
 
     @model_validator(mode="after")
-    def _pretraining_can_be_gone_on_from(self) -> Self:
-        """Known before hours of pre-training, and not after them."""
-        first, then = self.pretraining, self.retrieval
+    def _retrieval_can_start_from_pretraining(self) -> Self:
+        """Check before hours of pre-training, not after them."""
+        first, second = self.pretraining, self.retrieval
         if first is None:
             return self
-        if then.freeze_base and not first.freeze_base:
+        if second.freeze_base and not first.freeze_base:
             raise ValueError("pretraining trains its base, so retrieval needs freeze_base: false")
         for key in ("kind", "output_dim", "hidden_size"):
-            if getattr(first.projection, key) != getattr(then.projection, key):
-                raise ValueError(f"pretraining.projection.{key} is not that of retrieval")
+            if getattr(first.projection, key) != getattr(second.projection, key):
+                raise ValueError(f"pretraining.projection.{key} differs from retrieval's")
         return self
 
     @model_validator(mode="after")
@@ -117,8 +115,14 @@ class IsotropicRetrievalParameters(Parameters):
         return self
 
     def trainings(self) -> Mapping[Stage, IsotropicTrainingParameters]:
-        """The trainings in their order."""
-        first: dict[Stage, IsotropicTrainingParameters] = {}
-        if self.pretraining is not None:
-            first["pretraining"] = self.pretraining
-        return first | {"retrieval": self.retrieval}
+        """The trainings by stage, in their order."""
+        stages: dict[Stage, IsotropicTrainingParameters | None] = {
+            "pretraining": self.pretraining,
+            "retrieval": self.retrieval,
+        }
+        return {stage: training for stage, training in stages.items() if training is not None}
+
+
+def _merge(retrieval: dict[str, Any], changes: Any) -> Any:
+    """The parameters of `retrieval` with changes, unless these are of a wrong type."""
+    return merge(retrieval, changes or {}) if isinstance(changes, dict | None) else changes
