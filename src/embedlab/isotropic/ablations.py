@@ -10,17 +10,15 @@ import pandas as pd
 import torch
 
 from embedlab.isotropic.inputs import project
-from embedlab.isotropic.job import IsotropicJob
 from embedlab.isotropic.models import IsotropicData
 from embedlab.isotropic.parameters import IsotropicTrainingParameters
-from embedlab.isotropic.training import MEASURE, load_projection
+from embedlab.isotropic.training import MEASURE, load_projection, train_isotropic
 from embedlab.retrieval.isotropy import isotropy
 from embedlab.retrieval.scores import drop_identical_ids, score_run
 from embedlab.search.exact import Similarity, exact_search
 from embedlab.statistics.intervals import mean_interval
 from embedlab.statistics.paired_tests import paired_randomisation_test
 from embedlab.training.checkpoints import Checkpoint
-from embedlab.training.jobs import run_job
 
 logger = logging.getLogger(__name__)
 
@@ -80,10 +78,10 @@ class Ablation:
             for seed in seeds:
                 own = parameters.model_copy(update={"seed": seed})
                 checkpoint = checkpoint_of(f"{name}-{seed}", own)
-                job = IsotropicJob(f"{name}, seed {seed}", self.data, own, checkpoint)
-                model, history = run_job(job)
-                best = max(row[MEASURE] for row in history)
-                logger.info("%s: nDCG@10 on validation queries %.1f", job.name, 100 * best)
+                title = f"{name}, seed {seed}"
+                model, history = train_isotropic(self.data, own, checkpoint, name=title)
+                best = history.best[MEASURE]
+                logger.info("%s: nDCG@10 on validation queries %.1f", title, 100 * best)
                 projection = load_projection(model, own.projection)
                 parts.append(self._judge(name, seed, projection))
         scores, measures = zip(*parts, strict=True)

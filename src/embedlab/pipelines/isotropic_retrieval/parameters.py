@@ -8,6 +8,7 @@ from pydantic import Field, StringConstraints, model_validator
 from embedlab.errors import InputError
 from embedlab.isotropic.parameters import IsotropicTrainingParameters
 from embedlab.parameters import Parameters, Seed, merge
+from embedlab.training.parameters import TrainingRunParameters
 
 Stage = Literal["pretraining", "retrieval"]
 # Names become parts of paths.
@@ -43,7 +44,7 @@ class AblationParameters(Parameters):
         return {name: self.variants[name] for name in names}
 
 
-class IsotropicRetrievalParameters(Parameters):
+class IsotropicRetrievalParameters(TrainingRunParameters):
     """How the projection is trained.
 
     Attributes:
@@ -53,8 +54,6 @@ class IsotropicRetrievalParameters(Parameters):
             `retrieval`; null for none.
         load_checkpoint: a model file of an earlier training, which the first training goes on
             from; null for none.
-        devices: processes that train together, each with its share of every batch.
-        tensorboard: write the losses for TensorBoard, too.
         ablations: variants of `retrieval`.
     """
 
@@ -62,8 +61,6 @@ class IsotropicRetrievalParameters(Parameters):
     retrieval: IsotropicTrainingParameters
     pretraining: IsotropicTrainingParameters | None = None
     load_checkpoint: str | None = None
-    devices: int = Field(1, ge=1)
-    tensorboard: bool = False
     ablations: AblationParameters = AblationParameters()
 
     @model_validator(mode="before")
