@@ -4,6 +4,8 @@ The frozen language model has random weights: it can still be led to some words 
 """
 
 import sys
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -13,12 +15,12 @@ from embedlab.encoders.parameters import LanguageModelSource
 from embedlab.parameters import merge
 from embedlab.resource_encoder.augmentation import AugmentationParameters, augment
 from embedlab.resource_encoder.described_configs import DescribedConfigs
-from embedlab.resource_encoder.job import ResourceEncoderJob
 from embedlab.resource_encoder.parameters import ResourceTrainingParameters
 from embedlab.resource_encoder.tool_configs import default_tool_configs
 from embedlab.resource_encoder.tool_registry import default_tool_registry
-from embedlab.resource_encoder.training import ResourceData
+from embedlab.resource_encoder.training import ResourceData, train_resource_encoder
 from embedlab.training.checkpoints import Checkpoint
+from embedlab.training.devices import train_on_devices
 from embedlab.training.step_log import StepLog
 
 N_CONFIGS = 12
@@ -61,12 +63,26 @@ def parameters_of(*changes):
     return ResourceTrainingParameters.model_validate(settings)
 
 
+@dataclass(frozen=True)
+class Job:
+    """A pre-training that is yet to run."""
+
+    data: ResourceData
+    parameters: ResourceTrainingParameters
+    checkpoint: Checkpoint
+    log: StepLog
+
+    def train(self, devices=1):
+        options = self.data, self.parameters, self.checkpoint, self.log
+        return train_on_devices(partial(train_resource_encoder, *options), devices)
+
+
 def job_in(folder, data, *changes):
     """The pre-training that keeps its checkpoint and its log in this folder."""
     folder.mkdir(exist_ok=True)
     checkpoint = Checkpoint(folder / "encoder.pt", "this training")
     log = StepLog(folder / "encoder.jsonl")
-    return ResourceEncoderJob("encoder", data, parameters_of(*changes), checkpoint, log)
+    return Job(data, parameters_of(*changes), checkpoint, log)
 
 
 def long_job(folder):

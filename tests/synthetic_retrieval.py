@@ -1,6 +1,8 @@
-"""Small trainings of a projection on made-up data; as a program, one of them in a folder."""
+"""Small trainings of a projection on made-up data; as a program, one in a folder."""
 
 import sys
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +10,12 @@ import torch
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
 from embedlab.encoders.parameters import EncoderParameters
-from embedlab.isotropic.job import IsotropicJob
 from embedlab.isotropic.models import IsotropicData
 from embedlab.isotropic.parameters import IsotropicTrainingParameters
+from embedlab.isotropic.training import train_isotropic
 from embedlab.parameters import merge
 from embedlab.training.checkpoints import Checkpoint
+from embedlab.training.devices import train_on_devices
 from embedlab.training.step_log import StepLog
 
 N_TRAIN, N_VALIDATION, DIMENSION, N_TOPICS = 180, 60, 16, 6
@@ -95,12 +98,26 @@ def parameters_of(*changes):
     return IsotropicTrainingParameters.model_validate(settings)
 
 
+@dataclass(frozen=True)
+class Job:
+    """A training that is yet to run."""
+
+    data: IsotropicData
+    parameters: IsotropicTrainingParameters
+    checkpoint: Checkpoint
+    log: StepLog
+
+    def train(self, devices=1):
+        options = self.data, self.parameters, self.checkpoint, self.log
+        return train_on_devices(partial(train_isotropic, *options), devices)
+
+
 def job_in(folder, data, *changes):
     """The training that keeps its checkpoint and its log in this folder."""
     folder.mkdir(exist_ok=True)
     checkpoint = Checkpoint(folder / "projection.pt", "this training")
     log = StepLog(folder / "projection.jsonl")
-    return IsotropicJob("projection", data, parameters_of(*changes), checkpoint, log)
+    return Job(data, parameters_of(*changes), checkpoint, log)
 
 
 def long_job(folder):
@@ -111,4 +128,4 @@ def long_job(folder):
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    long_job(Path(sys.argv[1])).train()
+    long_job(Path(sys.argv[1])).train(*map(int, sys.argv[2:]))

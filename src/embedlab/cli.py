@@ -1,8 +1,7 @@
-"""`kedro run`, with one line for an error that the user can mend."""
+"""`kedro run` with one-line messages for errors that the user can correct."""
 
 import copy
 import functools
-import os
 import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,26 +15,26 @@ from embedlab.errors import InputError
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and all that caused it, the outermost first."""
+    """An error and its causes, the outermost first."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
 
 
 def _raised_by_kedro(error: BaseException) -> bool:
-    """Whether Kedro itself raised an error: then it is about what the user asked for."""
+    """Whether Kedro raised the error, which then concerns the user's command."""
     frames = list(traceback.walk_tb(error.__traceback__))
     return bool(frames) and frames[-1][0].f_globals["__name__"].startswith("kedro.")
 
 
 def _pipeline_of(entry: str) -> str:
-    """The option that names the pipeline of an artifact, if the default run does not make it."""
-    makers = [name for name, own in pipelines.items() if entry in own.all_outputs()]
+    """The option that selects the pipeline of an artifact, empty for the default pipeline."""
+    makers = [name for name, pipeline in pipelines.items() if entry in pipeline.all_outputs()]
     return f"--pipelines={makers[0]} " if makers and "__default__" not in makers else ""
 
 
 def one_line(error: BaseException) -> str | None:
-    """The line to show for an error, or None where only a traceback helps."""
+    """The message to show for an error, or None for errors that need a traceback."""
     for cause in _chain(error):
         if isinstance(cause, InputError):
             return str(cause)
@@ -51,7 +50,7 @@ def one_line(error: BaseException) -> str | None:
 
 
 def with_one_line_errors(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap a command so that a mendable error ends it with one line and exit status 1."""
+    """Make a command end with one line and exit status 1 where `one_line` has a message."""
 
     @functools.wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
@@ -66,33 +65,11 @@ def with_one_line_errors(command: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
-def with_followers(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap a command so that under `torchrun` the first process runs it, and the others train.
-
-    The first process alone touches the catalog; the others wait for trainings to take part in.
-    """
-
-    @functools.wraps(command)
-    def wrapped(*args: Any, **kwargs: Any) -> Any:
-        if "TORCHELASTIC_RUN_ID" not in os.environ:
-            return command(*args, **kwargs)
-        # Imported late: no other run needs the library at its start.
-        from embedlab.training import jobs
-
-        if os.environ["RANK"] != "0":
-            return jobs.follow()
-        result = command(*args, **kwargs)  # after an error, `torchrun` ends the others
-        jobs.dismiss()
-        return result
-
-    return wrapped
-
-
 @click.group(name="embedlab")
 def cli() -> None:
-    """The project's own commands."""
+    """The project's commands."""
 
 
 run = copy.copy(kedro_run)
-run.callback = with_one_line_errors(with_followers(kedro_run.callback))  # type: ignore[arg-type]
+run.callback = with_one_line_errors(kedro_run.callback)  # type: ignore[arg-type]
 cli.add_command(run)

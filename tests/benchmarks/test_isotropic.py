@@ -102,7 +102,7 @@ def test_half_a_million_pairs(tmp_path):
     )
     checkpoint = Checkpoint(tmp_path / "a.pt", "")
     _, history = train_isotropic(synthetic(N_PAIRS, 768), parameters, checkpoint)
-    seconds = history[-1]["seconds"]
+    seconds = history.last["seconds"]
     whole = seconds * 500_000 / N_PAIRS * 3 / 60
     print(
         f"\n{N_PAIRS} pairs of 768 -> 512 in {seconds:.0f} s, {N_PAIRS / seconds:.0f} pairs/s; "

@@ -1,4 +1,4 @@
-"""Training in two processes, from a node and from the shell, and training that is killed."""
+"""Training in two processes, alone and in a pipeline, and training that is killed."""
 
 import json
 import shutil
@@ -16,12 +16,7 @@ from synthetic_retrieval import UNFROZEN, job_in, long_job, text_data, vector_da
 
 from embedlab.errors import InputError
 from embedlab.isotropic.training import MEASURE
-from embedlab.parameters import Parameters
 from embedlab.tensor_files import read_tensors
-from embedlab.training import worker
-from embedlab.training.checkpoints import Checkpoint
-from embedlab.training.job import KINDS, Job, load_job
-from embedlab.training.jobs import run_job
 from embedlab.training.step_log import StepLog
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -50,16 +45,15 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_two_processes_train_as_one_does(tmp_path, capfd, case):
+def test_two_processes_train_as_one_does(tmp_path, case):
     make_data, changes = CASES[case]
     data = make_data(tmp_path)
     alone = job_in(tmp_path / "alone", data, changes)
     both = job_in(tmp_path / "both", data, changes)
-    model, history = run_job(alone)
-    shared_model, shared_history = run_job(both, devices=2)
-    assert "warning" not in capfd.readouterr().err.lower()
+    model, history = alone.train()
+    shared_model, shared_history = both.train(devices=2)
 
-    assert_rows_agree(untimed(shared_history), untimed(history))
+    assert_rows_agree(untimed(shared_history.rows), untimed(history.rows))
     assert_rows_agree(both.log.rows(), alone.log.rows())
     assert {"contrastive", "isotropy", "reg", "loss"} <= both.log.rows()[1].keys()
     assert_close(shared_model["projection"], model["projection"])
@@ -69,94 +63,56 @@ def test_two_processes_train_as_one_does(tmp_path, capfd, case):
     last, shared_last = (job.checkpoint.load()["model"] for job in (alone, both))
     assert_close(shared_last, last)
     assert last["output.weight" if "output.weight" in last else "projection.output.weight"].any()
-    assert not list(both.checkpoint.path.parent.glob("*.job")), "the data were copied for good"
 
 
-@pytest.fixture
-def one_worker(monkeypatch):
-    """The processes' side of a launch, alone and without a process of its own."""
-
-    def in_this_process(command, **_):
-        monkeypatch.setattr(sys, "argv", command[-2:])
-        worker.main()
-        return subprocess.CompletedProcess(command, 0)
-
-    monkeypatch.setattr(subprocess, "run", in_this_process)
-    for name in ("RANK", "LOCAL_RANK", "MASTER_PORT"):
-        monkeypatch.setenv(name, "0")
-    for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"):
-        monkeypatch.setenv(name, "1")
-    monkeypatch.setenv("MASTER_ADDR", "localhost")
-    yield
-    if torch.distributed.is_initialized():  # after an error, which ends a process
-        torch.distributed.destroy_process_group()
-
-
-def test_the_line_of_a_process_is_that_of_the_run(tmp_path, one_worker):
+def test_the_line_of_a_process_is_that_of_the_training(tmp_path):
     job = job_in(tmp_path, vector_data(), {"projection_learning_rate": 1e30})
     with pytest.raises(InputError, match=r"^projection: the loss is not finite in epoch 1; lower"):
-        run_job(job, devices=2)
-    assert not list(tmp_path.glob("*.job"))
+        job.train(devices=2)
 
 
-class Relay(Job):
-    """A training of another kind: each process adds its name to the checkpoint."""
-
-    kind = "relay"
-    parameters_type = Parameters
-
-    def train(self):
-        names = (self.checkpoint.load() or {"names": []})["names"]
-        self.checkpoint.save({"names": [*names, self.data]})
-        return self.checkpoint.load(), []
-
-    def write_data(self, folder):
-        pass
-
-    @staticmethod
-    def read_data(folder):
-        return "worker"
-
-
-def test_a_job_of_any_kind_trains_in_processes_of_its_own(tmp_path, monkeypatch, one_worker):
-    monkeypatch.setitem(KINDS, "relay", f"{__name__}:Relay")
-    relay = Relay("relay", "first", Parameters(), Checkpoint(tmp_path / "relay.pt", "relay"))
-    assert run_job(relay, devices=2) == ({"names": ["worker", "first"]}, [])
-    assert not list(tmp_path.glob("*.job"))
-
-
-def test_a_kind_is_one_of_a_fixed_table(tmp_path):
-    """No folder names a module of its own to be imported."""
-    (tmp_path / "settings.json").write_text(json.dumps({"kind": __name__}))
-    with pytest.raises(KeyError):
-        load_job(tmp_path)
+def kill_when_logged(folder, num_rows, devices=1, stop=signal.SIGKILL):
+    """Start `long_job` and end it, but not the processes it has started, after so many rows."""
+    program = [sys.executable, synthetic_retrieval.__file__, str(folder), str(devices)]
+    process = subprocess.Popen(program, stderr=subprocess.DEVNULL)
+    log, deadline = StepLog(folder / "projection.jsonl"), time.monotonic() + 120
+    while len(log.rows()) < num_rows:
+        assert process.poll() is None, "it ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    process.send_signal(stop)
+    assert process.wait() != 0
+    return log
 
 
 def test_training_goes_on_where_it_was_killed(tmp_path):
     undisturbed = long_job(tmp_path / "undisturbed")
-    model, history = run_job(undisturbed)
+    model, history = undisturbed.train()
 
     folder = tmp_path / "killed"
-    program = [sys.executable, synthetic_retrieval.__file__, str(folder)]
-    process = subprocess.Popen(program, stderr=subprocess.DEVNULL)
-    log, deadline = StepLog(folder / "projection.jsonl"), time.monotonic() + 120
-    while len(log.rows()) < 30:
-        assert process.poll() is None, "it ended before it could be killed"
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    kill_when_logged(folder, 30)
     killed = long_job(folder)
     step = killed.checkpoint.load()["step"]
     assert 0 < step < 180
 
-    resumed_model, resumed = run_job(killed)
-    assert untimed(resumed) == untimed(history)
+    resumed_model, resumed = killed.train()
+    assert untimed(resumed.rows) == untimed(history.rows)
     assert all(
         torch.equal(resumed_model["projection"][name], weight)
         for name, weight in model["projection"].items()
     )
     assert killed.log.rows() == undisturbed.log.rows()
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.skipif(sys.platform != "linux", reason="others do not end with their parent")
+def test_processes_end_with_the_one_that_started_them(tmp_path, stop):
+    log = kill_when_logged(tmp_path, 10, devices=2, stop=stop)
+    time.sleep(1)
+    num_rows = len(log.rows())
+    assert num_rows < 180
+    time.sleep(1)
+    assert len(log.rows()) == num_rows
 
 
 SETTINGS = """
@@ -187,25 +143,18 @@ def write_pairs(path, numbers):
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def torchrun(project, *arguments):
-    """Run the isotropic_retrieval pipeline in two processes, as a user would."""
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command = [*launcher, "--nproc-per-node=2", "-m", "embedlab"]
-    return subprocess.run(
-        [*command, "--env=test", "--pipelines=isotropic_retrieval", *arguments],
-        cwd=project,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+def train_in_two(project, *parameters):
+    """Run the isotropic_retrieval pipeline in two processes."""
+    given = ",".join(f"isotropic_retrieval.{own}" for own in ("devices=2", *parameters))
+    pipelines = "--pipelines=isotropic_retrieval"
+    return kedro(project, "run", "--env=test", pipelines, f"--params={given}")
 
 
 @pytest.fixture(scope="module")
 def projects(tmp_path_factory):
-    """A project that `kedro run` has trained in, and one with the same inputs."""
+    """A project in which one process has trained, and one with the same inputs."""
     folder = tmp_path_factory.mktemp("projects")
-    project = make_project(folder / "kedro")
+    project = make_project(folder / "one")
     for old in ("data_ingestion", "isotropic_retrieval"):
         (project / f"conf/test/parameters_{old}.yml").unlink(missing_ok=True)
     (project / "conf/test/parameters_processes.yml").write_text(SETTINGS)
@@ -214,7 +163,7 @@ def projects(tmp_path_factory):
     pipelines = "data_ingestion,embedding_cache,isotropic_retrieval"
     result = kedro(project, "run", "--env=test", f"--pipelines={pipelines}")
     assert result.returncode == 0, result.stderr
-    other = shutil.copytree(project, folder / "torchrun")
+    other = shutil.copytree(project, folder / "two")
     shutil.rmtree(other / "data/06_models")
     return project, other
 
@@ -223,18 +172,16 @@ def models_of(project):
     return project / "data/06_models/isotropic/best_model.pt"
 
 
-def test_an_error_under_torchrun_is_one_line(projects):
-    batch_size = "isotropic_retrieval.retrieval.training.batch_size"
-    result = torchrun(projects[1], f"--params={batch_size}=1")
+def test_an_error_in_the_processes_of_a_run_is_one_line(projects):
+    result = train_in_two(projects[1], "retrieval.training.batch_size=1")
     assert result.returncode != 0
-    # Around it stands what torchrun says of a process that ended with an error.
-    (line,) = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
-    assert line.endswith(": 2 processes for 32 items in batches of 1; use fewer devices")
+    line = result.stderr.splitlines()[-1]
+    assert line == ("Error: retrieval: 2 processes for 32 items in batches of 1; use fewer devices")
     assert not models_of(projects[1]).exists()
 
 
-def test_torchrun_trains_as_kedro_run_does(projects):
-    result = torchrun(projects[1])
+def test_a_run_trains_in_two_processes_as_in_one(projects):
+    result = train_in_two(projects[1])
     assert result.returncode == 0, result.stderr
     assert "Traceback" not in result.stderr
     alone, both = (read_tensors(models_of(project)) for project in projects)

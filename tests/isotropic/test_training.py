@@ -6,20 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from synthetic_retrieval import UNFROZEN, job_in, parameters_of, text_data, unit, vector_data
 from torch import nn
 
 from embedlab.errors import InputError
 from embedlab.isotropic.inputs import CachedInputs, project
-from embedlab.isotropic.rows import (
-    pair_rows,
-    relevant_rows,
-    triple_rows,
-    triples_table,
-    validation_rows,
-)
 from embedlab.isotropic.trainable_encoder import load_base
 from embedlab.isotropic.training import (
     MEASURE,
@@ -30,8 +21,6 @@ from embedlab.isotropic.training import (
 )
 from embedlab.retrieval.scores import score_run
 from embedlab.search.exact import exact_search
-from embedlab.sources.retrieval_documents import text_id
-from embedlab.training.job import load_job
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -57,10 +46,10 @@ def trained(tmp_path_factory):
 def test_a_residual_projection_starts_as_its_base_and_learns(trained):
     data, model, history = trained
     base = ndcg(data.queries, data.documents, data.validation, "cosine")
-    assert history[0][MEASURE] == pytest.approx(base, abs=1e-9)
-    best = max(row[MEASURE] for row in history)
+    assert history.rows[0][MEASURE] == pytest.approx(base, abs=1e-9)
+    best = history.best[MEASURE]
     assert best > base + 0.05
-    assert history[-1]["loss"] < history[1]["loss"]
+    assert history.last["loss"] < history.rows[1]["loss"]
 
     projection = load_projection(model, parameters_of().projection)
     vectors = [project(projection, part) for part in (data.queries, data.documents)]
@@ -75,7 +64,7 @@ def test_a_narrower_mlp_learns_too(tmp_path, precision):
     }
     model, history = job_in(tmp_path, vector_data(), changes).train()
     assert model["projection"]["output.weight"].shape == (8, 32)
-    assert max(row[MEASURE] for row in history) > history[0][MEASURE] + 0.05
+    assert history.best[MEASURE] > history.rows[0][MEASURE] + 0.05
 
 
 def test_the_seed_decides(tmp_path):
@@ -190,7 +179,7 @@ def test_what_is_forbidden_may_lie_anywhere(contrastive):
 def test_triplets_without_a_negative_are_one_line():
     data = crowded(0)
     data.triples[5, 2:] = -1
-    with pytest.raises(InputError, match=r"^contrastive: triplet needs a negative of every pair;"):
+    with pytest.raises(InputError, match=r"^contrastive: triplet needs a negative for every pair;"):
         pair_losses(data, contrastive="triplet")
 
 
@@ -230,14 +219,14 @@ def test_training_goes_on_from_a_model(trained, tmp_path):
         data.queries, data.documents, data.triples, data.validation, start=model
     )
     _, further = job_in(tmp_path, going_on, {"training": {"max_epochs": 1}}).train()
-    best = max(row[MEASURE] for row in history)
-    assert further[0][MEASURE] == pytest.approx(best, abs=1e-9)
+    best = history.best[MEASURE]
+    assert further.rows[0][MEASURE] == pytest.approx(best, abs=1e-9)
 
 
 def test_a_model_of_another_shape_is_one_line(trained, tmp_path):
     data, model, _ = trained
     other = IsotropicData(data.queries, data.documents, data.triples, data.validation, start=model)
-    with pytest.raises(InputError, match=r"^load_checkpoint: of another shape; give .*$") as found:
+    with pytest.raises(InputError, match=r"^load_checkpoint: other shapes; give .*$") as found:
         job_in(tmp_path, other, {"projection": {"output_dim": 8}}).train()
     assert "\n" not in str(found.value)
 
@@ -268,8 +257,8 @@ def test_an_unfrozen_base_starts_as_it_is_and_learns(unfrozen):
     data, _, history, rows = unfrozen
     vectors = [base_vectors(data.encoder, texts) for texts in (data.queries, data.documents)]
     base = ndcg(*vectors, data.validation, "cosine")
-    assert history[0][MEASURE] == pytest.approx(base, abs=1e-9)
-    assert history[2]["loss"] < history[1]["loss"]
+    assert history.rows[0][MEASURE] == pytest.approx(base, abs=1e-9)
+    assert history.rows[2]["loss"] < history.rows[1]["loss"]
     rates = [(row["learning_rate_0"], row["learning_rate_1"]) for row in rows if "loss" in row]
     assert rates == [(1e-3, 3e-3)] * 4
 
@@ -306,7 +295,7 @@ def test_the_base_is_part_of_the_model_to_go_on_from(unfrozen, tmp_path):
     model, further = job_in(
         tmp_path / "on", going_on, UNFROZEN, {"training": {"max_epochs": 0}}
     ).train()
-    assert further[0][MEASURE] == pytest.approx(history[-1][MEASURE], abs=1e-9)
+    assert further.rows[0][MEASURE] == pytest.approx(history.last[MEASURE], abs=1e-9)
     assert all(torch.equal(model["base"][name], start["base"][name]) for name in start["base"])
 
 
@@ -314,103 +303,6 @@ def test_a_trained_base_is_not_left_behind(trained, unfrozen, tmp_path):
     data, model = trained[0], unfrozen[1]
     frozen = IsotropicData(data.queries, data.documents, data.triples, data.validation, start=model)
     with pytest.raises(
-        InputError, match=r"^load_checkpoint: its base was trained, too; go on with"
+        InputError, match=r"^load_checkpoint: its base was trained, too; continue with"
     ):
         job_in(tmp_path, frozen).train()
-
-
-def test_a_job_reads_back_as_it_was(unfrozen, tmp_path):
-    start = unfrozen[1]
-    for data in (vector_data(), unfrozen[0]):
-        whole = IsotropicData(
-            data.queries, data.documents, data.triples, data.validation, data.encoder, start
-        )
-        job = job_in(tmp_path, whole, {"seed": 5})
-        job.save(tmp_path / "job")
-        read = load_job(tmp_path / "job")
-        assert (read.name, read.parameters, read.checkpoint, read.log) == (
-            *(job.name, job.parameters, job.checkpoint, job.log),
-        )
-        assert read.data.encoder == data.encoder
-        for name in ("queries", "documents", "triples", "validation"):
-            np.testing.assert_array_equal(getattr(read.data, name), getattr(data, name))
-        assert torch.equal(
-            read.data.start["projection"]["output.weight"], start["projection"]["output.weight"]
-        )
-
-
-# Rows.
-
-
-@given(
-    pairs=st.lists(st.tuples(st.integers(0, 5), st.integers(0, 8)), max_size=30),
-    n_extra=st.integers(0, 3),
-)
-def test_relevant_rows_are_those_of_a_dictionary(pairs, n_extra):
-    n_queries = 6 + n_extra
-    rows = relevant_rows(np.array(pairs, dtype=np.int64).reshape(-1, 2), n_queries)
-    expected = {query: set() for query in range(n_queries)}
-    for query, document in pairs:
-        expected[query].add(document)
-    assert rows.shape == (n_queries, max(1, *(len(own) for own in expected.values())))
-    for query, own in expected.items():
-        given = rows[query][rows[query] >= 0].tolist()
-        assert sorted(own) == sorted(given)
-
-
-@given(
-    rows=st.lists(
-        st.tuples(st.integers(0, 4), st.integers(0, 6), st.integers(-1, 6)), min_size=1, max_size=12
-    ),
-    n_mined=st.integers(0, 3),
-    seed=st.integers(0, 9),
-)
-def test_triples_are_read_back_with_as_many_negatives_as_they_have(rows, n_mined, seed):
-    query_ids, document_ids = [f"q{i}" for i in range(5)], [f"d{i}" for i in range(7)]
-    given = np.array(rows)
-    mined = np.random.default_rng(seed).integers(7, size=(len(rows), n_mined))
-    table = triples_table(given, mined, query_ids, document_ids)
-    negatives = [
-        [int(n) for n in (own[2], *more) if n >= 0] for own, more in zip(rows, mined, strict=True)
-    ]
-    assert table["negative_ids"].tolist() == [[f"d{n}" for n in own] for own in negatives]
-    # As a file gives them back.
-    table["negative_ids"] = table["negative_ids"].map(lambda names: np.array(names, dtype=object))
-    read = triple_rows(table, query_ids, document_ids)
-    width = max(len(own) for own in negatives)
-    expected = [
-        [q, p, *own, *[-1] * (width - len(own))]
-        for (q, p, _), own in zip(rows, negatives, strict=True)
-    ]
-    assert read.tolist() == expected
-
-
-def test_triples_of_other_texts_are_one_line():
-    table = triples_table(np.array([[0, 1, -1]]), np.array([[0]]), ["q"], ["a", "b"])
-    for query_ids, document_ids in ((["x"], ["a", "b"]), (["q"], ["a", "x"]), (["q"], ["x", "b"])):
-        with pytest.raises(InputError, match=r"^the training triples are of other texts than"):
-            triple_rows(table, query_ids, document_ids)
-
-
-def pairs_of(*rows):
-    return pd.DataFrame(rows, columns=["query", "positive", "negative"])
-
-
-def test_pairs_are_found_by_their_texts():
-    query_ids, document_ids = ([text_id(text) for text in texts] for texts in ("xy", "abc"))
-    pairs = pairs_of(("y", "b", "a"), ("x", "c", None))
-    assert pair_rows(pairs, query_ids, document_ids).tolist() == [[1, 1, 0], [0, 2, -1]]
-    without = pairs.drop(columns="negative")
-    assert pair_rows(without, query_ids, document_ids).tolist() == [[1, 1, -1], [0, 2, -1]]
-    rows = validation_rows(pairs, query_ids, document_ids, "retrieval")
-    assert rows.tolist() == [[1, 1], [0, 2]]
-    stranger = pairs_of(("y", "b", None), ("x", "c", "d"))
-    with pytest.raises(
-        InputError, match=r"^row 1 of the training pairs: its negative is not among"
-    ):
-        pair_rows(stranger, query_ids, document_ids)
-
-
-def test_a_stage_without_validation_pairs_is_one_line():
-    with pytest.raises(InputError, match=r"^retrieval_pairs_val has no pair to validate on; give"):
-        validation_rows(pairs_of(), [], [], "retrieval")

@@ -150,10 +150,12 @@ def table():
     return torch.from_numpy(inputs @ directions).float() / 10, values, tools
 
 
-def run(folder, **changes):
-    settings = {"seeds": [0, 1], "num_requests": 800, "num_test_requests": 300, "batch_size": 20}
-    settings |= {"trunk_size": 16, "learning_rate": 0.01, "validation_interval": 20, **changes}
-    parameters = DecoderDemonstrationParameters.model_validate(settings)
+def run(folder, training=None, **changes):
+    loop = {"batch_size": 20, "learning_rate": 0.01, "validation_interval": 20} | (training or {})
+    settings = {"seeds": [0, 1], "num_requests": 800, "num_test_requests": 300, "trunk_size": 16}
+    parameters = DecoderDemonstrationParameters.model_validate(
+        settings | changes | {"training": loop}
+    )
     return demonstrate(*table(), parameters, CheckpointFolder(folder))
 
 
@@ -186,7 +188,7 @@ def test_the_demonstration_learns_from_every_start(tmp_path):
 
 
 def test_the_demonstration_is_deterministic_and_goes_on_from_its_checkpoints(tmp_path, monkeypatch):
-    options = {"seeds": [0], "max_epochs": 1}
+    options = {"seeds": [0], "training": {"max_epochs": 1}}
     first = run(tmp_path / "a", **options)
     pd.testing.assert_frame_equal(run(tmp_path / "b", **options), first)
     monkeypatch.setattr(RequestModel, "accuracy", None)  # what is done is not done again
@@ -194,7 +196,8 @@ def test_the_demonstration_is_deterministic_and_goes_on_from_its_checkpoints(tmp
 
 
 def test_no_accuracy_cuts_a_run_short(tmp_path):
-    results = run(tmp_path, seeds=[0], num_requests=100, learning_rate=1e-9, validation_interval=1)
+    training = {"learning_rate": 1e-9, "validation_interval": 1}
+    results = run(tmp_path, training, seeds=[0], num_requests=100)
     assert (results.groupby("start")["step"].max() == 10).all()
 
 

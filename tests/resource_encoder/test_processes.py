@@ -11,7 +11,6 @@ import torch
 from support import untimed
 from synthetic_resources import job_in, long_job, resource_data
 
-from embedlab.training.jobs import run_job
 from embedlab.training.step_log import StepLog
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -31,12 +30,12 @@ def test_two_processes_train_as_one_does(tmp_path, capfd):
     data = resource_data(tmp_path / "llm")
     changes = {"training": {"max_epochs": 2, "accumulation_steps": 2}}
     alone, both = (job_in(tmp_path / name, data, changes) for name in ("alone", "both"))
-    content, history = run_job(alone)
-    shared, shared_history = run_job(both, devices=2)
-    assert "warning" not in capfd.readouterr().err.lower()
+    content, history = alone.train()
+    shared, shared_history = both.train(devices=2)
+    assert capfd.readouterr().err.count("| 6/6 [") == 2  # each training has one progress bar
 
     for rows, others in (
-        (untimed(shared_history), untimed(history)),
+        (untimed(shared_history.rows), untimed(history.rows)),
         (both.log.rows(), alone.log.rows()),
     ):
         assert len(rows) == len(others) > 1
@@ -45,7 +44,6 @@ def test_two_processes_train_as_one_does(tmp_path, capfd):
     weights, others = (moved_weights(own) for own in (content, shared))
     for name, weight in weights.items():
         torch.testing.assert_close(others[name], weight, rtol=0, atol=1e-4, msg=name)
-    assert not list(both.checkpoint.path.parent.glob("*.job")), "the data were copied for good"
 
 
 def test_training_goes_on_where_it_was_killed(tmp_path):
@@ -53,7 +51,7 @@ def test_training_goes_on_where_it_was_killed(tmp_path):
     for folder in folders:
         folder.mkdir()
     undisturbed = long_job(folders[0])
-    content, history = run_job(undisturbed)
+    content, history = undisturbed.train()
 
     program = [sys.executable, synthetic_resources.__file__, str(folders[1])]
     process = subprocess.Popen(program, stderr=subprocess.DEVNULL)
@@ -65,10 +63,10 @@ def test_training_goes_on_where_it_was_killed(tmp_path):
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     killed = long_job(folders[1])
-    assert 0 < killed.checkpoint.load()["step"] < history[-1]["step"]
+    assert 0 < killed.checkpoint.load()["step"] < history.last["step"]
 
-    resumed, further = run_job(killed)
-    assert untimed(further) == untimed(history)
+    resumed, further = killed.train()
+    assert untimed(further.rows) == untimed(history.rows)
     assert resumed["encoder"].keys() == content["encoder"].keys()
     for name, weight in content["encoder"].items():
         assert torch.equal(resumed["encoder"][name], weight), name

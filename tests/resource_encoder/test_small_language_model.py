@@ -14,6 +14,7 @@ from transformers import AutoTokenizer, Qwen2ForCausalLM
 
 from embedlab.datasets.language_model_folder import LanguageModelFolderDataset
 from embedlab.encoders.parameters import LanguageModelSource
+from embedlab.parameters import merge
 from embedlab.resource_encoder.language_model import load_language_model
 from embedlab.resource_encoder.prompt import PLACEHOLDER
 from embedlab.resource_encoder.record_words import record_vocabulary, record_words
@@ -29,7 +30,7 @@ from embedlab.resource_encoder.templates import TEMPLATES, describe, read_fields
 from embedlab.resource_encoder.tool_configs import COLUMNS, NUMBERS, RESOURCES, default_tool_configs
 from embedlab.resource_encoder.tool_registry import default_tool_registry
 from embedlab.training.checkpoints import Checkpoint
-from embedlab.training.loop import History
+from embedlab.training.history import History
 
 REGISTRY = default_tool_registry()
 TOOLS = REGISTRY["tool_name"].tolist()
@@ -37,11 +38,17 @@ CONFIGS = default_tool_configs(REGISTRY, seed=0)
 TOKENIZER = tiny_tokenizer()
 FEW = CONFIGS[::40].reset_index(drop=True)
 JITTER = 0.05
-TINY = {"hidden_size": 32, "num_layers": 1, "num_heads": 2, "batch_size": 16, "warmup_steps": 5}
+TINY = {
+    "hidden_size": 32,
+    "num_layers": 1,
+    "num_heads": 2,
+    "num_texts": 8 * len(FEW),
+    "training": {"batch_size": 16, "warmup_steps": 5},
+}
 
 
 def parameters_of(**changes: object) -> SmallLanguageModelParameters:
-    return SmallLanguageModelParameters.model_validate(TINY | {"num_texts": 8 * len(FEW)} | changes)
+    return SmallLanguageModelParameters.model_validate(merge(TINY, changes))
 
 
 def train(
@@ -66,7 +73,9 @@ def contents(folder: Path) -> dict[str, bytes]:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[SmallLanguageModel, History]:
     """After a bit more than two hundred steps."""
     return train(
-        tmp_path_factory.mktemp("trained"), num_texts=26 * len(FEW), max_epochs=2, batch_size=8
+        tmp_path_factory.mktemp("trained"),
+        num_texts=26 * len(FEW),
+        training={"max_epochs": 2, "batch_size": 8},
     )
 
 
@@ -170,22 +179,23 @@ def test_a_couple_of_hundred_steps_teach_the_phrases(
     trained: tuple[SmallLanguageModel, History],
 ) -> None:
     made, history = trained
-    losses = [row[MEASURE] for row in history]
-    assert 200 < history[-1]["step"] < 400
+    losses = [row[MEASURE] for row in history.rows]
+    assert 200 < history.last["step"] < 400
     assert losses == sorted(losses, reverse=True)
     assert losses[-1] < 0.25 * math.log(len(made.tokenizer))
-    assert history[0]["loss"] > losses[-1]
+    assert history.rows[0]["loss"] > losses[-1]
 
 
 @pytest.mark.parametrize("n_configs", [1, 20])
 def test_a_table_of_few_rows_will_do(tmp_path: Path, n_configs: int) -> None:
-    _, history = train(tmp_path, CONFIGS[:n_configs], num_texts=40, max_epochs=1)
-    assert math.isfinite(history[-1][MEASURE])
+    _, history = train(tmp_path, CONFIGS[:n_configs], num_texts=40, training={"max_epochs": 1})
+    assert math.isfinite(history.last[MEASURE])
 
 
 def test_the_same_seed_gives_the_same_folder(tmp_path: Path) -> None:
+    once = {"training": {"max_epochs": 1}}
     first, again, other = (
-        contents(save(train(tmp_path / name, max_epochs=1, seed=seed)[0], tmp_path / f"{name}-llm"))
+        contents(save(train(tmp_path / name, **once, seed=seed)[0], tmp_path / f"{name}-llm"))
         for name, seed in (("first", 1), ("again", 1), ("other", 2))
     )
     assert first == again

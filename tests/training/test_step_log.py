@@ -1,6 +1,5 @@
 """The log of a training's steps, and what it gives to Weights & Biases."""
 
-import json
 import sys
 from importlib.machinery import ModuleSpec
 from types import ModuleType, SimpleNamespace
@@ -10,9 +9,10 @@ import torch
 
 from embedlab.errors import InputError
 from embedlab.training.checkpoints import Checkpoint
-from embedlab.training.loop import Task, train
-from embedlab.training.parameters import LoopParameters
+from embedlab.training.loop import train
+from embedlab.training.parameters import LoopParameters, TrainingRunParameters
 from embedlab.training.step_log import StepLog, WandbParameters
+from embedlab.training.task import Task
 
 PROJECT = WandbParameters(project="tools", entity="me")
 
@@ -111,13 +111,14 @@ def test_an_extra_that_is_not_installed_is_one_line(tmp_path, monkeypatch, extra
     StepLog(tmp_path / "a.jsonl").write({"step": 1, "loss": 2.0})
 
 
-def test_settings_give_the_same_log(tmp_path, wandb):
-    for log in (
-        StepLog(tmp_path / "a.jsonl"),
-        StepLog(tmp_path / "a.jsonl", wandb=PROJECT),
-        StepLog(tmp_path / "a.jsonl", wandb=WandbParameters(), config={"seed": 3}),
-    ):
-        assert StepLog.from_settings(json.loads(json.dumps(log.settings))) == log
+def test_a_log_is_beside_its_checkpoint(tmp_path, wandb):
+    pytest.importorskip("tensorboard")
+    checkpoint, config = Checkpoint(tmp_path / "a.pt", "this"), {"seed": 3}
+    plain = TrainingRunParameters().step_log(checkpoint, config)
+    assert plain == StepLog(tmp_path / "a.jsonl", config=config)
+    parameters = TrainingRunParameters(tensorboard=True, wandb=PROJECT)
+    log = parameters.step_log(checkpoint, config)
+    assert log == StepLog(tmp_path / "a.jsonl", tmp_path / "tensorboard/a", PROJECT, config)
 
 
 def test_tensorboard_has_the_values_by_step(tmp_path):
@@ -125,7 +126,6 @@ def test_tensorboard_has_the_values_by_step(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     log = StepLog(tmp_path / "a.jsonl", tmp_path / "board")
-    assert StepLog.from_settings(json.loads(json.dumps(log.settings))) == log
     log.write({"step": 3, "loss": 2.0})
     log.write({"step": 4, "loss": 1.0})
     events = EventAccumulator(str(tmp_path / "board")).Reload()

@@ -16,10 +16,11 @@ from embedlab.density.splits import SPLITS, split_by_group
 from embedlab.errors import InputError
 from embedlab.training import loop
 from embedlab.training.checkpoints import Checkpoint, CheckpointFolder, run_fingerprint
-from embedlab.training.loop import Task, train
+from embedlab.training.loop import train
 from embedlab.training.parameters import LoopParameters
 from embedlab.training.schedule import learning_rate_factor
 from embedlab.training.step_log import StepLog
+from embedlab.training.task import Task
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -76,7 +77,7 @@ def run(
         "name": "test",
         "model": model,
         "losses": stopping(losses, stop_at_batch),
-        "n_items": N_ITEMS,
+        "num_items": N_ITEMS,
         "validate": stopping(validation or own_validation, stop_at_validation),
     }
     groups = [{"params": list(model.parameters()), "lr": 0.01}]
@@ -84,7 +85,7 @@ def run(
     checkpoint = Checkpoint(folder / f"{name}.pt", "this run")
     parameters = LoopParameters.model_validate(settings)
     history = train(Task(**described | (task or {})), groups, parameters, 7, checkpoint, log)
-    return model.state_dict(), history, log.rows()
+    return model.state_dict(), history.rows, log.rows()
 
 
 def is_same(run, other):

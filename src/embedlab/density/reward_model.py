@@ -17,8 +17,10 @@ from embedlab.density.weights import WeightMode, loss_weights
 from embedlab.losses.bradley_terry import bradley_terry_loss
 from embedlab.parameters import Parameters, Seed
 from embedlab.training.checkpoints import CheckpointFolder, run_fingerprint
-from embedlab.training.loop import History, Losses, Task, train
+from embedlab.training.history import History
+from embedlab.training.loop import train
 from embedlab.training.parameters import TrainingParameters
+from embedlab.training.task import Losses, Task
 
 VARIANTS = ("uniform", "density")
 # Training pairs, at most, whose answers the features are standardised by.
@@ -100,9 +102,10 @@ def train_reward_models(
         trial = Trial(seed, *(np.flatnonzero(split == name) for name in SPLITS))
         table, history = pd.DataFrame({"seed": seed, "pair": trial.test}), {}
         for variant in VARIANTS:
-            head, history[variant] = _train_variant(
+            head, trained = _train_variant(
                 data, trial, variant, fingerprint, parameters, checkpoints
             )
+            history[variant] = trained.rows
             table[variant] = data.margins(head, trial.test)
             model.setdefault(variant, head.state_dict())
         tables.append(table)

@@ -1,1 +1,1 @@
-"""Training in several processes."""
+"""Computing in several processes."""

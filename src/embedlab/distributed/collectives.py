@@ -1,8 +1,8 @@
-"""Sums and gathers over the processes of `torch.distributed`, with their gradients.
+"""Sums and gathers over the processes of `torch.distributed`, with gradients.
 
-Every loss keeps one convention: the mean over processes of its value, and of the gradients of the
-parameters, is what one process computes with the whole batch. DistributedDataParallel averages
-gradients, so that nothing else is needed. Without a process group there is one process.
+Every loss follows one convention: averaged over processes, its value and its parameter gradients
+equal those of one process with the whole batch. DistributedDataParallel does this averaging.
+Without a process group, the functions act as in a group of one process.
 """
 
 from typing import Any
@@ -14,17 +14,17 @@ from torch.autograd.function import once_differentiable
 
 
 def world_size() -> int:
-    """The number of processes: 1 without a process group."""
+    """The number of processes."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def rank() -> int:
-    """The number of this process, from 0."""
+    """The index of this process."""
     return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
 
 
 def all_reduce_sum(x: Tensor) -> Tensor:
-    """The sum of the tensors of all processes, on each; its gradient is summed over them too.
+    """The sum of the tensors of all processes; the gradient is summed over processes, too.
 
     Shape:
         - x: any, the same on every process
@@ -34,9 +34,7 @@ def all_reduce_sum(x: Tensor) -> Tensor:
 
 
 def gather_rows(x: Tensor) -> Tensor:
-    """The rows of all processes in the order of their ranks, on each.
-
-    A row's gradient is the sum of those that it has on all processes.
+    """The rows of all processes in rank order; gradients of a row are summed over processes.
 
     Shape:
         - x: `(n, ...)`, the same on every process
@@ -46,11 +44,16 @@ def gather_rows(x: Tensor) -> Tensor:
 
 
 def centre(x: Tensor) -> tuple[Tensor, int]:
-    """The rows less the mean row of all processes, and the number of rows of all.
+    """Subtract the mean row over all processes.
 
     Shape:
         - x: `(n, d)`, the same on every process
-        - output: `(n, d)`, and the number n * world_size
+        - output: `(n, d)`, and the total number of rows, n * world_size
+
+    Example:
+        >>> centre(torch.tensor([[1.0, 2.0], [3.0, 2.0]]))
+        (tensor([[-1.,  0.],
+                [ 1.,  0.]]), 2)
     """
     count = len(x) * world_size()
     return x - all_reduce_sum(x.sum(0)) / count, count
@@ -76,10 +79,10 @@ class _AllReduceSum(torch.autograd.Function):
 class _GatherRows(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        own = x.contiguous()
-        parts = [torch.empty_like(own) for _ in range(world_size())]
-        dist.all_gather(parts, own)
-        return torch.cat(parts)
+        x = x.contiguous()
+        blocks = [torch.empty_like(x) for _ in range(world_size())]
+        dist.all_gather(blocks, x)
+        return torch.cat(blocks)
 
     @staticmethod
     @once_differentiable

@@ -12,17 +12,15 @@ from torch import nn
 
 from embedlab.encoders.embeddings import Embeddings
 from embedlab.isotropic.inputs import project
-from embedlab.isotropic.job import IsotropicJob
 from embedlab.isotropic.models import IsotropicData
 from embedlab.isotropic.parameters import IsotropicTrainingParameters
-from embedlab.isotropic.training import MEASURE, load_projection
+from embedlab.isotropic.training import MEASURE, load_projection, train_isotropic
 from embedlab.retrieval.isotropy import isotropy
 from embedlab.retrieval.scores import drop_identical_ids, score_run
 from embedlab.search.exact import exact_search
 from embedlab.statistics.intervals import mean_interval
 from embedlab.statistics.paired_tests import paired_randomisation_test
 from embedlab.training.checkpoints import Checkpoint
-from embedlab.training.jobs import run_job
 
 logger = logging.getLogger(__name__)
 
@@ -66,11 +64,10 @@ class Ablation:
         tables = [self._evaluate(BASE, 0, None)]
         for name, seed in product(variants, seeds):
             parameters = variants[name].model_copy(update={"seed": seed})
-            checkpoint = checkpoint_of(f"{name}-{seed}", parameters)
-            job = IsotropicJob(f"{name}, seed {seed}", self.data, parameters, checkpoint)
-            model, history = run_job(job)
-            best = max(row[MEASURE] for row in history)
-            logger.info("%s: nDCG@10 on validation queries %.1f", job.name, 100 * best)
+            checkpoint, title = checkpoint_of(f"{name}-{seed}", parameters), f"{name}, seed {seed}"
+            model, history = train_isotropic(self.data, parameters, checkpoint, name=title)
+            best = history.best[MEASURE]
+            logger.info("%s: nDCG@10 on validation queries %.1f", title, 100 * best)
             projection = load_projection(model, parameters.projection)
             tables.append(self._evaluate(name, seed, projection))
         scores, measures = zip(*tables, strict=True)

@@ -1,4 +1,4 @@
-"""The models of an isotropic training: how they start, and what is kept of them."""
+"""The models of an isotropic training: initialisation, parameter groups and saved states."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
 
     from embedlab.isotropic.trainable_encoder import TrainableEncoder
 
-# Documents, at most, to which a projection's start is fitted.
+# Maximum number of documents that initialise a projection.
 SAMPLE_SIZE = 8192
 
 
 @dataclass(frozen=True)
 class IsotropicData:
-    """What a training reads.
+    """The input of a training.
 
     Attributes:
-        queries: base vectors `(n, d)` for a frozen base, else n texts.
+        queries: base vectors `(n, d)` for a frozen base, n texts for a trained one.
         documents: base vectors `(m, d)`, or m texts.
-        triples: rows of query, positive and negatives of each training pair, int64 `(p, 2 + h)`;
-            -1 for a negative that is missing.
-        validation: rows of query and positive of each validation pair, int64 `(v, 2)`.
-        encoder: the base encoder, for an unfrozen base.
-        start: a model as `train_isotropic` gives it, to go on from; None for a fresh one.
+        triples: indices of query, positive and negatives of each training pair, int64
+            `(p, 2 + h)`; -1 for a missing negative.
+        validation: indices of query and positive of each validation pair, int64 `(v, 2)`.
+        encoder: the base encoder, if the base is trained.
+        start: initial weights, as returned by `train_isotropic`; None for a new model.
     """
 
     queries: np.ndarray | list[str]
@@ -47,7 +47,7 @@ class IsotropicData:
 def build_model(
     data: IsotropicData, parameters: IsotropicTrainingParameters, device: torch.device
 ) -> tuple[nn.Module, RetrievalInputs]:
-    """The model at its start, and what it reads."""
+    """The initial model, and what encodes rows of queries and documents with it."""
     model: nn.Module
     inputs: RetrievalInputs
     if parameters.freeze_base:
@@ -56,7 +56,7 @@ def build_model(
         inputs = CachedInputs(queries, documents, device)
         sample = documents[_sample_rows(len(documents), SAMPLE_SIZE, parameters.seed)]
     else:
-        # Imported late: slow, and a frozen base needs none of it.
+        # Imported late: slow, and not needed for a frozen base.
         from embedlab.isotropic.trainable_encoder import load_base
 
         assert data.encoder is not None
@@ -88,16 +88,16 @@ def _trainable_encoder(
     return model
 
 
-def _sample_rows(n_rows: int, size: int, seed: int) -> np.ndarray:
-    return np.sort(np.random.default_rng(seed).permutation(n_rows)[:size])
+def _sample_rows(num_rows: int, size: int, seed: int) -> np.ndarray:
+    return np.sort(np.random.default_rng(seed).permutation(num_rows)[:size])
 
 
 def model_states(model: nn.Module) -> dict[str, Any]:
-    """A trained model as plain tensors on the CPU."""
-    projection, base = _parts(model)
+    """The weights of a trained model on the CPU; `base` is None for a frozen base."""
+    projection, base = _projection_and_base(model)
     return {
-        "projection": _on_processor(projection),
-        "base": None if base is None else _on_processor(base),
+        "projection": _cpu_state(projection),
+        "base": None if base is None else _cpu_state(base),
         "input_dim": projection.input_dim,
     }
 
@@ -105,35 +105,34 @@ def model_states(model: nn.Module) -> dict[str, Any]:
 def parameter_groups(
     model: nn.Module, parameters: IsotropicTrainingParameters
 ) -> list[dict[str, Any]]:
-    """What an optimiser trains: the base if it is not frozen, and the projection."""
+    """The parameters to train, with a learning rate for the base and one for the projection."""
     rate = parameters.projection_learning_rate
     if isinstance(model, GaussianProjection):
         return [{"params": list(model.parameters()), "lr": rate}]
     return cast("TrainableEncoder", model).parameter_groups(parameters.base_learning_rate, rate)
 
 
-def _parts(model: nn.Module) -> tuple[GaussianProjection, nn.Module | None]:
-    """The projection, and the base that is trained with it."""
+def _projection_and_base(model: nn.Module) -> tuple[GaussianProjection, nn.Module | None]:
     if isinstance(model, GaussianProjection):
         return model, None
-    whole = cast("TrainableEncoder", model)
-    return whole.projection, whole.base
+    encoder = cast("TrainableEncoder", model)
+    return encoder.projection, encoder.base
 
 
-def _on_processor(part: nn.Module) -> dict[str, torch.Tensor]:
-    return {key: tensor.cpu() for key, tensor in part.state_dict().items()}
+def _cpu_state(module: nn.Module) -> dict[str, torch.Tensor]:
+    return {key: tensor.cpu() for key, tensor in module.state_dict().items()}
 
 
 def _load_states(model: nn.Module, start: dict[str, Any]) -> None:
-    """Put another training's weights into a model.
+    """Initialise a model with the weights of another training.
 
     Raises:
-        InputError: if they are of a model of another shape, or of a base that cannot be had.
+        InputError: if the shapes differ, or if the other training changed a base frozen here.
     """
-    projection, base = _parts(model)
+    projection, base = _projection_and_base(model)
     if start["base"] is not None and base is None:
         raise InputError(
-            "load_checkpoint: its base was trained, too; go on with freeze_base: false"
+            "load_checkpoint: its base was trained, too; continue with freeze_base: false"
         )
     try:
         projection.load_state_dict(start["projection"])
@@ -142,5 +141,5 @@ def _load_states(model: nn.Module, start: dict[str, Any]) -> None:
     except RuntimeError as error:
         reason = " ".join(str(error).split())
         raise InputError(
-            f"load_checkpoint: of another shape; give it the same projection ({reason:.120})"
+            f"load_checkpoint: other shapes; give the same projection ({reason:.120})"
         ) from error

@@ -1,4 +1,4 @@
-"""Training of a Gaussian projection over a frozen or an unfrozen base encoder."""
+"""Training of a Gaussian projection on a frozen or trained base encoder."""
 
 from typing import Any
 
@@ -11,11 +11,7 @@ from embedlab.distributed.collectives import gather_rows, rank
 from embedlab.distributed.processes import training_device
 from embedlab.errors import InputError
 from embedlab.isotropic.inputs import RetrievalInputs
-from embedlab.isotropic.loss import (
-    Batch,
-    ObjectiveParameters,
-    isotropic_retrieval_losses,
-)
+from embedlab.isotropic.loss import Batch, ObjectiveParameters, isotropic_retrieval_losses
 from embedlab.isotropic.models import (
     IsotropicData,
     build_model,
@@ -28,8 +24,10 @@ from embedlab.isotropic.rows import relevant_rows
 from embedlab.retrieval.scores import score_run
 from embedlab.search.exact import exact_search
 from embedlab.training.checkpoints import Checkpoint
-from embedlab.training.loop import History, Losses, Task, train
+from embedlab.training.history import History
+from embedlab.training.loop import train
 from embedlab.training.step_log import StepLog
+from embedlab.training.task import Losses, Task
 
 MEASURE = "nDCG@10"
 
@@ -41,17 +39,24 @@ def train_isotropic(
     log: StepLog | None = None,
     name: str = "projection",
 ) -> tuple[dict[str, Any], History]:
-    """Train until nDCG@10 on the validation queries stops rising.
+    """Train until nDCG@10 on the validation queries no longer improves.
 
-    The untrained model is validated too: a residual projection that nothing betters stays what it
-    was at the start, which ranks as its base does.
+    The initial model is validated, too. If no step improves a residual projection, the result is
+    its initial isometry, which ranks documents as the base does.
+
+    Args:
+        data: training pairs and validation pairs.
+        parameters: of model, losses and loop.
+        checkpoint: stores the state of the training.
+        log: receives the losses of the steps and the scores.
+        name: for the progress bar and error messages.
 
     Returns:
-        The best model, as `projection` and (if it was trained) `base` states with `input_dim`; and
-        what each validation found.
+        The best model, as states of `projection` and `base` (None for a frozen base) with
+        `input_dim`; and the validations.
 
     Raises:
-        InputError: as `train` does.
+        InputError: as `train` does, and for pairs or initial weights that do not fit the model.
     """
     device = training_device()
     with torch.random.fork_rng():
@@ -61,7 +66,7 @@ def train_isotropic(
         name=name,
         model=model,
         losses=PairLosses(inputs, data, parameters.objective, device),
-        n_items=len(data.triples),
+        num_items=len(data.triples),
         validate=Validation(model, inputs, data.validation, len(data.documents), parameters),
         measure=MEASURE,
         higher_is_better=True,
@@ -73,7 +78,7 @@ def train_isotropic(
 
 
 class PairLosses:
-    """The losses of a batch of training pairs."""
+    """The losses of a batch of pairs; candidates are the documents of all processes."""
 
     def __init__(
         self,
@@ -89,16 +94,17 @@ class PairLosses:
         pairs = np.concatenate([data.triples[:, :2], data.validation])
         self.relevant = torch.from_numpy(relevant_rows(pairs, len(data.queries))).to(device)
 
-    def __call__(self, model: nn.Module, positions: Tensor, seed: int) -> Losses:
-        """The losses of the pairs at these positions, whose negatives all processes share."""
-        triples = self.triples[positions.numpy()]
-        # For a missing negative the positive is read again, which isotropy can be measured on.
+    def __call__(self, model: nn.Module, indices: Tensor, seed: int) -> Losses:
+        """The losses of the pairs with these indices."""
+        triples = self.triples[indices.numpy()]
+        # Missing negatives (-1) are filled with the positive: masked out of the contrastive loss,
+        # valid for the isotropy loss.
         filled = np.where(triples < 0, triples[:, 1:2], triples)
-        documents, read = (
+        documents, encoded = (
             np.concatenate([rows[:, 1], rows[:, 2:].ravel()]) for rows in (triples, filled)
         )
         queries = triples[:, 0]
-        vectors = model(*self.inputs.batch(queries, read))
+        vectors = model(*self.inputs.batch(queries, encoded))
         query_vectors, document_vectors = vectors.float().split([len(queries), len(documents)])
         candidates = gather_rows(torch.from_numpy(documents).to(self.device))
         targets = rank() * len(documents) + torch.arange(len(queries), device=self.device)
@@ -109,12 +115,12 @@ class PairLosses:
             targets,
             self._forbidden(torch.from_numpy(queries).to(self.device), candidates),
         )
-        # Sums over a batch need float32, whatever precision the model computes in.
+        # Sums over a batch need float32, whatever the precision of the forward pass.
         with torch.autocast(self.device.type, enabled=False):
             return isotropic_retrieval_losses(batch, self.objective, seed)
 
     def _forbidden(self, queries: Tensor, candidates: Tensor) -> Tensor:
-        """Candidates `(m,)` that are relevant to each query `(b,)`, or missing: bool `(b, m)`."""
+        """Candidates `(m,)` that are missing or relevant to a query `(b,)`: bool `(b, m)`."""
         forbidden = (candidates < 0).expand(len(queries), -1).clone()
         for relevant in self.relevant[queries].T:  # few columns
             forbidden |= relevant[:, None] == candidates
@@ -122,43 +128,46 @@ class PairLosses:
 
 
 def _with_negatives(triples: np.ndarray) -> np.ndarray:
-    """Triples whose missing negatives are the pair's first one.
+    """Triples with missing negatives replaced by the pair's first negative.
 
     Raises:
-        InputError: if a pair has none.
+        InputError: if a pair has no negative.
     """
     if triples.shape[1] < 3 or (triples[:, 2] < 0).any():
         raise InputError(
-            "contrastive: triplet needs a negative of every pair; raise hard_negatives.count"
+            "contrastive: triplet needs a negative for every pair; raise hard_negatives.count"
         )
     return np.where(triples < 0, triples[:, 2:3], triples)
 
 
 class Validation:
-    """nDCG@10 of the validation queries on a pool of documents, by Euclidean distance."""
+    """nDCG@10 of validation queries, ranking by Euclidean distance.
+
+    The documents are the relevant ones of these queries and random others.
+    """
 
     def __init__(
         self,
         model: nn.Module,
         inputs: RetrievalInputs,
         pairs: np.ndarray,
-        n_documents: int,
+        num_documents: int,
         parameters: IsotropicTrainingParameters,
     ):
         self.model, self.inputs = model, inputs
-        limits, random = parameters.validation, np.random.default_rng(parameters.seed)
-        self.queries = np.sort(random.permutation(np.unique(pairs[:, 0]))[: limits.max_queries])
-        judged = pairs[np.isin(pairs[:, 0], self.queries)]
-        relevant = np.unique(judged[:, 1])
-        others = np.setdiff1d(random.permutation(n_documents), relevant)
-        n_others = max(0, limits.max_documents - len(relevant))
-        chosen = random.permutation(others)[:n_others]
-        self.documents = np.sort(np.concatenate([relevant, chosen]))
-        self.qrels = pd.DataFrame(judged.astype(str), columns=["query_id", "corpus_id"])
+        limits, generator = parameters.validation, np.random.default_rng(parameters.seed)
+        queries = generator.permutation(np.unique(pairs[:, 0]))[: limits.max_queries]
+        pairs = pairs[np.isin(pairs[:, 0], queries)]
+        relevant = np.unique(pairs[:, 1])
+        others = np.setdiff1d(generator.permutation(num_documents), relevant)
+        num_others = max(0, limits.max_documents - len(relevant))
+        chosen = generator.permutation(others)[:num_others]
+        self.queries, self.documents = np.sort(queries), np.sort(np.append(relevant, chosen))
+        self.qrels = pd.DataFrame(pairs.astype(str), columns=["query_id", "corpus_id"])
         self.qrels["score"] = 1
 
     def __call__(self) -> float:
-        """The score of the model as it is now."""
+        """The score of the model with its present weights."""
         run = exact_search(
             self.inputs.encode(self.model, "query", self.queries),
             self.inputs.encode(self.model, "document", self.documents),
@@ -171,7 +180,7 @@ class Validation:
 
 
 def load_projection(model: dict[str, Any], shape: ProjectionParameters) -> GaussianProjection:
-    """The projection of a model that `train_isotropic` gave, ready to use."""
+    """The projection of a model returned by `train_isotropic`, in evaluation mode."""
     projection = GaussianProjection(model["input_dim"], shape)
     projection.load_state_dict(model["projection"])
     return projection.eval()

@@ -58,13 +58,3 @@ class DescribedConfigs:
             "wordings": list(self.wordings),
             "texts": list(self.texts),
         }
-
-    @classmethod
-    def from_content(cls, content: dict[str, Any]) -> Self:
-        """The configurations of this `content`."""
-        return cls(
-            torch.tensor(content["tools"]),
-            torch.tensor(content["values"]),
-            content["wordings"],
-            content["texts"],
-        )

@@ -30,8 +30,11 @@ from embedlab.resource_encoder.record_words import record_vocabulary, record_wor
 from embedlab.resource_encoder.templates import INSTRUCTIONS, TEMPLATES
 from embedlab.resource_encoder.tool_configs import INPUT_SIZES, RESOURCES
 from embedlab.training.checkpoints import Checkpoint
-from embedlab.training.loop import History, Task, train
-from embedlab.training.parameters import LoopParameters
+from embedlab.training.history import History
+from embedlab.training.loop import train
+from embedlab.training.parameters import TrainingParameters
+from embedlab.training.schedule import Schedule
+from embedlab.training.task import Task
 
 if TYPE_CHECKING:
     from transformers import Qwen2ForCausalLM, Qwen2Tokenizer
@@ -47,6 +50,18 @@ MEASURE = "validation_loss"
 VALIDATION_TEXTS = 256
 
 
+class LanguageModelLoopParameters(TrainingParameters):
+    """The training loop of the small language model."""
+
+    max_epochs: int = Field(4, ge=1)
+    batch_size: int = Field(64, ge=1)
+    learning_rate: float = Field(3e-3, gt=0)
+    schedule: Schedule = "cosine"
+    warmup_steps: int = Field(50, ge=0)
+    max_gradient_norm: float | None = Field(1.0, gt=0)
+    patience: int | None = Field(None, ge=1)
+
+
 class SmallLanguageModelParameters(Parameters):
     """The shape of the small language model, and how it is trained.
 
@@ -55,10 +70,7 @@ class SmallLanguageModelParameters(Parameters):
         num_layers: of the transformer.
         num_heads: of its attention.
         num_texts: descriptions to train on, of other configurations than the table's.
-        max_epochs: passes over them.
-        batch_size: descriptions a step.
-        learning_rate: of AdamW, with warm-up and half a cosine.
-        warmup_steps: steps in which the learning rate grows from zero.
+        training: the loop.
         seed: of the descriptions, the initialisation and the order.
     """
 
@@ -66,10 +78,7 @@ class SmallLanguageModelParameters(Parameters):
     num_layers: int = Field(4, ge=1)
     num_heads: int = Field(8, ge=1)
     num_texts: int = Field(10_000, ge=2)
-    max_epochs: int = Field(4, ge=1)
-    batch_size: int = Field(64, ge=1)
-    learning_rate: float = Field(3e-3, gt=0)
-    warmup_steps: int = Field(50, ge=0)
+    training: LanguageModelLoopParameters = LanguageModelLoopParameters()
     seed: Seed = 0
 
     @model_validator(mode="after")
@@ -129,14 +138,8 @@ def train_small_language_model(
         lambda: texts.losses(torch.arange(n_validated)).mean().item(),
         MEASURE,
     )
-    loop = LoopParameters(
-        **parameters.model_dump(include={"max_epochs", "batch_size", "warmup_steps"}),
-        schedule="cosine",
-        max_gradient_norm=1.0,
-        patience=parameters.max_epochs,
-    )
-    groups = [{"params": list(model.parameters()), "lr": parameters.learning_rate}]
-    history = train(task, groups, loop, parameters.seed, checkpoint)
+    groups = [{"params": list(model.parameters()), "lr": parameters.training.learning_rate}]
+    history = train(task, groups, parameters.training, parameters.seed, checkpoint)
     return SmallLanguageModel(model.cpu(), tokenizer), history
 
 

@@ -1,4 +1,4 @@
-"""Pre-training of the resource encoder: its vector must make a frozen LLM write the description."""
+"""Pre-training of the resource encoder through a frozen LLM that generates the descriptions."""
 
 import math
 from collections.abc import Sequence
@@ -18,22 +18,24 @@ from embedlab.resource_encoder.parameters import ResourceTrainingParameters
 from embedlab.resource_encoder.prompt import VectorPrompt
 from embedlab.resource_encoder.templates import INSTRUCTIONS
 from embedlab.training.checkpoints import Checkpoint
-from embedlab.training.loop import History, Losses, Task, train
+from embedlab.training.history import History
+from embedlab.training.loop import train
 from embedlab.training.step_log import StepLog
+from embedlab.training.task import Losses, Task
 
 MEASURE = "validation_loss"
 
 
 @dataclass(frozen=True)
 class ResourceData:
-    """What a pre-training reads.
+    """The input of a pre-training.
 
     Attributes:
-        language_model: where the LLM is.
-        tool_descriptions: the text of each tool.
-        samples: to train on.
-        configs: the configurations as they are, among the samples too: what counts is whether they
-            are known by heart.
+        language_model: the frozen LLM.
+        tool_descriptions: one text per tool.
+        samples: training samples.
+        configs: the configurations without augmentation; they validate the encoder although they
+            are among the samples, since the encoder is to memorise them.
     """
 
     language_model: LanguageModelSource
@@ -49,10 +51,19 @@ def train_resource_encoder(
     log: StepLog | None = None,
     name: str = "encoder",
 ) -> tuple[dict[str, Any], History]:
-    """Train until the configurations as they are have the target loss.
+    """Train the encoder so that the frozen LLM generates a configuration's text from its vector.
+
+    Training stops at the target loss on the configurations without augmentation.
+
+    Args:
+        data: samples, configurations and LLM.
+        parameters: of prompt, encoder and loop.
+        checkpoint: stores the state of the training.
+        log: receives the losses of the steps and the validation losses.
+        name: for the progress bar and error messages.
 
     Returns:
-        The best encoder, as `encoder` (its state) and `num_heads`; and what each validation found.
+        The best encoder, as `encoder` (its state) and `num_heads`; and the validations.
 
     Raises:
         InputError: as `train` does, and if the LLM cannot be loaded.
@@ -75,7 +86,7 @@ def train_resource_encoder(
         name=name,
         model=encoder,
         losses=DescriptionLosses(encoder, prompt, data.samples),
-        n_items=len(data.samples),
+        num_items=len(data.samples),
         validate=Validation(encoder, prompt, data.configs, training.batch_size),
         measure=MEASURE,
         target=training.target_loss,
@@ -89,7 +100,7 @@ def train_resource_encoder(
 def new_encoder(
     language_model: LanguageModel, data: ResourceData, parameters: ResourceEncoderParameters
 ) -> ResourceEncoder:
-    """An encoder for this LLM, at its start."""
+    """An encoder for this LLM with initial weights."""
     tools = represent(language_model, data.tool_descriptions, parameters.tool_representation)
     num_heads = parameters.num_heads or language_model.num_heads
     encoder = ResourceEncoder(tools.cpu(), language_model.embedding_norm, num_heads, parameters)
@@ -98,7 +109,7 @@ def new_encoder(
 
 
 def load_resource_encoder(content: dict[str, Any]) -> ResourceEncoder:
-    """The encoder of a `pretrained_encoder.pt`, on the CPU and ready to use."""
+    """The encoder of a `pretrained_encoder.pt`, on the CPU and in evaluation mode."""
     state = content["encoder"]
     parameters = ResourceEncoderParameters.model_validate(content["parameters"]["encoder"])
     encoder = ResourceEncoder(state["tools"], 1.0, content["num_heads"], parameters)
@@ -112,11 +123,11 @@ def represent(
     texts: Sequence[str],
     kind: Literal["mean_embedding", "last_hidden_state"],
 ) -> Tensor:
-    """What the LLM makes of texts, one after the other.
+    """Vectors of texts from the LLM, one text at a time.
 
     Returns:
-        The mean of the input embeddings of each text's tokens, special ones included, or the last
-        layer's state at its last token, as the LLM gives it, float32 `(n, h)`.
+        float32 `(n, h)`: per text the mean of its tokens' input embeddings, including special
+        tokens, or the last hidden state of its last token.
     """
     vectors = []
     for text in texts:
@@ -136,7 +147,7 @@ def enable_gradient_checkpointing(language_model: LanguageModel) -> None:
     """Recompute the layers in the backward pass: less memory, about a third more time.
 
     Raises:
-        InputError: if the LLM's layers cannot.
+        InputError: if the LLM does not support it.
     """
     # Imported late: slow, and most runs need no language model.
     from transformers.modeling_layers import GradientCheckpointingLayer
@@ -147,19 +158,19 @@ def enable_gradient_checkpointing(language_model: LanguageModel) -> None:
         raise InputError(f"gradient_checkpointing: {error}; set it to false") from error
     for module in language_model.model.modules():
         if isinstance(module, GradientCheckpointingLayer):
-            module.training = True  # only then it recomputes; dropout inside it stays off
+            module.training = True  # required for recomputing; dropout inside it stays off
 
 
 class DescriptionLosses:
-    """The loss of a batch: how far the LLM is from writing each description."""
+    """The LLM's loss on the descriptions of a batch, given the vectors of its configurations."""
 
     def __init__(self, encoder: ResourceEncoder, prompt: VectorPrompt, samples: DescribedConfigs):
         self.encoder, self.prompt, self.samples = encoder, prompt, samples
         self.targets = [prompt.target(text) for text in samples.texts]
 
-    def __call__(self, model: nn.Module, positions: Tensor, seed: int) -> Losses:
-        """The mean loss of the samples at these positions."""
-        rows: list[int] = positions.tolist()
+    def __call__(self, model: nn.Module, indices: Tensor, seed: int) -> Losses:
+        """The mean over these samples of the loss per token, and what the encoder monitors."""
+        rows: list[int] = indices.tolist()
         device = self.prompt.language_model.device
         vectors = model(self.samples.tools[rows].to(device), self.samples.values[rows].to(device))
         wordings = [self.samples.wordings[row] for row in rows]
@@ -168,7 +179,7 @@ class DescriptionLosses:
 
 
 class Validation:
-    """The mean loss of all configurations as they are, each with its own mean over tokens."""
+    """The mean over configurations of the mean loss per token."""
 
     def __init__(
         self,
@@ -177,11 +188,11 @@ class Validation:
         configs: DescribedConfigs,
         batch_size: int,
     ):
-        self.encoder, self.batch_size, self.n_configs = encoder, batch_size, len(configs)
+        self.encoder, self.batch_size, self.num_configs = encoder, batch_size, len(configs)
         self.losses = DescriptionLosses(encoder, prompt, configs)
 
     def __call__(self) -> float:
-        """The loss of the encoder as it is now."""
-        batches = torch.arange(self.n_configs).split(self.batch_size)
+        """The loss of the encoder with its present weights."""
+        batches = torch.arange(self.num_configs).split(self.batch_size)
         losses = [self.losses(self.encoder, batch, 0)["loss"] * len(batch) for batch in batches]
-        return math.fsum(loss.item() for loss in losses) / self.n_configs
+        return math.fsum(loss.item() for loss in losses) / self.num_configs

@@ -1,1 +1,1 @@
-"""The training loop, its checkpoints and logs, and trainings in several processes."""
+"""The training loop, its checkpoints and logs, and training on several devices."""

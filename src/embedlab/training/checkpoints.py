@@ -1,4 +1,4 @@
-"""Checkpoints: where training goes on after it was stopped."""
+"""Checkpoints: the saved state from which an interrupted training resumes."""
 
 import hashlib
 import json
@@ -14,18 +14,19 @@ from embedlab.tensor_files import read_tensors, write_tensors
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The last finished epoch of one training run, in one file that each epoch replaces.
+    """The last saved state of one training.
 
     Attributes:
-        path: the file.
-        fingerprint: of all that decides what the run computes; another run's state is not used.
+        path: the file, replaced by each save.
+        fingerprint: hash of everything that determines the training; the state of a training with
+            another fingerprint is ignored.
     """
 
     path: Path
     fingerprint: str
 
     def load(self) -> dict[str, Any] | None:
-        """The state last saved by this very run, if there is one.
+        """The saved state, or None if there is none with this fingerprint.
 
         Raises:
             InputError: if the file is damaged.
@@ -42,17 +43,22 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class CheckpointFolder:
-    """A folder of checkpoints by name."""
+    """A folder with one checkpoint file per name."""
 
     path: Path
 
     def checkpoint(self, name: str, fingerprint: str) -> Checkpoint:
-        """The checkpoint of this name for the run of this fingerprint."""
+        """The checkpoint of this name and fingerprint."""
         return Checkpoint(self.path / f"{name}.pt", fingerprint)
 
 
 def run_fingerprint(settings: Mapping[str, Any], *arrays: np.ndarray) -> str:
-    """SHA-256 of what decides a training run: JSON-ready settings, and the data's arrays."""
+    """SHA-256 of JSON-ready settings and of arrays with their types and shapes.
+
+    Example:
+        >>> run_fingerprint({"seed": 0}, np.arange(3)) == run_fingerprint({"seed": 0}, np.arange(4))
+        False
+    """
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     for array in arrays:
         digest.update(f"{array.dtype} {array.shape}".encode())

@@ -13,20 +13,19 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from embedlab.distributed.collectives import rank, world_size
-from embedlab.distributed.processes import (
-    from_main_process,
-    in_main_process,
-    mean_over_processes,
-)
+from embedlab.distributed.processes import from_main_process, mean_over_processes
 from embedlab.errors import InputError
 from embedlab.training.checkpoints import Checkpoint
+from embedlab.training.history import History
 from embedlab.training.parameters import LoopParameters
 from embedlab.training.schedule import learning_rate_factor
 from embedlab.training.step_log import StepLog
-from embedlab.training.task import History, Losses, Task
+from embedlab.training.task import Losses, Task
 
 # Parameters with the learning rate `lr` of each group, as optimizers take them.
 ParameterGroups = list[dict[str, Any]]
+# Attributes of a run that have a `state_dict`.
+STATEFUL = ("optimizer", "scheduler", "scaler")
 
 
 def train(
@@ -37,31 +36,31 @@ def train(
     checkpoint: Checkpoint,
     log: StepLog | None = None,
 ) -> History:
-    """Train until the score is good enough or gets no better; leave the best weights in the model.
+    """Train until the target, the patience or the last epoch ends it, and load the best weights.
 
-    Every epoch draws its order from (seed, epoch), and every step its dropout from (seed, epoch,
-    step) alone, so that a run that goes on from a checkpoint computes what an undisturbed one does.
+    The order of an epoch depends on (seed, epoch) only, the dropout of a step on (seed, epoch,
+    step) only: a run resumed from its checkpoint computes what an uninterrupted run computes. A
+    finished run is only loaded.
 
     Args:
-        task: what is trained.
-        groups: its parameters by learning rate.
-        parameters: how to train.
-        seed: of the order and of dropout.
-        checkpoint: holds the last validated state.
-        log: takes the losses step by step.
+        task: model, training loss and validation score.
+        groups: the model's parameters with their learning rates.
+        parameters: of the loop.
+        seed: of order and dropout.
+        checkpoint: stores the state at every validation, and in between at `checkpoint_interval`.
+        log: receives the losses of the steps and the scores.
 
     Returns:
-        For each validation: epoch, step, the mean training loss since the last one, the score, and
-        seconds.
+        The validations.
 
     Raises:
-        InputError: if the loss is not finite, if a batch has fewer items than there are processes,
-            or if the log cannot be written.
+        InputError: if a loss is not finite, if a batch has fewer items than there are processes, or
+            if the log cannot be opened.
     """
     run = _Run(task, groups, parameters, seed, checkpoint, log)
     run.resume()
     if log and not run.is_finished():
-        in_main_process(log.open)  # all meet what keeps it shut, before the first step
+        from_main_process(log.open)  # fails before the first step
     with (
         torch.random.fork_rng(range(torch.cuda.device_count())),
         tqdm(
@@ -75,8 +74,8 @@ def train(
         while not run.is_finished():
             run.advance()
             bar.update(run.step - bar.n)
-            bar.set_postfix(run.last, refresh=False)
-        bar.total = run.step  # early stopping is an end, too
+            bar.set_postfix(run.progress, refresh=False)
+        bar.total = run.step  # early stopping completes the bar
     if log:
         log.close()
     task.model.load_state_dict(run.best)
@@ -85,7 +84,7 @@ def train(
 
 
 class _Run:
-    """One run: its state, and how it moves on."""
+    """The state of a run and the steps that change it."""
 
     def __init__(
         self,
@@ -99,12 +98,12 @@ class _Run:
         self.task, self.parameters, self.seed = task, parameters, seed
         self.checkpoint, self.log = checkpoint, log
         self.step = 0
-        self.history: History = []
+        self.history = History(task.measure, task.higher_is_better)
         self.best: dict[str, Tensor] = {}
         self.device = next(task.model.parameters()).device
-        if min(task.n_items, parameters.batch_size) < world_size():
+        if min(task.num_items, parameters.batch_size) < world_size():
             raise InputError(
-                f"{task.name}: {world_size()} processes for {task.n_items} items in batches of "
+                f"{task.name}: {world_size()} processes for {task.num_items} items in batches of "
                 f"{parameters.batch_size}; use fewer devices"
             )
         self.epoch, self.batches = 0, self._batches(0)
@@ -119,34 +118,36 @@ class _Run:
             self.device.type, enabled=parameters.precision == "float16"
         )
         self.wrapped = _wrap(task.model, parameters.compile)
-        # Since the last validation: sum of the items' losses, their number, seconds.
+        # Since the last validation: sum of the items' losses, number of items, seconds.
         self.running = torch.zeros(3, dtype=torch.float64, device=self.device)
 
     @property
-    def last(self) -> dict[str, float]:
-        """The last row of the history, for the progress bar."""
-        row = self.history[-1] if self.history else {}
+    def progress(self) -> dict[str, float]:
+        """Loss and score of the last validation, for the progress bar."""
+        row = self.history.last if self.history.rows else {}
         return {key: row[key] for key in ("loss", self.task.measure) if key in row}
 
     def is_finished(self) -> bool:
-        """Whether training has come to its end or its target, or has waited long enough."""
-        if not self.history:
+        """Whether the last step is validated, and ends training."""
+        if not self.history.rows or self.history.last["step"] != self.step:
             return False
-        waited = len(self.history) - 1 - self.task.best(self.history)
-        validated = int(self.history[-1]["step"]) == self.step
-        ended = waited >= self.parameters.patience or self.step >= self.total_steps
-        return validated and (ended or self.task.is_reached(self.history))
+        patience = self.parameters.patience
+        return (
+            self.step >= self.total_steps
+            or (patience is not None and self.history.num_since_best >= patience)
+            or self.task.is_reached(self.history.last[self.task.measure])
+        )
 
     def advance(self) -> None:
-        """One step, and what is due after it."""
-        if not self.history and self.step == 0 and self.task.scores_start:
+        """Take one step; validate or save when due."""
+        if not self.history.rows and self.step == 0 and self.task.scores_start:
             self._validate()
             return
         start = time.perf_counter()
-        rates = self.scheduler.get_last_lr()  # those of the step to come
+        rates = self.scheduler.get_last_lr()  # of the next step
         losses = self._take_step()
         if self.log and self.step % self.parameters.log_interval == 0:
-            self._log(losses, rates)
+            self._log(self.log, losses, rates)
         self.running[2] += time.perf_counter() - start
         interval = self.parameters.checkpoint_interval
         if self._is_due(self.parameters.validation_interval or self.steps_per_epoch):
@@ -155,47 +156,48 @@ class _Run:
             self._save()
 
     def resume(self) -> None:
-        """Go on from the checkpoint, where there is one of this very run."""
+        """Load the state of the checkpoint, if it has one of this run."""
         state = self.checkpoint.load()
         if state is not None:
-            self.step, self.history, self.best = state["step"], state["history"], state["best"]
+            self.step, self.history.rows = state["step"], state["history"]
+            self.best = state["best"]
             self.task.model.load_state_dict(state["model"])
             self.running.copy_(state["running"])
-            for name in ("optimizer", "scheduler", "scaler"):
+            for name in STATEFUL:
                 getattr(self, name).load_state_dict(state[name])
         if self.log and rank() == 0:
             self.log.keep_until(-1 if state is None else self.step)
         if world_size() > 1:
-            torch.distributed.barrier()  # nobody saves before all have read
+            torch.distributed.barrier()  # rank 0 saves only after all ranks have loaded
 
     def _is_due(self, interval: int) -> bool:
         return self.step % interval == 0 or self.step == self.total_steps
 
     def _batches(self, epoch: int) -> list[Tensor]:
-        """The epoch's batches of positions, each of as many items for every process."""
+        """The epoch's batches of item indices, each divisible by the number of processes."""
         generator = torch.Generator().manual_seed(_seed(self.seed, epoch))
-        order = torch.randperm(self.task.n_items, generator=generator)
+        order = torch.randperm(self.task.num_items, generator=generator)
         processes = world_size()
         batches = list(order.split(self.parameters.batch_size))
-        if len(batches[-1]) < processes:  # then it repeats some items
+        if len(batches[-1]) < processes:  # filled up with items of the batch before
             batches[-1] = order[-processes:]
         return [b[: len(b) // processes * processes] for b in batches]
 
     def _take_step(self) -> Losses:
-        """One step of the optimizer; returns the losses, their mean over its batches."""
-        epoch, position = divmod(self.step, self.steps_per_epoch)
+        """Take one step of the optimizer; return the losses, averaged over its batches."""
+        epoch, step = divmod(self.step, self.steps_per_epoch)
         if epoch != self.epoch:
             self.epoch, self.batches = epoch, self._batches(epoch)
-        torch.manual_seed(_seed(self.seed, epoch, position, 0, rank()))
+        torch.manual_seed(_seed(self.seed, epoch, step, 0, rank()))
         size = self.parameters.accumulation_steps
-        batches = self.batches[position * size : (position + 1) * size]
+        batches = self.batches[step * size : (step + 1) * size]
         self.wrapped.train()
         totals: Losses = {}
-        for number, rows in enumerate(batches, start=1):
-            seed = _seed(self.seed, epoch, position, number)
-            losses = self._accumulate(rows, seed, len(batches), is_last=number == len(batches))
-            self.running[0] += losses["loss"] * len(rows)
-            self.running[1] += len(rows)
+        for number, batch in enumerate(batches, start=1):
+            seed = _seed(self.seed, epoch, step, number)
+            losses = self._accumulate(batch, seed, len(batches), is_last=number == len(batches))
+            self.running[0] += losses["loss"] * len(batch)
+            self.running[1] += len(batch)
             for name, loss in losses.items():
                 totals[name] = totals.get(name, 0) + loss / len(batches)
         self.scaler.unscale_(self.optimizer)
@@ -210,45 +212,45 @@ class _Run:
         self.step += 1
         return totals
 
-    def _accumulate(self, rows: Tensor, seed: int, n_batches: int, is_last: bool) -> Losses:
-        """Add the gradients of one batch; processes exchange them with the last one only."""
-        apart = isinstance(self.wrapped, DistributedDataParallel) and not is_last
+    def _accumulate(self, batch: Tensor, seed: int, num_batches: int, is_last: bool) -> Losses:
+        """Add one batch's gradients; processes exchange them only with the step's last batch."""
+        skips_exchange = isinstance(self.wrapped, DistributedDataParallel) and not is_last
         autocast = torch.autocast(
             self.device.type,
             getattr(torch, self.parameters.precision),
             enabled=self.parameters.precision != "float32",
         )
-        with self.wrapped.no_sync() if apart else nullcontext():  # type: ignore[operator]
+        with self.wrapped.no_sync() if skips_exchange else nullcontext():  # type: ignore[operator]
             with autocast:
-                losses = self.task.losses(self.wrapped, rows[rank() :: world_size()], seed)
-            self.scaler.scale(losses["loss"] / n_batches).backward()
+                losses = self.task.losses(self.wrapped, batch[rank() :: world_size()], seed)
+            self.scaler.scale(losses["loss"] / num_batches).backward()
         return mean_over_processes({name: loss.detach() for name, loss in losses.items()})
 
-    def _log(self, losses: Losses, rates: Sequence[float | Tensor]) -> None:
-        assert self.log is not None
+    def _log(self, log: StepLog, losses: Losses, rates: Sequence[float | Tensor]) -> None:
+        if rank() > 0:
+            return
         values: dict[str, float] = {name: float(loss) for name, loss in losses.items()}
         values |= {f"learning_rate_{group}": float(rate) for group, rate in enumerate(rates)}
-        if rank() == 0:
-            self.log.write({"step": self.step, "epoch": self.step / self.steps_per_epoch} | values)
+        log.write({"step": self.step, "epoch": self.step / self.steps_per_epoch} | values)
 
     def _validate(self) -> None:
-        """Score the model, keep it if it is the best, and save."""
+        """Score the model, copy its weights if they are the best, and save."""
         self.task.model.eval()
         with torch.no_grad():
-            score = from_main_process(self.task.validate, self.device)
-        total, n_items, seconds = self.running.tolist()
+            score = from_main_process(self.task.validate)
+        total, num_items, seconds = self.running.tolist()
         row: dict[str, float] = {"epoch": self.step / self.steps_per_epoch, "step": self.step}
-        if n_items:
-            row["loss"] = total / n_items
+        if num_items:
+            row["loss"] = total / num_items
         row |= {self.task.measure: score, "seconds": seconds}
         if not np.isfinite(list(row.values())).all():
             raise InputError(
                 f"{self.task.name}: the loss is not finite in epoch {int(np.ceil(row['epoch']))}; "
                 "lower learning_rate"
             )
-        self.history.append(row)
+        self.history.rows.append(row)
         self.running.zero_()
-        if self.task.best(self.history) == len(self.history) - 1:
+        if self.history.num_since_best == 0:
             self.best = copy.deepcopy(self.task.model.state_dict())
         if self.log and rank() == 0:
             self.log.write({key: row[key] for key in ("step", "epoch", self.task.measure)})
@@ -257,18 +259,16 @@ class _Run:
     def _save(self) -> None:
         if rank() > 0:
             return
-        state = {key: getattr(self, key) for key in ("step", "history", "best", "running")}
-        for name in ("optimizer", "scheduler", "scaler"):
-            state[name] = getattr(self, name).state_dict()
+        state = {"step": self.step, "history": self.history.rows, "best": self.best}
+        state |= {"running": self.running}
+        state |= {name: getattr(self, name).state_dict() for name in STATEFUL}
         self.checkpoint.save(state | {"model": self.task.model.state_dict()})
 
 
 def _wrap(model: nn.Module, compiled: bool) -> nn.Module:
-    """The model as it is called in training."""
+    """The model as training calls it."""
     called: Any = torch.compile(model) if compiled else model
-    if world_size() == 1:
-        return called
-    return DistributedDataParallel(called)
+    return called if world_size() == 1 else DistributedDataParallel(called)
 
 
 def _seed(*numbers: int) -> int:

@@ -1,51 +1,49 @@
-"""What the training loop trains, and what it reports."""
+"""What the training loop trains."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-History = list[dict[str, float]]
 Losses = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is trained, and by what.
+    """A model, its training loss and its validation score.
 
     Attributes:
-        name: for the progress bar and messages.
-        model: what is trained, in place.
-        losses: the mean losses, of which `loss` is minimised, from the model, the items at these
-            positions, int64 `(b,)`, and a seed of the batch. With several processes the items are
-            this process's share, the seed is the same for all, the model is called once, and the
-            mean over processes is what counts.
-        n_items: number of training items.
-        validate: the score that decides when to stop, called with the model in `eval` mode.
-        measure: the score's name.
-        higher_is_better: whether the score is to grow.
-        scores_start: whether the model before the first step may be the best.
-        target: the score at which training stops; None for none.
+        name: for the progress bar and error messages.
+        model: trained in place.
+        losses: maps the model, indices of training items and the batch's seed to mean losses over
+            these items, of which `loss` is minimised. Among several processes each gets its share
+            of the indices and the same seed; it has to call the model exactly once, and what counts
+            is the mean over processes.
+        num_items: number of training items.
+        validate: computes the validation score; the model is in `eval` mode.
+        measure: name of the score.
+        higher_is_better: whether the score is to be maximised.
+        scores_start: whether to validate before the first step, so that the initial weights can be
+            the best ones.
+        target: training stops at this score; None for no target.
+
+    Shape:
+        - indices given to `losses`: int64 `(b,)` on the CPU
+        - each loss: `()`
     """
 
     name: str
     model: nn.Module
     losses: Callable[[nn.Module, Tensor, int], Losses]
-    n_items: int
+    num_items: int
     validate: Callable[[], float]
     measure: str = "validation_loss"
     higher_is_better: bool = False
     scores_start: bool = False
     target: float | None = None
 
-    def best(self, history: History) -> int:
-        """The position of the first row of the best score."""
-        sign = -1 if self.higher_is_better else 1
-        return min(range(len(history)), key=lambda row: sign * history[row][self.measure])
-
-    def is_reached(self, history: History) -> bool:
-        """Whether the last score is as good as the target."""
-        score = history[-1][self.measure]
+    def is_reached(self, score: float) -> bool:
+        """Whether a score is at least as good as the target."""
         if self.target is None:
             return False
         return score >= self.target if self.higher_is_better else score <= self.target

@@ -1,6 +1,7 @@
 """Nodes of the encoder_pretrain pipeline: tools, a language model, training, and the proof."""
 
 import logging
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ from embedlab.pipelines.encoder_pretrain.parameters import EncoderPretrainParame
 from embedlab.resource_encoder.augmentation import augment, unseen_jitter
 from embedlab.resource_encoder.described_configs import DescribedConfigs
 from embedlab.resource_encoder.description_match import exact_match_rates
-from embedlab.resource_encoder.job import ResourceEncoderJob
 from embedlab.resource_encoder.language_model import language_model_version
 from embedlab.resource_encoder.plots import plot_exact_match, plot_loss
 from embedlab.resource_encoder.reader import load_config_reader
@@ -28,10 +28,11 @@ from embedlab.resource_encoder.tool_configs import (
     read_tool_configs,
 )
 from embedlab.resource_encoder.tool_registry import default_tool_registry, read_tool_registry
-from embedlab.resource_encoder.training import MEASURE, ResourceData
+from embedlab.resource_encoder.training import MEASURE, ResourceData, train_resource_encoder
 from embedlab.training.checkpoints import CheckpointFolder, run_fingerprint
-from embedlab.training.jobs import run_job
-from embedlab.training.step_log import StepLog, check_installed
+from embedlab.training.devices import train_on_devices
+from embedlab.training.history import History
+from embedlab.training.step_log import check_installed
 
 logger = logging.getLogger(__name__)
 
@@ -77,8 +78,8 @@ def make_language_model(
     logger.info(
         "Small language model of %s parameters: loss %.3f a token, %.0f s",
         f"{made.model.num_parameters():,}",
-        min(row[MEASURE] for row in history),
-        sum(row["seconds"] for row in history),
+        history.best[MEASURE],
+        history.seconds,
     )
     return made
 
@@ -107,15 +108,14 @@ def pretrain_encoder(
         described,
         described.take(range(len(configs))),
     )
-    own = parameters.training_parameters()
+    own = parameters.encoder_training
     identity = {"language_model": language_model_version(source), "data": sha256}
     config = own.model_dump(mode="json")
     settings = identity | config | {"samples": described.content}
     checkpoint = checkpoints.checkpoint("encoder", run_fingerprint(settings))
-    board = checkpoints.path / "tensorboard" if parameters.tensorboard else None
-    log = StepLog(checkpoint.path.with_suffix(".jsonl"), board, parameters.wandb, config)
-    job = ResourceEncoderJob("encoder", data, own, checkpoint, log)
-    content, history = run_job(job, parameters.devices)
+    log = parameters.step_log(checkpoint, config)
+    train = partial(train_resource_encoder, data, own, checkpoint, log)
+    content, history = train_on_devices(train, parameters.devices)
     name = parameters.language_model.model if parameters.language_model else "small (made here)"
     provenance = identity | {"language_model_name": name, "tool_names": names}
     content |= provenance | {"parameters": config}
@@ -168,16 +168,16 @@ def plot_pretraining(
     return plot_loss(rows, parameters.training.target_loss), plot_exact_match(bars)
 
 
-def _summary(history: list[dict[str, float]], target: float | None, name: str) -> dict[str, Any]:
-    best = min(history, key=lambda row: row[MEASURE])
+def _summary(history: History, target: float | None, name: str) -> dict[str, Any]:
+    best = history.best
     summary = {
         "language_model": name,
         "validation_loss": best[MEASURE],
         "target_loss": target,
         "reached": target is not None and best[MEASURE] <= target,
-        "epochs": history[-1]["epoch"],
-        "steps": history[-1]["step"],
-        "seconds": sum(row["seconds"] for row in history),
+        "epochs": history.last["epoch"],
+        "steps": history.last["step"],
+        "seconds": history.seconds,
     }
     missed = target is not None and not summary["reached"]
     outcome = f"target {target}: {'missed' if missed else 'reached'}" if target else "no target"

@@ -1,16 +1,18 @@
 """Parameters of the encoder_pretrain pipeline."""
 
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from embedlab.encoders.parameters import LanguageModelSource
-from embedlab.parameters import Parameters
+from embedlab.parameters import Parameters, Seed
 from embedlab.resource_encoder.augmentation import AugmentationParameters
-from embedlab.resource_encoder.parameters import ResourceTrainingParameters
+from embedlab.resource_encoder.encoder import ResourceEncoderParameters
+from embedlab.resource_encoder.parameters import ResourceLoopParameters, ResourceTrainingParameters
+from embedlab.resource_encoder.prompt import check_prompt
 from embedlab.resource_encoder.small_language_model import SmallLanguageModelParameters
-from embedlab.training.step_log import WandbParameters
+from embedlab.training.parameters import TrainingRunParameters
 
 
 class DecodingParameters(Parameters):
@@ -23,19 +25,20 @@ class DecodingParameters(Parameters):
     batch_size: int = Field(256, ge=1)
 
 
-class EncoderPretrainParameters(ResourceTrainingParameters):
-    """What the encoder is trained on, against which LLM, and how.
+class EncoderPretrainParameters(TrainingRunParameters):
+    """Tools, LLM and training of the resource encoder.
 
     Attributes:
-        tool_registry: a JSON file of tools of your own; null for the seven that ship.
-        tool_configs: a CSV file with a profile of them; null for a synthetic one.
+        tool_registry: a JSON file of tools; null: the seven that ship.
+        tool_configs: a CSV file of their configurations; null: a synthetic profile.
         augmentation: of the configurations.
-        language_model: the frozen LLM; null for a small one, which is trained here.
-        small_language_model: that one's shape and training.
-        decoding: of descriptions, for the proof.
-        devices: processes that train together, each with its share of every batch.
-        tensorboard: write the losses for TensorBoard, too.
-        wandb: write them for Weights & Biases, too; null for not.
+        language_model: the frozen LLM; null: a small one, which is trained first.
+        small_language_model: shape and training of that one.
+        prompt: what the LLM reads, with placeholders for vector and instruction.
+        encoder: the shape of the encoder.
+        training: the loop of the encoder.
+        decoding: of the descriptions that show what the encoder has learned.
+        seed: of configurations, augmentation, initialisation and order.
     """
 
     tool_registry: str | None = None
@@ -43,10 +46,11 @@ class EncoderPretrainParameters(ResourceTrainingParameters):
     augmentation: AugmentationParameters = AugmentationParameters()
     language_model: LanguageModelSource | None = None
     small_language_model: SmallLanguageModelParameters = SmallLanguageModelParameters()
+    prompt: Annotated[str, AfterValidator(check_prompt)]
+    encoder: ResourceEncoderParameters = ResourceEncoderParameters()
+    training: ResourceLoopParameters = ResourceLoopParameters()
     decoding: DecodingParameters = DecodingParameters()
-    devices: int = Field(1, ge=1)
-    tensorboard: bool = False
-    wandb: WandbParameters | None = None
+    seed: Seed = 0
 
     @model_validator(mode="after")
     def _heads_fit(self) -> Self:
@@ -60,10 +64,12 @@ class EncoderPretrainParameters(ResourceTrainingParameters):
         return self
 
     def language_model_source(self, small_language_model: Path | None) -> LanguageModelSource:
-        """Where the LLM is: as these parameters say, else the small one's folder."""
+        """The configured LLM, or else the small one in this folder."""
         return self.language_model or LanguageModelSource(model=str(small_language_model))
 
-    def training_parameters(self) -> ResourceTrainingParameters:
-        """What decides the encoder's weights, given the data and the LLM."""
-        names = set(ResourceTrainingParameters.model_fields)
-        return ResourceTrainingParameters.model_validate(self.model_dump(include=names))
+    @property
+    def encoder_training(self) -> ResourceTrainingParameters:
+        """What determines the encoder's weights, given the data and the LLM."""
+        return ResourceTrainingParameters(
+            prompt=self.prompt, encoder=self.encoder, training=self.training, seed=self.seed
+        )

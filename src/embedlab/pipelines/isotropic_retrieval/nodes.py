@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,6 @@ from embedlab.isotropic.fingerprints import (
 )
 from embedlab.isotropic.hard_negatives import mine_hard_negatives
 from embedlab.isotropic.inputs import project
-from embedlab.isotropic.job import IsotropicJob
 from embedlab.isotropic.models import IsotropicData
 from embedlab.isotropic.plots import plot_training_curves
 from embedlab.isotropic.projection import GaussianProjection, ProjectionParameters
@@ -37,7 +37,7 @@ from embedlab.isotropic.rows import (
     triples_table,
     validation_rows,
 )
-from embedlab.isotropic.training import MEASURE, load_projection
+from embedlab.isotropic.training import MEASURE, load_projection, train_isotropic
 from embedlab.pipelines.isotropic_retrieval.parameters import (
     IsotropicRetrievalParameters,
     Stage,
@@ -45,8 +45,7 @@ from embedlab.pipelines.isotropic_retrieval.parameters import (
 from embedlab.retrieval.models import ISOTROPIC
 from embedlab.tensor_files import read_tensors
 from embedlab.training.checkpoints import CheckpointFolder
-from embedlab.training.jobs import run_job
-from embedlab.training.step_log import StepLog
+from embedlab.training.devices import train_on_devices
 
 logger = logging.getLogger(__name__)
 
@@ -226,31 +225,28 @@ def _train(
     parameters: IsotropicRetrievalParameters,
     checkpoints: CheckpointFolder,
 ) -> tuple[Model, pd.DataFrame, dict[str, Any]]:
-    """Train, and say how it went."""
-    own = parameters.trainings()[stage]
-    checkpoint = training_checkpoint(checkpoints, stage, fingerprints, own, data)
-    board = checkpoints.path / "tensorboard" / stage if parameters.tensorboard else None
-    log = StepLog(checkpoint.path.with_suffix(".jsonl"), board)
-    job = IsotropicJob(stage, data, own, checkpoint, log)
-    model, history = run_job(job, parameters.devices)
-    best = max(history, key=lambda row: row[MEASURE])
-    seconds = sum(row["seconds"] for row in history)
+    """Train a stage, and summarise its history."""
+    training = parameters.trainings()[stage]
+    checkpoint = training_checkpoint(checkpoints, stage, fingerprints, training, data)
+    log = parameters.step_log(checkpoint, training.model_dump(mode="json"))
+    train = partial(train_isotropic, data, training, checkpoint, log, stage)
+    model, history = train_on_devices(train, parameters.devices)
     summary = {
         "training_pairs": len(data.triples),
         "validation_queries": len(np.unique(data.validation[:, 0])),
-        "start": history[0][MEASURE],
-        "best": best[MEASURE],
-        "best_step": best["step"],
-        "steps": history[-1]["step"],
-        "seconds": seconds,
+        "start": history.rows[0][MEASURE],
+        "best": history.best[MEASURE],
+        "best_step": history.best["step"],
+        "steps": history.last["step"],
+        "seconds": history.seconds,
         "devices": parameters.devices,
     }
     logger.info(
         "%s: nDCG@10 on validation queries %.1f -> %.1f at step %d of %d, %.0f s",
         *(stage, 100 * summary["start"], 100 * summary["best"]),
-        *(summary["best_step"], summary["steps"], seconds),
+        *(summary["best_step"], summary["steps"], history.seconds),
     )
-    described = {"parameters": own.model_dump(mode="json"), "encoder": fingerprints["encoder"]}
+    described = {"parameters": training.model_dump(mode="json"), "encoder": fingerprints["encoder"]}
     return model | described, pd.DataFrame(log.rows()), summary
 
 

@@ -8,6 +8,7 @@ from pydantic import Field, StringConstraints, model_validator
 from embedlab.errors import InputError
 from embedlab.isotropic.parameters import IsotropicTrainingParameters
 from embedlab.parameters import Parameters, Seed, merge
+from embedlab.training.parameters import TrainingRunParameters
 
 Stage = Literal["pretraining", "retrieval"]
 # Part of the names of checkpoint files.
@@ -44,7 +45,7 @@ class AblationParameters(Parameters):
         return {name: self.variants[name] for name in names}
 
 
-class IsotropicRetrievalParameters(Parameters):
+class IsotropicRetrievalParameters(TrainingRunParameters):
     """How the projection is trained.
 
     Attributes:
@@ -54,8 +55,6 @@ class IsotropicRetrievalParameters(Parameters):
             `retrieval`; null for none.
         load_checkpoint: path of a trained model with whose weights the first training starts; null
             for none.
-        devices: number of processes that divide each batch between them.
-        tensorboard: also write the losses for TensorBoard.
         ablations: variants of `retrieval`.
     """
 
@@ -63,8 +62,6 @@ class IsotropicRetrievalParameters(Parameters):
     retrieval: IsotropicTrainingParameters
     pretraining: IsotropicTrainingParameters | None = None
     load_checkpoint: str | None = None
-    devices: int = Field(1, ge=1)
-    tensorboard: bool = False
     ablations: AblationParameters = AblationParameters()
 
     @model_validator(mode="before")

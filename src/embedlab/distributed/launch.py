@@ -1,0 +1,92 @@
+"""Starting processes, alone or as one group of `torch.distributed`."""
+
+import io
+import mmap
+import pickle
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
+
+from embedlab.errors import InputError
+
+# Processes wait this long for the first one, which alone validates and saves.
+TIMEOUT = timedelta(days=1)
+LOCALHOST = "127.0.0.1"
+
+
+def spawn(function: Callable[..., None], args: tuple[Any, ...], num_processes: int) -> None:
+    """Call `function(index, *args)` in each of these processes; all end when one fails.
+
+    They also end with this process.
+
+    Raises:
+        InputError: if a process raises it, or is killed.
+    """
+    try:
+        torch.multiprocessing.spawn(function, args, num_processes, daemon=True)
+    except ProcessExitedException as error:
+        raise InputError(
+            f"{error}; finished work is kept: run again, with fewer processes if memory was short"
+        ) from error
+    except ProcessRaisedException as error:
+        # The text is the traceback of the process; its last line names the exception.
+        last_line = str(error).strip().rpartition("\n")[2]
+        name, _, reason = last_line.partition(": ")
+        if name != f"{InputError.__module__}.{InputError.__qualname__}":
+            raise
+        raise InputError(reason) from error
+
+
+def run_in_processes(function: Callable[[], object], num_processes: int) -> None:
+    """Call a picklable function in each process of a group.
+
+    Each process has one GPU or, without GPUs, an equal share of this process's threads. Arrays
+    that are memory maps of whole files are mapped by each process, not copied.
+
+    Raises:
+        InputError: as `spawn` does, and if there are more processes than GPUs.
+    """
+    if 0 < (gpus := torch.cuda.device_count()) < num_processes:
+        raise InputError(f"{num_processes} processes for {gpus} GPU(s); use fewer devices")
+    store = dist.TCPStore(LOCALHOST, 0, is_master=True, wait_for_workers=False)
+    threads = max(1, torch.get_num_threads() // num_processes)
+    spawn(_run, (num_processes, store.port, threads, _pickled(function)), num_processes)
+
+
+def _run(index: int, num_processes: int, port: int, threads: int, function: bytes) -> None:
+    """One process of the group."""
+    torch.set_num_threads(threads)
+    backend = "gloo"
+    if torch.cuda.is_available():
+        backend = "cpu:gloo,cuda:nccl"
+        torch.cuda.set_device(index)
+    dist.init_process_group(
+        backend,
+        store=dist.TCPStore(LOCALHOST, port, timeout=TIMEOUT),
+        timeout=TIMEOUT,
+        rank=index,
+        world_size=num_processes,
+    )
+    pickle.loads(function)()
+    dist.destroy_process_group()
+
+
+def _pickled(function: Callable[[], object]) -> bytes:
+    stream = io.BytesIO()
+    _Pickler(stream).dump(function)
+    return stream.getvalue()
+
+
+class _Pickler(pickle.Pickler):
+    """Writes a memory map of a whole file as its path, any other object in full."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        is_whole_file = isinstance(obj, np.memmap) and isinstance(obj.base, mmap.mmap)
+        if is_whole_file and obj.flags.c_contiguous:
+            return np.memmap, (obj.filename, obj.dtype, "r", obj.offset, obj.shape)
+        return NotImplemented

@@ -1,0 +1,84 @@
+"""Processes that start together, and how their errors are told."""
+
+import os
+import signal
+import time
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from torch.multiprocessing import ProcessRaisedException
+
+from embedlab.distributed.collectives import rank, world_size
+from embedlab.distributed.launch import run_in_processes
+from embedlab.distributed.processes import from_main_process
+from embedlab.errors import InputError
+
+
+def describe(array, folder):
+    """Write what this process is, and whether it maps the array's file."""
+    number = from_main_process(lambda: 10 + rank())
+    is_mapped = str(array.filename) == str(folder / "array.npy")
+    content = [rank(), world_size(), torch.get_num_threads(), number, is_mapped, array.sum()]
+    np.save(folder / f"{rank()}.npy", content)
+
+
+def test_processes_form_a_group_and_map_files(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    np.save(tmp_path / "array.npy", np.arange(5.0))
+    array = np.load(tmp_path / "array.npy", mmap_mode="r")
+    run_in_processes(partial(describe, array, tmp_path), 2)
+    for number in (0, 1):
+        assert np.load(tmp_path / f"{number}.npy").tolist() == [number, 2, 2, 10, True, 10]
+
+
+def refuse():
+    raise InputError("rank 0 says: no")
+
+
+def fail(kind):
+    if kind == "on rank 0":
+        from_main_process(refuse)
+    if kind == "in any process":
+        raise InputError("a file is damaged: delete it")
+    if rank() == 1:
+        if kind == "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise ZeroDivisionError
+    time.sleep(600)
+
+
+@pytest.mark.parametrize(
+    ("kind", "line"),
+    [
+        ("on rank 0", r"^rank 0 says: no$"),
+        ("in any process", r"^a file is damaged: delete it$"),
+        (
+            "killed",
+            r"^process 1 terminated with signal SIGKILL; finished work is kept: run again, ",
+        ),
+    ],
+)
+def test_an_error_that_the_user_can_correct_is_one_line(kind, line):
+    start = time.monotonic()
+    with pytest.raises(InputError, match=line):
+        run_in_processes(partial(fail, kind), 2)
+    assert time.monotonic() - start < 300, "the other process was not ended"
+
+
+def test_any_other_error_has_the_traceback_of_its_process():
+    with pytest.raises(ProcessRaisedException, match="ZeroDivisionError"):
+        run_in_processes(partial(fail, "other"), 2)
+
+
+def test_more_processes_than_gpus_are_one_line(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(InputError, match=r"^2 processes for 1 GPU\(s\); use fewer devices$"):
+        run_in_processes(print, 2)
+
+
+def test_one_process_computes_by_itself():
+    assert from_main_process(lambda: 3) == 3
+    with pytest.raises(InputError, match="no"):
+        from_main_process(refuse)
