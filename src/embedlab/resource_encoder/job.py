@@ -4,9 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from embedlab.encoders.parameters import LanguageModelSource
-from embedlab.resource_encoder.described_configs import DescribedConfigs
 from embedlab.resource_encoder.parameters import ResourceTrainingParameters
+from embedlab.resource_encoder.samples import DescribedConfigs
 from embedlab.resource_encoder.training import ResourceData, train_resource_encoder
 from embedlab.training.job import Job
 from embedlab.training.loop import History
@@ -43,6 +45,11 @@ class ResourceEncoderJob(Job[ResourceData, ResourceTrainingParameters]):
         return ResourceData(
             LanguageModelSource.model_validate(content["language_model"]),
             content["tool_descriptions"],
-            DescribedConfigs.from_content(content["samples"]),
-            DescribedConfigs.from_content(content["configs"]),
+            _described(content["samples"]),
+            _described(content["configs"]),
         )
+
+
+def _described(content: dict[str, Any]) -> DescribedConfigs:
+    tools, values = torch.tensor(content["tools"]), torch.tensor(content["values"])
+    return DescribedConfigs(tools, values, content["wordings"], content["texts"])

@@ -7,8 +7,8 @@ from pydantic import Field, model_validator
 
 from embedlab.encoders.parameters import LanguageModelSource
 from embedlab.parameters import Parameters
-from embedlab.resource_encoder.augmentation import AugmentationParameters
 from embedlab.resource_encoder.parameters import ResourceTrainingParameters
+from embedlab.resource_encoder.samples import AugmentationParameters
 from embedlab.resource_encoder.small_language_model import SmallLanguageModelParameters
 from embedlab.training.step_log import WandbParameters
 
