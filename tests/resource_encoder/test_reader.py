@@ -9,6 +9,7 @@ from embedlab.errors import InputError
 from embedlab.resource_encoder.configs import default_tool_configs, resource_values
 from embedlab.resource_encoder.descriptions import describe
 from embedlab.resource_encoder.export import encode_configs
+from embedlab.resource_encoder.language_model import language_model_version
 from embedlab.resource_encoder.parameters import ResourceTrainingParameters
 from embedlab.resource_encoder.reader import load_config_reader
 from embedlab.resource_encoder.samples import DescribedConfigs
@@ -44,7 +45,7 @@ def content(folder):
         "num_heads": encoder.num_heads,
         "parameters": parameters.model_dump(mode="json"),
         "tool_names": NAMES,
-        "language_model": language_model.version,
+        "language_model": language_model_version(source),
         "data": "any",
     }
 

@@ -118,10 +118,9 @@ def _table(rows: Iterable[ConfigRow]) -> pd.DataFrame:
 
 
 def _check_columns(path: Path, record: Record) -> None:
-    missing = [column for column in CONFIG_COLUMNS if column not in record.fields]
-    if missing:
+    if missing := ", ".join(name for name in CONFIG_COLUMNS if name not in record.fields):
         columns = ", ".join(CONFIG_COLUMNS)
-        raise InputError(f"{path}: no column {', '.join(missing)}; the columns are {columns}")
+        raise InputError(f"{path}: no column {missing}; the columns are {columns}")
     if "config_id" in record.fields:
         raise InputError(f"{path}: remove the column config_id; it follows from the order of rows")
 

@@ -90,11 +90,6 @@ def exact_match_rates(
 
     Returns:
         The rate of the whole `description`, then that of each of `FIELDS`.
-
-    Example:
-        >>> rates = exact_match_rates(["Tool: cut; input: "], ["Tool: cut; input: large"], template=1)
-        >>> rates["description"], rates["tool"]
-        (0.0, 1.0)
     """
     found, true = (
         pd.DataFrame([{"description": text} | read_fields(text, template) for text in texts])

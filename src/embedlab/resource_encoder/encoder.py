@@ -63,7 +63,7 @@ class PeriodicFeatures(nn.Module):
         return torch.cat([x, angles.sin(), angles.cos()], dim=1)
 
 
-class ResourceMLP(nn.Module):
+class ResourceMLP(nn.Sequential):
     """Standardises six resource values and maps them to the LLM's hidden size h.
 
     Shape:
@@ -83,11 +83,6 @@ class ResourceMLP(nn.Module):
             nn.GELU(),
             nn.Linear(mlp_size, hidden_size),
         )
-
-    def forward(self, values: Tensor) -> Tensor:
-        """Map the values."""
-        vectors: Tensor = self.layers(self.standardise(values))
-        return vectors
 
 
 class Fusion(nn.Module):

@@ -101,7 +101,7 @@ def resources(
         config_lookup: of `config_lookup.json`.
         tool_names: the keys of `tool_mask_map.json`.
         tool_id: index of the decoded tool.
-        config_id: the decoded configuration.
+        config_id: id of the decoded configuration.
 
     Raises:
         InputError: if there is no such tool or configuration, or it belongs to another tool.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from embedlab.encoders.model_files import ModelFiles, find_model
+from embedlab.encoders.model_files import find_model
 from embedlab.encoders.parameters import LanguageModelSource
 from embedlab.errors import InputError
 
@@ -26,12 +26,10 @@ class LanguageModel:
     Attributes:
         model: the network.
         tokenizer: the model's tokenizer.
-        version: commit of the hub, or hash of the files' content.
     """
 
     model: "PreTrainedModel"
     tokenizer: "PreTrainedTokenizerBase"
-    version: str
 
     @property
     def device(self) -> torch.device:
@@ -107,7 +105,7 @@ def load_language_model(
             f"language model {source.model}: its predictions depend on later tokens; "
             "give a causal language model"
         )
-    return LanguageModel(model, tokenizer, _version(files))
+    return LanguageModel(model, tokenizer)
 
 
 @torch.no_grad()
@@ -121,9 +119,6 @@ def _is_causal(model: "PreTrainedModel") -> bool:
 
 
 def language_model_version(source: LanguageModelSource) -> str:
-    """The version of a model's files, without loading them."""
-    return _version(find_model(source))
-
-
-def _version(files: ModelFiles) -> str:
+    """What identifies a model's files, without loading them: a commit or a hash of the content."""
+    files = find_model(source)
     return f"{files.version}/{files.gguf_file}" if files.gguf_file else files.version

@@ -31,13 +31,7 @@ class ResourceLoopParameters(LoopParameters):
     gradient_checkpointing: bool = False
 
     def for_samples(self, num_samples: int) -> Self:
-        """Raise `max_epochs` to as many as `min_steps` take.
-
-        Example:
-            >>> parameters = ResourceLoopParameters(max_epochs=4, batch_size=8, min_steps=90)
-            >>> parameters.for_samples(30).max_epochs
-            23
-        """
+        """The parameters, with `max_epochs` raised to as many as `min_steps` take."""
         num_batches = -(-num_samples // self.batch_size)
         steps_per_epoch = -(-num_batches // self.accumulation_steps)
         epochs = max(self.max_epochs, -(-self.min_steps // steps_per_epoch))

@@ -52,12 +52,11 @@ def plot_exact_match(rates: Mapping[str, Mapping[str, float]]) -> Figure:
     num_fields, num_sets = table.shape
     figure, axes = new_figure(6, 1.2 + 0.25 * num_fields * (num_sets + 0.5))
     height = 0.8 / num_sets
-    ticks = np.arange(num_fields)
     for i, name in enumerate(table):
-        offset = (i - (num_sets - 1) / 2) * height
-        bars = axes.barh(ticks + offset, table[name], height, color=COLOURS[i], label=str(name))
+        y = np.arange(num_fields) + (i - (num_sets - 1) / 2) * height
+        bars = axes.barh(y, table[name], height, color=COLOURS[i], label=str(name))
         axes.bar_label(bars, fmt="{:.1%}", padding=2, fontsize="x-small")
-    axes.set_yticks(ticks, [name.replace("_", " ") for name in table.index])
+    axes.set_yticks(range(num_fields), [name.replace("_", " ") for name in table.index])
     axes.invert_yaxis()
     axes.set_xlim(0, 1)
     axes.xaxis.set_major_formatter(PercentFormatter(1))

@@ -35,13 +35,10 @@ class ConfigReader:
 
     @torch.no_grad()
     def vectors(self, configs: pd.DataFrame) -> Tensor:
-        """Encode configurations, which need not be in the profile.
+        """Encode configurations, in the profile or not: float32 `(n, h)` on the LLM's device.
 
         Args:
             configs: columns tool_name and `RESOURCES`; n rows.
-
-        Returns:
-            float32 `(n, h)`, on the LLM's device.
 
         Raises:
             InputError: if a tool or an input size is unknown.
@@ -55,12 +52,13 @@ class ConfigReader:
         """Let the LLM decode a description from each configuration's vector.
 
         Args:
-            configs: as of `vectors`.
+            configs: columns tool_name and `RESOURCES`; n rows.
             template: index in `TEMPLATES` of the wording that the prompt asks for.
 
-        Returns:
-            n texts, none with more tokens than the longest true description.
+        Raises:
+            InputError: if a tool or an input size is unknown.
         """
+        # No text may have more tokens than the longest true description.
         max_tokens = max(len(self.prompt.target(text)) for text in describe(configs, template))
         return self.prompt.decode(self.vectors(configs), template, max_tokens)
 

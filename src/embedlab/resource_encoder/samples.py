@@ -87,10 +87,9 @@ def unseen_jitter(
     random = np.random.default_rng([seed, UNSEEN_STREAM])
     rows = jitter_numbers(configs, jitter, random)
     rows = add_descriptions(rows, np.zeros(len(rows), dtype=np.int64))
-    keys, known = (
-        pd.MultiIndex.from_frame(table[list(CONFIG_COLUMNS)]) for table in (rows, trained)
-    )
-    return rows[~keys.isin(known)].reset_index(drop=True)
+    columns = list(CONFIG_COLUMNS)
+    known = rows.set_index(columns).index.isin(trained.set_index(columns).index)
+    return rows[~known].reset_index(drop=True)
 
 
 def jitter_numbers(rows: pd.DataFrame, jitter: float, random: Generator) -> pd.DataFrame:
@@ -139,9 +138,8 @@ class DescribedConfigs:
     @classmethod
     def from_table(cls, rows: pd.DataFrame, tool_names: Sequence[str]) -> Self:
         """The rows of a table with the columns tool_name, `RESOURCES`, template and text."""
-        return cls(
-            *config_tensors(rows, tool_names), rows["template"].tolist(), rows["text"].tolist()
-        )
+        tools, values = config_tensors(rows, tool_names)
+        return cls(tools, values, rows["template"].tolist(), rows["text"].tolist())
 
     def __len__(self) -> int:
         return len(self.texts)

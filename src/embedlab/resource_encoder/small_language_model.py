@@ -115,7 +115,7 @@ def train_small_language_model(
         model = _new_model(parameters, tokenizer)
     device: Any = training_device()  # as transformers is typed
     model.to(device)
-    texts = _Texts(model, tokenizer, prompt, rows)
+    texts = _Texts(LanguageModel(model, tokenizer), prompt, rows)
     n_validated = min(VALIDATION_TEXTS, len(rows) // 2)
     task = Task(
         "language model",
@@ -156,17 +156,10 @@ def mix_configs(configs: pd.DataFrame, num_texts: int, jitter: float, seed: int)
 class _Texts:
     """Descriptions, each after the prompt with its bag of words."""
 
-    def __init__(
-        self,
-        model: "Qwen2ForCausalLM",
-        tokenizer: "Qwen2Tokenizer",
-        prompt: str,
-        rows: pd.DataFrame,
-    ):
-        # The prompt of the encoder's training; the prefix is not cached, as it needs gradients.
-        language_model = LanguageModel(model, tokenizer, version="")
+    def __init__(self, language_model: LanguageModel, prompt: str, rows: pd.DataFrame):
+        # The prompt of the encoder's training, but its prefix needs gradients here: no cache.
         self.prompt = VectorPrompt(language_model, prompt, INSTRUCTIONS, caches_prefix=False)
-        ids = tokenizer.get_vocab()
+        ids = language_model.tokenizer.get_vocab()
         self.words = [[ids[word] for word in words] for words in bags_of_words(rows)]
         self.wordings: list[int] = rows["template"].tolist()
         self.targets = [self.prompt.target(text) for text in rows["text"]]

@@ -48,12 +48,7 @@ TOOLS = {
 
 
 def default_tool_registry() -> pd.DataFrame:
-    """The seven tools that ship: columns tool_name and description, one row per tool.
-
-    Example:
-        >>> default_tool_registry()["tool_name"].tolist()[:2]
-        ['image_classification', 'text_summarization']
-    """
+    """The seven tools that ship: columns tool_name and description, one row per tool."""
     return pd.DataFrame(TOOLS.items(), columns=TOOL_COLUMNS)
 
 
@@ -64,8 +59,7 @@ def read_tool_registry(path: Path) -> pd.DataFrame:
         InputError: if a field is missing, blank or not text, or two tools have the same name or
             description.
     """
-    names: dict[str, str] = {}
-    descriptions: dict[str, str] = {}
+    names, descriptions = dict[str, str](), dict[str, str]()
 
     def parse(record: Record) -> tuple[str, str]:
         name, description = (required_text(record, column) for column in TOOL_COLUMNS)
