@@ -18,8 +18,8 @@ from transformers import (
 
 from embedlab.encoders.parameters import LanguageModelSource
 from embedlab.resource_encoder.language_model import LanguageModel, load_language_model
-from embedlab.resource_encoder.small_language_model import make_tokenizer
-from embedlab.resource_encoder.tool_registry import default_tool_registry
+from embedlab.resource_encoder.tokenizer import make_tokenizer
+from embedlab.resource_encoder.tools import default_tool_registry
 
 HIDDEN_SIZE, NUM_LAYERS, NUM_HEADS = 32, 2, 4
 PROMPT = "Configuration of a tool: <|resource|>\n{instruction}\n"

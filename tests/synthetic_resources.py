@@ -13,11 +13,10 @@ from synthetic_language_models import PROMPT, tiny_language_model
 
 from embedlab.encoders.parameters import LanguageModelSource
 from embedlab.parameters import merge
-from embedlab.resource_encoder.augmentation import AugmentationParameters, augment
-from embedlab.resource_encoder.described_configs import DescribedConfigs
+from embedlab.resource_encoder.configs import default_tool_configs
 from embedlab.resource_encoder.parameters import ResourceTrainingParameters
-from embedlab.resource_encoder.tool_configs import default_tool_configs
-from embedlab.resource_encoder.tool_registry import default_tool_registry
+from embedlab.resource_encoder.samples import AugmentationParameters, DescribedConfigs, augment
+from embedlab.resource_encoder.tools import default_tool_registry
 from embedlab.resource_encoder.training import ResourceData, train_resource_encoder
 from embedlab.training.checkpoints import Checkpoint
 from embedlab.training.devices import train_on_devices

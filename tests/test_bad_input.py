@@ -763,12 +763,12 @@ CASES = {
     "prompt has no placeholder": (
         pretraining(prompt="Tool:\n{instruction}\n"),
         PRETRAIN,
-        r"encoder_pretrain\.prompt: <\|resource\|>, where .*, is 0 times in the prompt; write",
+        r"encoder_pretrain\.prompt: <\|resource\|> .* occurs 0 times in the prompt; write",
     ),
     "prompt has two placeholders": (
         pretraining(prompt="<|resource|> <|resource|>"),
         PRETRAIN,
-        r"encoder_pretrain\.prompt: <\|resource\|>, where .*, is 2 times in the prompt; write",
+        r"encoder_pretrain\.prompt: <\|resource\|> .* occurs 2 times in the prompt; write",
     ),
     "fusion is unknown": (
         pretraining(encoder={"fusion": "sum"}),
@@ -778,7 +778,7 @@ CASES = {
     "augmentation has nothing to change": (
         pretraining(augmentation={"mode": "both", "num_copies": 1}),
         PRETRAIN,
-        r"encoder_pretrain\.augmentation: num_copies: 1 keeps .* raise it or set mode: none",
+        r"encoder_pretrain\.augmentation: num_copies: 1 leaves .* raise it or set mode: none",
     ),
     "language model is out of reach": (
         pretraining(language_model={"model": "nobody/nothing"}),
@@ -803,7 +803,7 @@ CASES = {
     "language model reads ahead": (
         pretraining(lambda project: tiny_masked_model(project / "llm")),
         PRETRAIN,
-        r"language model llm: reads what comes after a token, too; give a causal one",
+        r"language model llm: its predictions depend on later tokens; give a causal",
     ),
     "heads do not divide the small language model": (
         pretraining(small_language_model={"hidden_size": 40, "num_heads": 8}),
@@ -869,7 +869,7 @@ CASES = {
     "pre-trained encoder is something else": (
         pretrained({"projection": torch.zeros(1)}),
         EXPORT,
-        r"pretrained_encoder: its language model is another one .*; run `kedro run --pipelines",
+        r"pretrained_encoder: its language model differs .*; run `kedro run --pipelines",
     ),
     "export comes before the encoder": (
         pretraining(),

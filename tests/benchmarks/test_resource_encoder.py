@@ -12,14 +12,13 @@ from support import ratio_to_peer
 from synthetic_language_models import PROMPT, loaded, tiny_language_model
 from torch.nn.functional import cross_entropy, normalize
 
-from embedlab.resource_encoder.augmentation import AugmentationParameters, augment
-from embedlab.resource_encoder.described_configs import DescribedConfigs
+from embedlab.resource_encoder.configs import default_tool_configs
 from embedlab.resource_encoder.encoder import ResourceEncoder, ResourceEncoderParameters
 from embedlab.resource_encoder.export import encode_configs
 from embedlab.resource_encoder.prompt import INSTRUCTION, PLACEHOLDER, VectorPrompt
+from embedlab.resource_encoder.samples import AugmentationParameters, DescribedConfigs, augment
 from embedlab.resource_encoder.small_language_model import SmallLanguageModelParameters
-from embedlab.resource_encoder.tool_configs import default_tool_configs
-from embedlab.resource_encoder.tool_registry import default_tool_registry
+from embedlab.resource_encoder.tools import default_tool_registry
 from embedlab.resource_encoder.training import INSTRUCTIONS, DescriptionLosses, represent
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -16,8 +16,8 @@ from synthetic_language_models import tiny_language_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from embedlab.cli import run
-from embedlab.resource_encoder.tool_configs import INPUT_SIZES
-from embedlab.resource_encoder.tool_registry import TOOLS
+from embedlab.resource_encoder.configs import INPUT_SIZES
+from embedlab.resource_encoder.tools import TOOLS
 from embedlab.tensor_files import read_tensors
 
 PIPELINES = "--pipelines=encoder_pretrain,weight_export"
@@ -171,7 +171,7 @@ def test_an_encoder_of_something_else_is_not_exported(copied, tmp_path, changed)
     assert result.exit_code == 1
     (error,) = re.findall("^Error: (.*)$", result.output, re.MULTILINE)
     name = changed.replace("_", " ")
-    assert error.startswith(f"pretrained_encoder: its {name} is another one (")
+    assert error.startswith(f"pretrained_encoder: its {name} differs (")
     assert error.endswith("; run `kedro run --pipelines=encoder_pretrain`")
     assert "Traceback" not in result.output
     assert artifacts(copied) == before

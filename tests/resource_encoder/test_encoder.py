@@ -14,8 +14,7 @@ from torch import Tensor
 
 from embedlab.encoders.parameters import LanguageModelSource
 from embedlab.errors import InputError
-from embedlab.resource_encoder.augmentation import AugmentationParameters, augment
-from embedlab.resource_encoder.described_configs import DescribedConfigs
+from embedlab.resource_encoder.configs import default_tool_configs
 from embedlab.resource_encoder.encoder import (
     PeriodicFeatures,
     ResourceEncoder,
@@ -25,8 +24,8 @@ from embedlab.resource_encoder.encoder import (
 from embedlab.resource_encoder.language_model import LanguageModel
 from embedlab.resource_encoder.parameters import ResourceTrainingParameters
 from embedlab.resource_encoder.prompt import VectorPrompt
-from embedlab.resource_encoder.tool_configs import default_tool_configs
-from embedlab.resource_encoder.tool_registry import default_tool_registry
+from embedlab.resource_encoder.samples import AugmentationParameters, DescribedConfigs, augment
+from embedlab.resource_encoder.tools import default_tool_registry
 from embedlab.resource_encoder.training import (
     INSTRUCTIONS,
     DescriptionLosses,

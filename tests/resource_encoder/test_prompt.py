@@ -126,12 +126,18 @@ def assert_as_plain(
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("no place for {instruction}", "stand, is 0 times in the prompt"),
-        ("<|resource|> <|resource|> {instruction}", "stand, is 2 times in the prompt"),
-        ("<|resource|>", "once, after <|resource|>"),
-        ("{instruction} <|resource|>", "once, after <|resource|>"),
-        ("{instruction} <|resource|> {instruction}", "once, after <|resource|>"),
-        ("<|resource|> {instruction} {instruction}", "once, after <|resource|>"),
+        ("no place for {instruction}", "occurs 0 times in the prompt"),
+        ("<|resource|> <|resource|> {instruction}", "occurs 2 times in the prompt"),
+        ("<|resource|>", "once in the prompt, after <|"),
+        ("{instruction} <|resource|>", "once in the prompt, after <|"),
+        (
+            "{instruction} <|resource|> {instruction}",
+            "once in the prompt, after <|",
+        ),
+        (
+            "<|resource|> {instruction} {instruction}",
+            "once in the prompt, after <|",
+        ),
     ],
 )
 def test_a_prompt_without_one_place_each_is_refused(load: Load, text: str, reason: str) -> None:

@@ -6,13 +6,14 @@ from synthetic_language_models import PROMPT, loaded, tiny_language_model
 
 from embedlab.encoders.parameters import LanguageModelSource
 from embedlab.errors import InputError
-from embedlab.resource_encoder.described_configs import DescribedConfigs
+from embedlab.resource_encoder.configs import default_tool_configs, resource_values
+from embedlab.resource_encoder.descriptions import describe
 from embedlab.resource_encoder.export import encode_configs
+from embedlab.resource_encoder.language_model import language_model_version
 from embedlab.resource_encoder.parameters import ResourceTrainingParameters
 from embedlab.resource_encoder.reader import load_config_reader
-from embedlab.resource_encoder.templates import describe
-from embedlab.resource_encoder.tool_configs import default_tool_configs, resource_values
-from embedlab.resource_encoder.tool_registry import default_tool_registry
+from embedlab.resource_encoder.samples import DescribedConfigs
+from embedlab.resource_encoder.tools import default_tool_registry
 from embedlab.resource_encoder.training import (
     ResourceData,
     load_resource_encoder,
@@ -44,7 +45,7 @@ def content(folder):
         "num_heads": encoder.num_heads,
         "parameters": parameters.model_dump(mode="json"),
         "tool_names": NAMES,
-        "language_model": language_model.version,
+        "language_model": language_model_version(source),
         "data": "any",
     }
 
@@ -80,11 +81,11 @@ def test_the_model_reads_each_row_in_the_wording_asked_for(reader, template):
 
 
 def test_a_tool_that_the_encoder_does_not_know_is_named(reader):
-    with pytest.raises(InputError, match=r"does not know speech_recognition; its tools are image_"):
+    with pytest.raises(InputError, match=r"'speech_recognition' is none of image_"):
         reader.vectors(CONFIGS[:2].assign(tool_name=["object_detection", "speech_recognition"]))
 
 
 def test_another_language_model_is_refused(content, tmp_path):
     other = tiny_language_model(tmp_path / "other", seed=1)
-    with pytest.raises(InputError, match="language model is another one"):
+    with pytest.raises(InputError, match="language model differs"):
         load_config_reader(content, LanguageModelSource(model=str(other)), CPU)

@@ -15,20 +15,24 @@ from transformers import AutoTokenizer, Qwen2ForCausalLM
 from embedlab.datasets.language_model_folder import LanguageModelFolderDataset
 from embedlab.encoders.parameters import LanguageModelSource
 from embedlab.parameters import merge
+from embedlab.resource_encoder.configs import (
+    CONFIG_COLUMNS,
+    NUMBERS,
+    RESOURCES,
+    default_tool_configs,
+)
+from embedlab.resource_encoder.descriptions import INSTRUCTIONS, TEMPLATES, describe, read_fields
 from embedlab.resource_encoder.language_model import load_language_model
 from embedlab.resource_encoder.prompt import PLACEHOLDER
-from embedlab.resource_encoder.record_words import record_vocabulary, record_words
 from embedlab.resource_encoder.small_language_model import (
     MEASURE,
     SmallLanguageModel,
     SmallLanguageModelParameters,
-    make_tokenizer,
-    other_configs,
+    mix_configs,
     train_small_language_model,
 )
-from embedlab.resource_encoder.templates import TEMPLATES, describe, read_fields
-from embedlab.resource_encoder.tool_configs import COLUMNS, NUMBERS, RESOURCES, default_tool_configs
-from embedlab.resource_encoder.tool_registry import default_tool_registry
+from embedlab.resource_encoder.tokenizer import bag_vocabulary, bags_of_words, make_tokenizer
+from embedlab.resource_encoder.tools import default_tool_registry
 from embedlab.training.checkpoints import Checkpoint
 from embedlab.training.history import History
 
@@ -102,8 +106,8 @@ def test_phrases_are_one_token_and_so_is_every_digit() -> None:
     tokens = [TOKENIZER.decode([token]) for token in TOKENIZER(text)["input_ids"]]
     assert tokens[:5] == ["The ", "image classification", " tool runs a ", "small", " input on "]
     assert tokens[-6:] == [" GB GPU memory in ", "1", "2", "3", "4", " ms."]
-    for template in TEMPLATES:
-        assert len(TOKENIZER(template.instruction)["input_ids"]) == 1
+    for instruction in INSTRUCTIONS:
+        assert len(TOKENIZER(instruction)["input_ids"]) == 1
     assert len(TOKENIZER(PROMPT.partition(PLACEHOLDER)[0])["input_ids"]) == 1
 
 
@@ -115,25 +119,25 @@ def test_any_prompt_has_a_tokenizer(before: str) -> None:
     assert len(tokenizer(before)["input_ids"]) == bool(before)
 
 
-def test_the_words_of_a_record_are_its_facts_place_by_place() -> None:
+def test_a_bag_has_a_word_for_each_fact_and_each_symbol_of_a_number() -> None:
     row = ["object_detection", "large", 4.0, 8.12, 20.0, 2.0, 1234567.5]
-    (words,) = record_words(pd.DataFrame([row], columns=list(COLUMNS)))
+    (words,) = bags_of_words(pd.DataFrame([row], columns=list(CONFIG_COLUMNS)))
     assert words[:3] == ["<tool=object_detection>", "<input_size=large>", "<cpu_cores[0]=4>"]
     memory = ["<memory_gb[0]=8>", "<memory_gb[1]=.>", "<memory_gb[2]=1>", "<memory_gb[3]=2>"]
     assert words[3:7] == memory
     assert words[7:10] == ["<gpu_sm[0]=2>", "<gpu_sm[1]=0>", "<gpu_memory_gb[0]=2>"]
-    assert words[10:] == [f"<latency_ms[{place}]={place + 1}>" for place in range(6)]
+    assert words[10:] == [f"<latency_ms[{index}]={index + 1}>" for index in range(6)]
 
 
-def test_records_have_words_of_the_vocabulary_each_one_token() -> None:
-    rows = other_configs(CONFIGS, 3000, JITTER, seed=1)
-    found = {word for words in record_words(rows) for word in words}
-    vocabulary = record_vocabulary(TOOLS)
+def test_bags_have_words_of_the_vocabulary_each_one_token() -> None:
+    rows = mix_configs(CONFIGS, 3000, JITTER, seed=1)
+    found = {word for words in bags_of_words(rows) for word in words}
+    vocabulary = bag_vocabulary(TOOLS)
     assert found <= set(vocabulary)
     assert len(set(vocabulary)) == len(vocabulary)
     ids = TOKENIZER.get_vocab()
     assert len({ids[word] for word in vocabulary}) == len(vocabulary)
-    by_words = pd.Series([" ".join(words) for words in record_words(rows)])
+    by_words = pd.Series([" ".join(words) for words in bags_of_words(rows)])
     kept = rows[["tool_name", *RESOURCES]].astype(str).agg(" ".join, axis=1)
     assert by_words.nunique() == kept.nunique()
 
@@ -141,8 +145,8 @@ def test_records_have_words_of_the_vocabulary_each_one_token() -> None:
 # Texts.
 
 
-def test_other_configurations_are_the_tables_values_mixed_anew() -> None:
-    rows = other_configs(CONFIGS, 6800, JITTER, seed=3)
+def test_mixed_configurations_have_the_values_of_the_profile_in_new_combinations() -> None:
+    rows = mix_configs(CONFIGS, 6800, JITTER, seed=3)
     assert len(rows) == 6800
     assert np.bincount(rows["template"], minlength=len(TEMPLATES)).min() > 0.8 * len(rows) / 6
     read = pd.DataFrame(list(map(read_fields, rows["text"], rows["template"])))
@@ -153,7 +157,7 @@ def test_other_configurations_are_the_tables_values_mixed_anew() -> None:
 
     plain = rows["cpu_cores"].isin(CONFIGS["cpu_cores"])
     assert plain.mean() == pytest.approx(0.5, abs=0.06)
-    # What stands in one row says nothing of what stands beside it.
+    # Columns are independent.
     codes = rows[list(NUMBERS)].assign(tool=rows["tool_name"].map(TOOLS.index))
     assert (codes.corr().abs() - np.eye(6)).to_numpy().max() < 0.05
     nearest = np.abs(rows[["cpu_cores"]].to_numpy() / [[2, 4, 8]] - 1).min(axis=1)
@@ -166,7 +170,7 @@ def test_other_configurations_are_the_tables_values_mixed_anew() -> None:
 
 def test_the_seed_decides_the_texts() -> None:
     first, again, other = (
-        other_configs(FEW, 129, JITTER, seed)["text"].tolist() for seed in (1, 1, 2)
+        mix_configs(FEW, 129, JITTER, seed)["text"].tolist() for seed in (1, 1, 2)
     )
     assert first == again
     assert first != other
@@ -213,7 +217,7 @@ def test_the_folder_loads_as_any_other_language_model(
     source = LanguageModelSource(model=str(folder))
     found = load_language_model(source, torch.float32, torch.device("cpu"))
     assert isinstance(found.model, Qwen2ForCausalLM)
-    assert (found.hidden_size, found.num_heads) == (32, 2)
+    assert (found.embeddings.shape[1], found.num_heads) == (32, 2)
     assert found.tokenizer.eos_token_id == made.tokenizer.eos_token_id
     ids = torch.tensor([found.token_ids("Tool: object detection; input: small")])
     with torch.no_grad():
@@ -228,10 +232,10 @@ def test_the_tokenizer_survives_the_folder(
     made, _ = trained
     again = AutoTokenizer.from_pretrained(save(made, tmp_path / "llm"))
     assert again.get_vocab() == made.tokenizer.get_vocab()
-    rows = other_configs(CONFIGS, 600, JITTER, seed=5)
-    for text in [*rows["text"], *(template.instruction for template in TEMPLATES), PROMPT]:
+    rows = mix_configs(CONFIGS, 600, JITTER, seed=5)
+    for text in [*rows["text"], *INSTRUCTIONS, PROMPT]:
         ids = made.tokenizer(text)["input_ids"]
         assert again(text)["input_ids"] == ids
         assert again.decode(ids) == text
-    for words in record_words(rows):
+    for words in bags_of_words(rows):
         assert again.convert_tokens_to_ids(words) == made.tokenizer.convert_tokens_to_ids(words)

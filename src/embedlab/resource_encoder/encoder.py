@@ -1,4 +1,4 @@
-"""The resource encoder: a tool and six resource values as one vector that an LLM reads."""
+"""The resource encoder: a tool and six resource values to one input embedding of an LLM."""
 
 import math
 from typing import Literal
@@ -10,25 +10,26 @@ from torch.nn.functional import normalize
 
 from embedlab.errors import InputError
 from embedlab.parameters import Parameters
+from embedlab.resource_encoder.configs import RESOURCES
 from embedlab.statistics.standardise import Standardise
 
-N_RESOURCES = 6
-# Periods per standard deviation.
+NUM_RESOURCES = len(RESOURCES)
+# The lowest initial frequency, in periods per standard deviation of a value.
 MIN_FREQUENCY = 0.125
 
 
 class ResourceEncoderParameters(Parameters):
-    """The shape of a resource encoder.
+    """Architecture of the resource encoder.
 
     Attributes:
-        tool_representation: of a tool's description in the LLM: the mean of its tokens' input
-            embeddings, or the last hidden state of its last token.
-        fusion: of the two streams.
-        num_heads: of the fusion's attention; null for as many as the LLM has.
-        frequencies: of each value's sines and cosines.
-        max_frequency: the highest one at the start, in periods per standard deviation of a value;
-            the last digits of a number need many.
-        mlp_size: hidden units of the resources' stream.
+        tool_representation: vector of a tool in the LLM: the mean input embedding of its
+            description's tokens, or the last hidden state at the last of them.
+        fusion: how the vectors of tool and resources are combined.
+        num_heads: attention heads of the fusion; null for as many as the LLM has.
+        frequencies: number of sines and of cosines per value.
+        max_frequency: highest initial frequency, in periods per standard deviation of a value;
+            high frequencies resolve the last digits of a number.
+        mlp_size: hidden units of the MLP on the resource values.
     """
 
     tool_representation: Literal["mean_embedding", "last_hidden_state"] = "mean_embedding"
@@ -40,30 +41,30 @@ class ResourceEncoderParameters(Parameters):
 
 
 class PeriodicFeatures(nn.Module):
-    """Every value beside its sines and cosines at trained frequencies.
+    """Each value with its sines and cosines at learned frequencies.
 
-    A plain MLP is slow to tell close values apart; periodic features are not (Gorishniy et al.
-    2022, arXiv 2203.05556, section 3.3). The frequencies start as a geometric series.
+    A plain MLP needs long training to separate close values; periodic features do not (Gorishniy
+    et al. 2022, arXiv 2203.05556, section 3.3). The frequencies start as a geometric series.
 
     Shape:
         - input: `(b, n)`
-        - output: `(b, n * (1 + 2 * frequencies))`
+        - output: `(b, n * (1 + 2 * num_frequencies))`
     """
 
-    def __init__(self, n_values: int, frequencies: int, max_frequency: float):
+    def __init__(self, num_values: int, num_frequencies: int, max_frequency: float):
         super().__init__()
-        ends = math.log2(MIN_FREQUENCY), math.log2(max_frequency)
-        series = torch.logspace(*ends, frequencies, base=2)
-        self.frequencies = nn.Parameter(series.repeat(n_values, 1))
+        exponents = math.log2(MIN_FREQUENCY), math.log2(max_frequency)
+        series = torch.logspace(*exponents, num_frequencies, base=2)
+        self.frequencies = nn.Parameter(series.repeat(num_values, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """The features of values `(b, n)`."""
+        """Compute the features."""
         angles = (2 * math.pi * self.frequencies * x.unsqueeze(2)).flatten(1)  # (b, n * k)
         return torch.cat([x, angles.sin(), angles.cos()], dim=1)
 
 
-class ResourceMLP(nn.Module):
-    """Six resource values, standardised, to the LLM's hidden size.
+class ResourceMLP(nn.Sequential):
+    """Standardises six resource values and maps them to the LLM's hidden size h.
 
     Shape:
         - input: `(b, 6)`
@@ -72,25 +73,20 @@ class ResourceMLP(nn.Module):
 
     def __init__(self, hidden_size: int, parameters: ResourceEncoderParameters):
         super().__init__()
-        self.standardise = Standardise(N_RESOURCES)
-        periodic = PeriodicFeatures(N_RESOURCES, parameters.frequencies, parameters.max_frequency)
+        self.standardise = Standardise(NUM_RESOURCES)
+        num_frequencies, mlp_size = parameters.frequencies, parameters.mlp_size
         self.layers = nn.Sequential(
-            periodic,
-            nn.Linear(N_RESOURCES * (1 + 2 * parameters.frequencies), parameters.mlp_size),
+            PeriodicFeatures(NUM_RESOURCES, num_frequencies, parameters.max_frequency),
+            nn.Linear(NUM_RESOURCES * (1 + 2 * num_frequencies), mlp_size),
             nn.GELU(),
-            nn.Linear(parameters.mlp_size, parameters.mlp_size),
+            nn.Linear(mlp_size, mlp_size),
             nn.GELU(),
-            nn.Linear(parameters.mlp_size, hidden_size),
+            nn.Linear(mlp_size, hidden_size),
         )
-
-    def forward(self, values: Tensor) -> Tensor:
-        """The stream of values `(b, 6)`."""
-        streams: Tensor = self.layers(self.standardise(values))
-        return streams
 
 
 class Fusion(nn.Module):
-    """Makes one vector of the two streams, by attention.
+    """Combines the vectors of tools and of their resources by attention.
 
     Shape:
         - tools, resources: `(b, h)`
@@ -104,22 +100,22 @@ class Fusion(nn.Module):
 
 
 class SelfAttentionFusion(Fusion):
-    """The two streams attend to one another; their mean is the result."""
+    """Self-attention with a residual over the two vectors, then their mean."""
 
     def forward(self, tools: Tensor, resources: Tensor) -> Tensor:
-        """Fuse the streams."""
-        streams = torch.stack([tools, resources], dim=1)  # (b, 2, h)
-        x = self.norm(streams)
+        """Combine the vectors."""
+        pairs = torch.stack([tools, resources], dim=1)  # (b, 2, h)
+        x = self.norm(pairs)
         attended, _ = self.attention(x, x, x, need_weights=False)
-        return (streams + attended).mean(dim=1)
+        fused: Tensor = (pairs + attended).mean(dim=1)
+        return fused
 
 
 class GatedCrossAttentionFusion(Fusion):
-    """The resources attend to the tool, through a gate that is shut at the start.
+    """Adds cross-attention from the resources to the tool, scaled by a learned gate.
 
-    There is one tool to attend to, so what comes through the gate is a linear map of the tool.
-    The gate is the hyperbolic tangent of a trained number (Alayrac et al. 2022, arXiv 2204.14198,
-    section 2.2): zero at first, so that the tool comes in as training opens it.
+    The gate is tanh of a parameter that starts at zero (Alayrac et al. 2022, arXiv 2204.14198,
+    section 2.2), so the untrained output is the resources' vector alone.
     """
 
     def __init__(self, hidden_size: int, num_heads: int):
@@ -128,15 +124,16 @@ class GatedCrossAttentionFusion(Fusion):
 
     @property
     def gate(self) -> Tensor:
-        """How far the gate is open, between -1 and 1."""
+        """Factor of the attention's output, between -1 and 1."""
         return self.opening.tanh()
 
     def forward(self, tools: Tensor, resources: Tensor) -> Tensor:
-        """Fuse the streams."""
+        """Combine the vectors."""
         context = tools.unsqueeze(1)  # (b, 1, h)
         query = self.norm(resources).unsqueeze(1)
         attended, _ = self.attention(query, context, context, need_weights=False)
-        return resources + self.gate * attended.squeeze(1)
+        fused: Tensor = resources + self.gate * attended.squeeze(1)
+        return fused
 
 
 FUSIONS: dict[str, type[Fusion]] = {
@@ -146,22 +143,27 @@ FUSIONS: dict[str, type[Fusion]] = {
 
 
 class ResourceEncoder(nn.Module):
-    """Tools (stream A, frozen) and resource values (stream B, trained), fused into one vector.
+    """Fuses a frozen vector of the tool and a trained one of the resource values.
 
-    The vector has the mean norm of the LLM's input embeddings, among which it is to stand.
+    The output replaces an input embedding of the LLM, so it has their mean norm.
 
     Args:
-        tools: the LLM's representation of each tool `(T, h)`; constant, so it is computed once.
-        norm: of the output.
-        num_heads: of the fusion's attention.
-        parameters: the shape of the rest.
+        tools: the LLM's representation of each tool, `(T, h)`.
+        norm: Euclidean norm of the output.
+        num_heads: attention heads of the fusion.
+        parameters: the rest of the architecture.
 
     Shape:
         - tools: int64 `(b,)`; values: `(b, 6)`
         - output: `(b, h)`
 
     Raises:
-        InputError: if the hidden size is no multiple of the number of heads.
+        InputError: if `num_heads` does not divide the hidden size.
+
+    Example:
+        >>> encoder = ResourceEncoder(torch.randn(7, 16), 2.0, 4, ResourceEncoderParameters())
+        >>> encoder(torch.tensor([0, 6]), torch.rand(2, 6)).shape
+        torch.Size([2, 16])
     """
 
     tools: Tensor
@@ -177,7 +179,7 @@ class ResourceEncoder(nn.Module):
                 f"num_heads: the LLM's hidden size {hidden_size} is no multiple of {num_heads}; "
                 "choose another number of heads"
             )
-        # What all tools have in common says nothing; the rest is scaled to components near 1.
+        # The mean over tools does not distinguish them; the rest is scaled to components near 1.
         centred = normalize(tools.float() - tools.float().mean(dim=0)) * math.sqrt(hidden_size)
         self.register_buffer("tools", centred)
         self.register_buffer("norm", torch.tensor(norm))
@@ -188,12 +190,12 @@ class ResourceEncoder(nn.Module):
         self.output_norm = nn.LayerNorm(hidden_size)
 
     def forward(self, tools: Tensor, values: Tensor) -> Tensor:
-        """The vectors of configurations."""
+        """Encode configurations."""
         fused = self.fusion(self.tool_layer(self.tools)[tools], self.resource_mlp(values))
         return normalize(self.output_norm(fused), dim=1) * self.norm
 
     def monitored(self) -> dict[str, Tensor]:
-        """What is logged beside the losses."""
+        """Quantities to log with the losses: the gate, if there is one."""
         if isinstance(self.fusion, GatedCrossAttentionFusion):
             return {"gate": self.fusion.gate}
         return {}

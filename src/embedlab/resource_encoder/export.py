@@ -1,81 +1,49 @@
-"""What a hierarchical decoder starts from: vectors of configurations, and two look-ups."""
+"""Exported configurations: a vector of each, and look-ups by configuration and by tool."""
 
-import hashlib
 from typing import Any
 
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from embedlab.errors import InputError
-from embedlab.resource_encoder.tool_configs import COLUMNS
+from embedlab.resource_encoder.configs import CONFIG_COLUMNS, NUMBERS
 
-# Numbers that count whole things.
+# Exported as integers if all of them are whole.
 COUNTS = ("cpu_cores", "gpu_sm")
 
 
 @torch.no_grad()
 def encode_configs(encoder: nn.Module, tools: Tensor, values: Tensor, batch_size: int) -> Tensor:
-    """The vector of each configuration.
+    """Encode configurations, `batch_size` at a time.
 
-    Args:
-        encoder: takes tools `(b,)` and values `(b, 6)`.
-        tools: int64 `(n,)`.
-        values: float32 `(n, 6)`.
-        batch_size: configurations at a time.
-
-    Returns:
-        float32 `(n, h)`.
+    Shape:
+        - tools: int64 `(n,)`; values: float32 `(n, 6)`
+        - output: float32 `(n, h)`
     """
-    batches = zip(tools.split(batch_size), values.split(batch_size), strict=True)
-    return torch.cat([encoder(*batch) for batch in batches])
-
-
-def check_provenance(encoder: dict[str, Any], language_model: str, data: str) -> None:
-    """Refuse an encoder that another LLM or other data made.
-
-    Args:
-        encoder: the content of `pretrained_encoder.pt`.
-        language_model: version of the LLM that the parameters name.
-        data: hash of the configurations that are to be exported.
-
-    Raises:
-        InputError: naming what differs.
-    """
-    for name, expected in (("language_model", language_model), ("data", data)):
-        if encoder.get(name) != expected:
-            raise InputError(
-                f"pretrained_encoder: its {name.replace('_', ' ')} is another one "
-                f"({str(encoder.get(name))[:12]}, expected {expected[:12]}); "
-                "run `kedro run --pipelines=encoder_pretrain`"
-            )
-
-
-def encoder_sha256(encoder: dict[str, Any]) -> str:
-    """SHA-256 over the names and the bytes of an encoder's weights."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(encoder["encoder"].items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.contiguous().numpy().tobytes())
-    return digest.hexdigest()
+    batches = (torch.split(inputs, batch_size) for inputs in (tools, values))
+    return torch.cat([encoder(*batch) for batch in zip(*batches, strict=True)])
 
 
 def config_lookup(configs: pd.DataFrame) -> dict[str, dict[str, Any]]:
     """The tool and the resources of each configuration, by its id as text."""
-    kinds = dict.fromkeys(COLUMNS[2:], float) | {
-        name: int for name in COUNTS if (configs[name] % 1 == 0).all()
-    }
-    rows: list[dict[str, Any]] = configs.astype(kinds)[list(COLUMNS)].to_dict("records")  # type: ignore[assignment]
-    return {str(i): row for i, row in zip(configs["config_id"], rows, strict=True)}
+    whole = [name for name in COUNTS if (configs[name] % 1 == 0).all()]
+    table = configs.astype(dict.fromkeys(NUMBERS, float) | dict.fromkeys(whole, int))
+    rows: Any = table.set_index("config_id")[list(CONFIG_COLUMNS)].to_dict("index")
+    return {str(config_id): row for config_id, row in rows.items()}
 
 
 def lookup_table(lookup: dict[str, dict[str, Any]]) -> pd.DataFrame:
-    """The configurations of a `config_lookup`, columns tool_name and `RESOURCES`, in its order."""
+    """The configurations of a `config_lookup`, in its order: columns tool_name and `RESOURCES`."""
     return pd.DataFrame.from_dict(lookup, orient="index")
 
 
 def tool_mask_map(configs: pd.DataFrame, tool_names: list[str]) -> dict[str, list[int]]:
-    """The configurations of each tool, in the order of the tools."""
+    """The ids of each tool's configurations, in the order of `tool_names`.
+
+    Example:
+        >>> tool_mask_map(pd.DataFrame({"config_id": [0, 1], "tool_name": ["b", "a"]}), ["a", "b"])
+        {'a': [1], 'b': [0]}
+    """
     return {
         name: configs.loc[configs["tool_name"] == name, "config_id"].tolist() for name in tool_names
     }

@@ -1,4 +1,4 @@
-"""A decoder in two levels: first the tool, then a configuration that the tool has."""
+"""A decoder in two levels: first the tool, then one of the tool's configurations."""
 
 from collections.abc import Mapping, Sequence
 from itertools import chain
@@ -11,16 +11,15 @@ from embedlab.errors import InputError
 
 
 class HierarchicalDecoder(nn.Module):
-    """Hidden states to tools, and to configurations of one tool.
+    """Scores tools, and the configurations of one tool, from hidden states.
 
-    The configurations' scores are products with one row of weights each, so that a row may be the
-    vector of the configuration that it stands for. Those that are not of the tool have a score of
-    minus infinity before the softmax: their probability is exactly zero, and no gradient reaches
-    their rows.
+    A configuration's score is the dot product of the hidden state with a weight row, which an
+    exported vector can initialise. Configurations of other tools get a score of minus infinity
+    before the softmax, so their probability and the gradient of their rows are exactly zero.
 
     Args:
-        hidden_size: h, of the hidden states.
-        tool_mask: which configurations a tool has, bool `(T, C)`.
+        hidden_size: dimension h of the hidden states.
+        tool_mask: whether each configuration belongs to each tool, bool `(T, C)`.
 
     Shape:
         - hidden: `(b, h)`; tools: int64 `(b,)`
@@ -28,59 +27,64 @@ class HierarchicalDecoder(nn.Module):
 
     Raises:
         InputError: if a tool has no configuration.
+
+    Example:
+        >>> decoder = HierarchicalDecoder(4, tool_mask=torch.eye(3, dtype=torch.bool))
+        >>> tool_logits, log_probabilities = decoder(torch.randn(1, 4), tools=torch.tensor([1]))
+        >>> log_probabilities.exp().tolist()
+        [[0.0, 1.0, 0.0]]
     """
 
     tool_mask: Tensor
 
     def __init__(self, hidden_size: int, tool_mask: Tensor):
         super().__init__()
-        n_tools, n_configs = tool_mask.shape
-        empty = (~tool_mask.any(dim=1)).nonzero().flatten().tolist()
-        if empty:
+        num_tools, num_configs = tool_mask.shape
+        if empty := (~tool_mask.any(dim=1)).nonzero().flatten().tolist():
             raise InputError(f"tools: no configuration is of tool {empty[0]}; leave the tool out")
         self.register_buffer("tool_mask", tool_mask)
-        self.tool_head = nn.Linear(hidden_size, n_tools)
-        self.config_head = nn.Linear(hidden_size, n_configs, bias=False)
+        self.tool_head = nn.Linear(hidden_size, num_tools)
+        self.config_head = nn.Linear(hidden_size, num_configs, bias=False)
 
     @classmethod
     def from_export(
         cls, config_weights: Mapping[str, Any], tool_mask_map: Mapping[str, Sequence[int]]
     ) -> Self:
-        """A decoder whose configurations start from exported vectors.
+        """Make a decoder whose configurations start from exported vectors.
 
         Args:
             config_weights: of `config_weights.pt`: weights `(C, h)`, num_configs C, hidden_dim h.
-            tool_mask_map: of `tool_mask_map.json`: the configurations of each tool; the order of
-                the names is that of the tools.
+            tool_mask_map: of `tool_mask_map.json`: the configurations of each tool, in order.
 
         Raises:
-            InputError: if the weights have another shape than they say, or the two do not fit.
+            InputError: if the weights do not have the declared shape, or the map does not assign
+                each of their C rows to one tool.
         """
-        weights, *said = map(config_weights.get, ("weights", "num_configs", "hidden_dim"))
+        weights, *declared = map(config_weights.get, ("weights", "num_configs", "hidden_dim"))
         shape = list(weights.shape) if isinstance(weights, Tensor) else None
-        if weights is None or shape != said:
+        if weights is None or shape != declared:
             raise InputError(
                 f"config_weights: weights of shape {shape}, but num_configs and hidden_dim say "
-                f"{said}; export them again"
+                f"{declared}; export them again"
             )
         decoder = cls(weights.shape[1], _tool_mask(tool_mask_map, len(weights)))
         decoder.set_config_weights(weights)
         return decoder
 
     def set_config_weights(self, weights: Tensor) -> None:
-        """Replace the rows of the configurations by `weights` (C, h)."""
+        """Replace the weight rows of the configurations by `weights` (C, h)."""
         with torch.no_grad():
             self.config_head.weight.copy_(weights)
 
     def forward(self, hidden: Tensor, tools: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Score the tools, and the configurations of the given or else the most probable tools."""
+        """Score all tools, and the configurations of the given or else the most probable tools."""
         tool_logits = self.tool_head(hidden)
         allowed = self.tool_mask[tool_logits.argmax(dim=1) if tools is None else tools]
         scores = self.config_head(hidden).masked_fill(~allowed, -torch.inf)
         return tool_logits, scores.log_softmax(dim=1)
 
     def decode(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """The most probable tool, and its most probable configuration: ids, int64 `(b,)` each."""
+        """The most probable tool and its most probable configuration: int64 `(b,)` each."""
         tool_logits, config_log_probabilities = self(hidden)
         return tool_logits.argmax(dim=1), config_log_probabilities.argmax(dim=1)
 
@@ -91,19 +95,16 @@ def resources(
     tool_id: int,
     config_id: int,
 ) -> dict[str, Any]:
-    """What a decoded configuration stands for.
+    """Look up the tool and the resources of a decoded configuration.
 
     Args:
-        config_lookup: of `config_lookup.json`: tool_name and resources by configuration.
-        tool_names: of all tools, the keys of `tool_mask_map.json`.
-        tool_id: position of the tool.
-        config_id: the configuration.
-
-    Returns:
-        The entry of the configuration.
+        config_lookup: of `config_lookup.json`.
+        tool_names: the keys of `tool_mask_map.json`.
+        tool_id: index of the decoded tool.
+        config_id: id of the decoded configuration.
 
     Raises:
-        InputError: if there is no such tool or configuration, or it is another tool's.
+        InputError: if there is no such tool or configuration, or it belongs to another tool.
     """
     if not 0 <= tool_id < len(tool_names):
         raise InputError(f"tool {tool_id}: there is none; tools are 0 to {len(tool_names) - 1}")
@@ -118,15 +119,15 @@ def resources(
     return dict(entry)
 
 
-def _tool_mask(tool_mask_map: Mapping[str, Sequence[int]], n_configs: int) -> Tensor:
+def _tool_mask(tool_mask_map: Mapping[str, Sequence[int]], num_configs: int) -> Tensor:
     """The map as bool `(T, C)`."""
     listed = list(chain.from_iterable(tool_mask_map.values()))
-    if len(listed) != n_configs or set(listed) != set(range(n_configs)):
+    if sorted(listed) != list(range(num_configs)):
         raise InputError(
-            f"tool_mask_map: must list each configuration from 0 to {n_configs - 1} once, as "
-            f"config_weights has {n_configs} (got {len(listed)}, {len(set(listed))} different)"
+            f"tool_mask_map: must list each configuration from 0 to {num_configs - 1} once, as "
+            f"config_weights has {num_configs} (got {len(listed)}, {len(set(listed))} different)"
         )
-    mask = torch.zeros(len(tool_mask_map), n_configs, dtype=torch.bool)
+    mask = torch.zeros(len(tool_mask_map), num_configs, dtype=torch.bool)
     for row, configs in zip(mask, tool_mask_map.values(), strict=True):
         row[configs] = True
     return mask

@@ -1,4 +1,4 @@
-"""A causal language model with its tokenizer, as whoever reads through it needs it."""
+"""A frozen causal language model with its tokenizer."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,71 +7,58 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from embedlab.encoders.model_files import ModelFiles, find_model
+from embedlab.encoders.model_files import find_model
 from embedlab.encoders.parameters import LanguageModelSource
 from embedlab.errors import InputError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-# Of what is predicted, relatively: rounding may differ between the rows of a batch.
+# Relative difference of logits that counts as rounding, which may differ between rows of a batch.
 CAUSAL_TOLERANCE = 0.01
-# Embeddings whose norm is measured at a time.
-BLOCK_SIZE = 4096
+BATCH_SIZE = 4096
 
 
 @dataclass(frozen=True)
 class LanguageModel:
-    """A causal language model that vectors are read through.
+    """A causal language model with its tokenizer.
 
     Attributes:
-        model: gives logits.
-        tokenizer: its own.
-        version: of its files: a commit of the hub, or a hash of their content.
+        model: the network.
+        tokenizer: the model's tokenizer.
     """
 
     model: "PreTrainedModel"
     tokenizer: "PreTrainedTokenizerBase"
-    version: str
 
     @property
     def device(self) -> torch.device:
-        """Where the model is."""
-        device: torch.device = self.model.device
-        return device
+        """The device of the weights."""
+        return self.model.device
 
     @cached_property
     def embeddings(self) -> Tensor:
-        """The input embeddings `(V, h)`."""
+        """The table of input embeddings, `(V, h)`."""
         table: Any = self.model.get_input_embeddings()
         embeddings: Tensor = table.weight.detach()
         return embeddings
 
     @property
-    def hidden_size(self) -> int:
-        """The width h of the input embeddings."""
-        return self.embeddings.shape[1]
-
-    @property
     def num_heads(self) -> int:
-        """The attention heads of a layer."""
+        """Attention heads per layer."""
         heads: int = self.model.config.get_text_config().num_attention_heads
         return heads
 
     @cached_property
     def embedding_norm(self) -> float:
-        """The mean Euclidean norm of the input embeddings as the model reads them.
-
-        Some models scale what is in their table.
-        """
+        """Mean Euclidean norm of the input embeddings, after the scaling that some models apply."""
         table: Any = self.model.get_input_embeddings()
-        ids = torch.arange(len(self.embeddings), device=self.device)
+        batches = torch.split(torch.arange(len(self.embeddings), device=self.device), BATCH_SIZE)
         with torch.no_grad():
-            norms = [table(block).float().norm(dim=1) for block in ids.split(BLOCK_SIZE)]
-        return torch.cat(norms).mean().item()
+            return torch.cat([table(ids).float().norm(dim=1) for ids in batches]).mean().item()
 
     def token_ids(self, text: str, special: bool = False) -> list[int]:
-        """The tokens of a text; with the special ones that the tokenizer puts around it, if so."""
+        """The tokens of a text; `special` adds those that the tokenizer puts around a text."""
         ids: list[int] = self.tokenizer(text, add_special_tokens=special)["input_ids"]
         return ids
 
@@ -79,64 +66,59 @@ class LanguageModel:
 def load_language_model(
     source: LanguageModelSource, dtype: torch.dtype, device: torch.device
 ) -> LanguageModel:
-    """Load a frozen model of any architecture that transformers knows as a causal language model.
+    """Load a causal language model of any architecture that transformers supports.
 
     Returns:
-        The model in `eval` mode; no parameter of it takes a gradient.
+        The model in `eval` mode, without gradients for its parameters.
 
     Raises:
-        InputError: if there is no such model, or it is damaged or of another kind.
+        InputError: if there is no such model, or it is damaged, incomplete or not causal.
     """
     # Imported late: slow, and most runs need no language model.
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging as transformers_logging
 
     files = find_model(source)
-    options: dict[str, Any] = {
-        "trust_remote_code": source.trust_remote_code,
-        "local_files_only": True,
-    }
-    if files.gguf_file:
-        options["gguf_file"] = files.gguf_file
-    transformers_logging.disable_progress_bar()
+    options: dict[str, Any] = {"gguf_file": files.gguf_file} if files.gguf_file else {}
+    options |= {"trust_remote_code": source.trust_remote_code, "local_files_only": True}
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         tokenizer = AutoTokenizer.from_pretrained(files.folder, **options)
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             files.folder, **options, dtype=dtype, output_loading_info=True
         )
-    except Exception as error:  # damaged files raise whatever they happen to run into
+    except Exception as error:  # damaged files raise exceptions of any type
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"language model {source.model}: cannot load: {reason}") from error
     model, report = loaded
-    if report["missing_keys"]:  # they would be random
-        absent = min(report["missing_keys"])
-        raise InputError(f"language model {source.model}: has no weights {absent}; get it anew")
+    if missing := sorted(report["missing_keys"]):  # transformers initialises them at random
+        reason = f"lacks weights, such as {missing[0]}; download it again"
+        raise InputError(f"language model {source.model}: {reason}")
     if tokenizer.eos_token_id is None:
         raise InputError(
-            f"language model {source.model}: its tokenizer has no token that ends a text; "
-            "name one as eos_token in its tokenizer_config.json"
+            f"language model {source.model}: its tokenizer has no end-of-text token; "
+            "set eos_token in its tokenizer_config.json"
         )
     model = model.eval().requires_grad_(False).to(device)
-    if _looks_ahead(model):
+    if not _is_causal(model):
         raise InputError(
-            f"language model {source.model}: reads what comes after a token, too; give a causal one"
+            f"language model {source.model}: its predictions depend on later tokens; "
+            "give a causal language model"
         )
-    return LanguageModel(model, tokenizer, _version(files))
+    return LanguageModel(model, tokenizer)
 
 
 @torch.no_grad()
-def _looks_ahead(model: "PreTrainedModel") -> bool:
-    """Whether another token changes what is predicted before it, as in models for masked words."""
+def _is_causal(model: "PreTrainedModel") -> bool:
+    """Whether the logits at the first token ignore the second one, unlike in masked models."""
     ids = torch.tensor([[0, 1], [0, 2]], device=model.device)
     output = model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False)
-    one, other = output.logits[:, 0].float()
-    return (one - other).abs().max().item() > CAUSAL_TOLERANCE * one.abs().max().item()
+    first, second = output.logits[:, 0].float()
+    difference = (first - second).abs().max().item()
+    return not difference > CAUSAL_TOLERANCE * first.abs().max().item()
 
 
 def language_model_version(source: LanguageModelSource) -> str:
-    """The version of a model's files, known without loading them."""
-    return _version(find_model(source))
-
-
-def _version(files: ModelFiles) -> str:
+    """What identifies a model's files, without loading them: a commit or a hash of the content."""
+    files = find_model(source)
     return f"{files.version}/{files.gguf_file}" if files.gguf_file else files.version

@@ -15,13 +15,13 @@ class ResourceLoopParameters(LoopParameters):
     """How the encoder is trained.
 
     Attributes:
-        min_steps: more passes are made where `max_epochs` come to fewer steps, as they do with few
-            configurations; each has much to be learnt, however few they are.
+        min_steps: raises `max_epochs` until training has this many steps; a small profile has few
+            steps per epoch, yet needs about as many in total.
         learning_rate: of AdamW.
-        target_loss: training stops once the configurations as they are have this mean loss, in
-            nats a token; null to go on.
-        gradient_checkpointing: compute the LLM's layers anew in the backward pass instead of
-            keeping their activations; the prefix then goes through it with every batch.
+        target_loss: training stops when the mean loss over the configurations, without augmented
+            copies, is at most this, in nats per token; null for no target.
+        gradient_checkpointing: recompute the LLM's activations in the backward pass instead of
+            storing them; the prompt's prefix is then not cached.
     """
 
     max_epochs: int = Field(100, ge=1)
@@ -30,28 +30,29 @@ class ResourceLoopParameters(LoopParameters):
     target_loss: float | None = Field(0.01, gt=0)
     gradient_checkpointing: bool = False
 
-    def for_samples(self, n_samples: int) -> Self:
-        """The same with as many epochs as `min_steps` take."""
-        n_batches = -(-n_samples // self.batch_size)
-        steps_per_epoch = -(-n_batches // self.accumulation_steps)
+    def for_samples(self, num_samples: int) -> Self:
+        """The parameters, with `max_epochs` raised to as many as `min_steps` take."""
+        num_batches = -(-num_samples // self.batch_size)
+        steps_per_epoch = -(-num_batches // self.accumulation_steps)
         epochs = max(self.max_epochs, -(-self.min_steps // steps_per_epoch))
         return self.model_copy(update={"max_epochs": epochs})
 
     @property
     def dtype(self) -> torch.dtype:
-        """What the LLM's weights are kept in."""
+        """Data type of the LLM's weights."""
         dtype: torch.dtype = getattr(torch, self.precision)
         return dtype
 
 
 class ResourceTrainingParameters(Parameters):
-    """All that decides what is trained, but for the data.
+    """Everything that determines the trained encoder, except the data and the LLM.
 
     Attributes:
-        prompt: what the LLM reads, with the vector's placeholder and the instruction's.
-        encoder: the shape of the encoder.
+        prompt: text around the vector, with `<|resource|>` in its place and, after it,
+            `{instruction}`.
+        encoder: architecture.
         training: how it is trained.
-        seed: of the initialisation and the order.
+        seed: of the initialisation and the order of samples.
     """
 
     prompt: Annotated[str, AfterValidator(check_prompt)]

@@ -1,4 +1,4 @@
-"""Figures about the resource encoder: how it was learnt, what is read from its vectors."""
+"""Figures of the resource encoder: its training, its decoded descriptions, its vectors."""
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle
@@ -11,19 +11,19 @@ from matplotlib.ticker import PercentFormatter
 
 from embedlab.figure import label_components, legend_below, new_figure
 
-# Colours of Okabe & Ito 2008, told apart by colour-blind readers too.
+# Distinguishable with colour blindness (Okabe & Ito 2008).
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8c8c8c")
-# One less than the colours, so that colour and marker together repeat late.
+# One fewer than the colours, so that combinations of both repeat after 42.
 MARKERS = ("o", "^", "s", "D", "v", "P")
 
 
 def plot_loss(history: Sequence[Mapping[str, Any]], target_loss: float | None) -> Figure:
-    """Training and validation loss by step on a log axis, and the loss that ends training.
+    """Plot training and validation loss by step on a log axis, and the target.
 
     Args:
-        history: rows with a `step` and `loss`, `validation_loss` or both. What is missing may be
-            left out or NaN; what is not positive leaves a gap.
-        target_loss: greater than 0; None for none.
+        history: rows with `step`, and `loss`, `validation_loss` or both; a missing loss is absent
+            or NaN, and one that is not positive leaves a gap.
+        target_loss: greater than 0; None for no target.
     """
     figure, axes = new_figure(6, 3.6)
     table = pd.DataFrame(history).reindex(columns=["step", "loss", "validation_loss"])
@@ -37,27 +37,26 @@ def plot_loss(history: Sequence[Mapping[str, Any]], target_loss: float | None) -
         axes.axhline(target_loss, color="grey", linewidth=1, linestyle="--", label=label)
     axes.set_yscale("log", nonpositive="mask")
     axes.set_xlabel("step")
-    axes.set_ylabel("loss, nats a token of the description")
+    axes.set_ylabel("loss, nats per token of the description")
     axes.legend(frameon=False, fontsize="small")
     return figure
 
 
 def plot_exact_match(rates: Mapping[str, Mapping[str, float]]) -> Figure:
-    """The share of descriptions decoded right, a group of bars for each field.
+    """Plot the share of exactly decoded descriptions and fields as bars grouped by field.
 
     Args:
         rates: by set, such as configurations and unseen jittered values, then by field.
     """
     table = pd.DataFrame(rates)
-    n_fields, n_sets = table.shape
-    figure, axes = new_figure(6, 1.2 + 0.25 * n_fields * (n_sets + 0.5))
-    height = 0.8 / n_sets
-    places = np.arange(n_fields)
+    num_fields, num_sets = table.shape
+    figure, axes = new_figure(6, 1.2 + 0.25 * num_fields * (num_sets + 0.5))
+    height = 0.8 / num_sets
     for i, name in enumerate(table):
-        offset = (i - (n_sets - 1) / 2) * height
-        bars = axes.barh(places + offset, table[name], height, color=COLOURS[i], label=str(name))
+        y = np.arange(num_fields) + (i - (num_sets - 1) / 2) * height
+        bars = axes.barh(y, table[name], height, color=COLOURS[i], label=str(name))
         axes.bar_label(bars, fmt="{:.1%}", padding=2, fontsize="x-small")
-    axes.set_yticks(places, [name.replace("_", " ") for name in table.index])
+    axes.set_yticks(range(num_fields), [name.replace("_", " ") for name in table.index])
     axes.invert_yaxis()
     axes.set_xlim(0, 1)
     axes.xaxis.set_major_formatter(PercentFormatter(1))
@@ -67,7 +66,7 @@ def plot_exact_match(rates: Mapping[str, Mapping[str, float]]) -> Figure:
 
 
 def plot_weights(points: np.ndarray, tool_names: Sequence[str], variance: np.ndarray) -> Figure:
-    """A map of the configurations' vectors, a colour for each tool.
+    """Plot configurations in the plane of two principal components, with a style per tool.
 
     Args:
         points: `(n, 2)`.
@@ -76,8 +75,8 @@ def plot_weights(points: np.ndarray, tool_names: Sequence[str], variance: np.nda
     """
     figure, axes = new_figure(7, 4.5)
     names = np.asarray(tool_names)
-    looks = zip(cycle(COLOURS), cycle(MARKERS), dict.fromkeys(tool_names), strict=False)
-    for colour, marker, name in looks:
+    styles = zip(cycle(COLOURS), cycle(MARKERS), dict.fromkeys(tool_names), strict=False)
+    for colour, marker, name in styles:
         x, y = points[names == name].T
         label = name.replace("_", " ")
         axes.scatter(x, y, s=10, color=colour, marker=marker, alpha=0.6, linewidths=0, label=label)
@@ -87,24 +86,21 @@ def plot_weights(points: np.ndarray, tool_names: Sequence[str], variance: np.nda
 
 
 def plot_demonstration(results: pd.DataFrame) -> Figure:
-    """Accuracy by step, a line for the mean of each start in a band over its seeds.
+    """Plot accuracy by step, for each start the mean and the range over seeds.
 
     Args:
         results: columns start, seed, step and accuracy.
     """
     figure, axes = new_figure(6, 3.8)
-    for colour, (start, rows) in zip(
-        cycle(COLOURS), results.groupby("start", sort=False), strict=False
-    ):
+    for colour, (start, rows) in zip(COLOURS, results.groupby("start", sort=False), strict=False):
         curve = rows.groupby("step")["accuracy"].agg(["mean", "min", "max"])
         axes.plot(curve.index, curve["mean"], color=colour, label=str(start))
-        axes.fill_between(
-            curve.index, curve["min"], curve["max"], color=colour, alpha=0.2, linewidth=0
-        )
+        band = curve["min"], curve["max"]
+        axes.fill_between(curve.index, *band, color=colour, alpha=0.2, linewidth=0)
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.set_xlabel("step")
     axes.set_ylabel("accuracy on held-out requests")
-    n_seeds = results["seed"].nunique()
-    axes.legend(frameon=False, fontsize="small", title=f"mean and range of {n_seeds} seed(s)")
+    title = f"mean and range over {results['seed'].nunique()} seed(s)"
+    axes.legend(frameon=False, fontsize="small", title=title)
     return figure

@@ -1,4 +1,4 @@
-"""A frozen language model that reads one vector amid a prompt, and is to write a text."""
+"""A language model that gets a vector in place of one token of a prompt, and decodes a text."""
 
 import copy
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
+from torch.nn.utils.rnn import pad_sequence
 
 from embedlab.errors import InputError
 from embedlab.resource_encoder.language_model import LanguageModel
@@ -23,17 +24,17 @@ IGNORED = -100
 
 @dataclass(frozen=True)
 class VectorPrompt:
-    """A prompt in which a vector stands in the place of one token's input embedding.
+    """A prompt in which a vector replaces the input embedding of one token.
 
     Attributes:
-        language_model: reads the prompt.
-        prompt: with `PLACEHOLDER` where the vector stands, and `INSTRUCTION` after it.
-        instructions: one for each wording of the text.
-        caches_prefix: whether what comes before the vector goes through the model once, and not
-            with every batch.
+        language_model: the model that gets the prompt.
+        prompt: text with `PLACEHOLDER` in the vector's place, and `INSTRUCTION` after it.
+        instructions: one for each wording of the text to decode.
+        caches_prefix: whether the keys and values of the tokens before the vector are computed
+            once, not for every batch.
 
     Raises:
-        InputError: if either is not in the prompt, or not once, or not in this order.
+        InputError: if `check_prompt` refuses the prompt.
     """
 
     language_model: LanguageModel
@@ -46,13 +47,13 @@ class VectorPrompt:
 
     @cached_property
     def prefix(self) -> list[int]:
-        """The tokens before the vector, which are the same for all."""
+        """The tokens before the vector."""
         text = self.prompt.partition(PLACEHOLDER)[0]
         return self.language_model.token_ids(text, special=True)
 
     @cached_property
     def suffixes(self) -> list[list[int]]:
-        """The tokens between the vector and the text, for each instruction."""
+        """The tokens between the vector and the text to decode, for each instruction."""
         text = self.prompt.partition(PLACEHOLDER)[2]
         return [
             self.language_model.token_ids(text.replace(INSTRUCTION, instruction))
@@ -60,7 +61,7 @@ class VectorPrompt:
         ]
 
     def target(self, text: str) -> list[int]:
-        """The tokens that are to be written: the text's, and the one that ends it."""
+        """The tokens to decode: those of the text, and the end-of-text token."""
         end = self.language_model.tokenizer.eos_token_id
         assert isinstance(end, int)
         return [*self.language_model.token_ids(text), end]
@@ -68,21 +69,23 @@ class VectorPrompt:
     def losses(
         self, vectors: Tensor, wordings: Sequence[int], targets: Sequence[list[int]]
     ) -> Tensor:
-        """The mean cross-entropy over the tokens of each text, and of no others.
+        """The mean cross-entropy over the tokens of each text.
 
         Args:
             vectors: `(b, h)`.
-            wordings: the instruction of each.
+            wordings: index of each text's instruction.
             targets: the tokens of each text.
 
         Returns:
-            In nats a token, `(b,)`.
+            In nats per token, `(b,)`.
         """
+        device = self.language_model.device
         suffixes = [self.suffixes[wording] for wording in wordings]
-        rows = [[*suffix, *target] for suffix, target in zip(suffixes, targets, strict=True)]
-        starts = [len(suffix) for suffix in suffixes]
-        first = min(starts)
-        ids, labels = _padded(rows, starts, self.language_model.device)
+        pairs = list(zip(suffixes, targets, strict=True))
+        ids = _padded([[*suffix, *target] for suffix, target in pairs], 0).to(device)
+        ignored = [[*[IGNORED] * len(suffix), *target] for suffix, target in pairs]
+        labels = _padded(ignored, IGNORED).to(device)
+        first = min(map(len, suffixes))
         embedded = torch.cat(
             [self._as_embeddings(vectors).unsqueeze(1), self._embed(ids)], dim=1
         )  # (b, 1 + L, h)
@@ -96,18 +99,12 @@ class VectorPrompt:
 
     @torch.no_grad()
     def decode(self, vectors: Tensor, wording: int, max_tokens: int) -> list[str]:
-        """What the model writes of each vector `(b, h)`, always the most probable token."""
-        n_vectors = len(vectors)
+        """Decode a text from each vector `(b, h)` greedily, whatever the model's own settings."""
         before, after = (
-            self._embed(torch.tensor([ids], dtype=torch.long, device=vectors.device))
+            self._embed(torch.tensor([ids] * len(vectors), dtype=torch.long, device=vectors.device))
             for ids in (self.prefix, self.suffixes[wording])
         )
-        parts = [
-            before.expand(n_vectors, -1, -1),
-            self._as_embeddings(vectors).unsqueeze(1),
-            after.expand(n_vectors, -1, -1),
-        ]
-        embedded = torch.cat(parts, dim=1)
+        embedded = torch.cat([before, self._as_embeddings(vectors).unsqueeze(1), after], dim=1)
         tokenizer = self.language_model.tokenizer
         model: Any = self.language_model.model
         written = model.generate(
@@ -175,28 +172,24 @@ class VectorPrompt:
 
 
 def check_prompt(prompt: str) -> str:
-    """Refuse a prompt without one place for the vector, and one for the instruction after it."""
-    places = prompt.count(PLACEHOLDER)
-    if places != 1:
+    """Return a prompt that has `PLACEHOLDER` and then `INSTRUCTION`, once each.
+
+    Raises:
+        InputError: for any other prompt.
+    """
+    if (count := prompt.count(PLACEHOLDER)) != 1:
         raise InputError(
-            f"{PLACEHOLDER}, where the vector is to stand, is {places} times in the prompt; "
+            f"{PLACEHOLDER} marks the vector's place but occurs {count} times in the prompt; "
             "write it once"
         )
-    if prompt.partition(PLACEHOLDER)[2].count(INSTRUCTION) != 1 or prompt.count(INSTRUCTION) != 1:
+    if [part.count(INSTRUCTION) for part in prompt.split(PLACEHOLDER)] != [0, 1]:
         raise InputError(
-            f"{INSTRUCTION}, which says how a text is worded, must be in the prompt once, "
+            f"{INSTRUCTION}, which asks for a wording, must occur once in the prompt, "
             f"after {PLACEHOLDER}"
         )
     return prompt
 
 
-def _padded(
-    rows: Sequence[list[int]], starts: Sequence[int], device: torch.device
-) -> tuple[Tensor, Tensor]:
-    """Rows as long as the longest, `(b, L)`, and as labels that count from `starts` on."""
-    ids = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.long)
-    labels = torch.full_like(ids, IGNORED)
-    for row, start, tokens, counted in zip(rows, starts, ids, labels, strict=True):
-        tokens[: len(row)] = torch.tensor(row)
-        counted[start : len(row)] = tokens[start : len(row)]
-    return ids.to(device), labels.to(device)
+def _padded(rows: Sequence[list[int]], value: int) -> Tensor:
+    """Rows padded on the right, `(b, L)`."""
+    return pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=value)

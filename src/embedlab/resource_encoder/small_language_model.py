@@ -1,17 +1,15 @@
-"""A small language model of Qwen2's architecture, for machines that have no other.
+"""A small language model of Qwen2's architecture, for machines without a larger one.
 
-It has about a million parameters and knows one kind of text, descriptions of configurations. On
-text alone, a model of this size does not learn to read several things from one position, which is
-what a vector asks of it. So there is a bag of words in front of each description (as in CBOW,
-Mikolov et al. 2013, arXiv 1301.3781): all that is to be said, at one position, as the sum of the
-words' directions, scaled to the mean norm of an embedding. With their norms in the sum, the model
-tells tools apart by how far they lie on one line, where an encoder gets stuck between two of them.
-Encoders know nothing of these words.
+It has about a million parameters and is trained on descriptions of configurations only. Trained on
+text alone, a model of this size does not learn to decode several facts from one position, which the
+resource encoder needs. Therefore a bag of words (as in CBOW, Mikolov et al. 2013, arXiv 1301.3781)
+precedes each description: the sum of one word embedding per fact, at one position, scaled to the
+mean norm of an embedding. Word embeddings are L2-normalised before summing. Otherwise the model
+separates tools by the vector's length along one direction, and encoder training stalls between two
+tools. The encoder does not use these words.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from string import Formatter
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -23,12 +21,12 @@ from torch.nn.functional import normalize
 
 from embedlab.distributed.processes import training_device
 from embedlab.parameters import Parameters, Seed
-from embedlab.resource_encoder.augmentation import described, jittered
+from embedlab.resource_encoder.configs import CONFIG_COLUMNS
+from embedlab.resource_encoder.descriptions import INSTRUCTIONS, TEMPLATES
 from embedlab.resource_encoder.language_model import LanguageModel
-from embedlab.resource_encoder.prompt import INSTRUCTION, PLACEHOLDER, VectorPrompt
-from embedlab.resource_encoder.record_words import record_vocabulary, record_words
-from embedlab.resource_encoder.templates import INSTRUCTIONS, TEMPLATES
-from embedlab.resource_encoder.tool_configs import INPUT_SIZES, RESOURCES
+from embedlab.resource_encoder.prompt import VectorPrompt
+from embedlab.resource_encoder.samples import add_descriptions, jitter_numbers
+from embedlab.resource_encoder.tokenizer import bags_of_words, make_tokenizer
 from embedlab.training.checkpoints import Checkpoint
 from embedlab.training.history import History
 from embedlab.training.loop import train
@@ -39,7 +37,6 @@ from embedlab.training.task import Task
 if TYPE_CHECKING:
     from transformers import Qwen2ForCausalLM, Qwen2Tokenizer
 
-END = "<|end|>"
 CARD = """# A small language model of configurations
 
 {:,} parameters in Qwen2's architecture, trained from scratch on descriptions of tools'
@@ -93,14 +90,14 @@ class SmallLanguageModelParameters(Parameters):
 
 @dataclass(frozen=True)
 class SmallLanguageModel:
-    """A model with its tokenizer, as transformers saves them."""
+    """A trained model with its tokenizer."""
 
     model: "Qwen2ForCausalLM"
     tokenizer: "Qwen2Tokenizer"
 
     @property
     def card(self) -> str:
-        """What it is, for whoever finds the folder."""
+        """The model card, for the README.md of a folder."""
         return CARD.format(self.model.num_parameters())
 
 
@@ -111,24 +108,23 @@ def train_small_language_model(
     parameters: SmallLanguageModelParameters,
     checkpoint: Checkpoint,
 ) -> tuple[SmallLanguageModel, History]:
-    """Train a language model on descriptions of configurations that the table mostly has not.
+    """Train a language model on descriptions of configurations, few of which are in the profile.
 
     Args:
-        configs: tool_name and `RESOURCES`; decides the range of each value.
-        prompt: what stands before a description.
-        jitter: the largest relative change of a number.
-        parameters: shape and training.
-        checkpoint: where training goes on after it was stopped.
+        configs: the profile, columns tool_name and `RESOURCES`; values are drawn from it.
+        prompt: text before each description.
+        jitter: largest relative change of a number.
+        parameters: architecture and training.
+        checkpoint: from which an interrupted training resumes.
     """
-    rows = other_configs(configs, parameters.num_texts, jitter, parameters.seed)
-    names = list(dict.fromkeys(configs["tool_name"]))
-    tokenizer = make_tokenizer(prompt, names)
+    rows = mix_configs(configs, parameters.num_texts, jitter, parameters.seed)
+    tokenizer = make_tokenizer(prompt, list(dict.fromkeys(configs["tool_name"])))
     with torch.random.fork_rng():
         torch.manual_seed(parameters.seed)
         model = _new_model(parameters, tokenizer)
     device: Any = training_device()  # as transformers is typed
     model.to(device)
-    texts = _Texts(model, tokenizer, prompt, rows)
+    texts = _Texts(LanguageModel(model, tokenizer), prompt, rows)
     n_validated = min(VALIDATION_TEXTS, len(rows) // 2)
     task = Task(
         "language model",
@@ -143,82 +139,41 @@ def train_small_language_model(
     return SmallLanguageModel(model.cpu(), tokenizer), history
 
 
-def other_configs(configs: pd.DataFrame, num_texts: int, jitter: float, seed: int) -> pd.DataFrame:
-    """Described configurations whose values are drawn one by one from the columns of the table.
+def mix_configs(configs: pd.DataFrame, num_texts: int, jitter: float, seed: int) -> pd.DataFrame:
+    """Make described configurations by shuffling every column of the profile independently.
 
-    Half of them are jittered too.
+    Half of them are jittered as well.
 
     Returns:
-        The columns of `augment`; `num_texts` rows in random order, however many the table has.
+        The columns of `augment`; `num_texts` rows in random order, whatever the profile's length.
     """
     random = np.random.default_rng(seed)
-    mixed = configs.iloc[np.arange(num_texts) % len(configs)].reset_index(drop=True)
-    mixed = mixed.assign(
-        **{name: random.permutation(mixed[name]) for name in ("tool_name", *RESOURCES)}
-    )
-    half = len(mixed) // 2
-    rows = pd.concat([jittered(mixed[:half], jitter, random), mixed[half:]])
-    return described(
-        rows.iloc[random.permutation(len(rows))],
-        random.integers(len(TEMPLATES), size=len(rows)),
-    )
-
-
-def make_tokenizer(prompt: str, tool_names: Sequence[str]) -> "Qwen2Tokenizer":
-    """A tokenizer that knows the phrases of prompts and descriptions, and bytes for the rest.
-
-    Each phrase is one token, and so is each digit.
-    """
-    # Imported late: slow, and most runs need no language model.
-    from tokenizers import AddedToken, pre_tokenizers
-    from transformers import Qwen2Tokenizer
-
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {token: number for number, token in enumerate([END, *alphabet])}
-    tokenizer = Qwen2Tokenizer(vocab=vocabulary, merges=[], eos_token=END, pad_token=END)
-    phrases = [*_phrases(prompt), *INPUT_SIZES, *(name.replace("_", " ") for name in tool_names)]
-    tokenizer.add_tokens(
-        [AddedToken(phrase, normalized=False) for phrase in phrases if phrase.isascii()]
-    )
-    tokenizer.add_tokens([AddedToken(word) for word in record_vocabulary(tool_names)])
-    return tokenizer
-
-
-def _phrases(prompt: str) -> list[str]:
-    """What stands in prompts and templates between what changes."""
-    literals = prompt.replace(PLACEHOLDER, INSTRUCTION).split(INSTRUCTION)
-    texts = [template.text for template in TEMPLATES]
-    literals += [literal for text in texts for literal, *_ in Formatter().parse(text)]
-    return [phrase for phrase in dict.fromkeys([*literals, *INSTRUCTIONS]) if len(phrase) > 1]
+    rows = configs.iloc[np.arange(num_texts) % len(configs)].reset_index(drop=True)
+    rows = rows.assign(**{name: random.permutation(rows[name]) for name in CONFIG_COLUMNS})
+    half = num_texts // 2
+    rows = pd.concat([jitter_numbers(rows[:half], jitter, random), rows[half:]])
+    shuffled = rows.iloc[random.permutation(num_texts)]
+    return add_descriptions(shuffled, random.integers(len(TEMPLATES), size=num_texts))
 
 
 class _Texts:
     """Descriptions, each after the prompt with its bag of words."""
 
-    def __init__(
-        self,
-        model: "Qwen2ForCausalLM",
-        tokenizer: "Qwen2Tokenizer",
-        prompt: str,
-        rows: pd.DataFrame,
-    ):
-        # The very prompt through which the encoder will speak, but with gradients.
-        language_model = LanguageModel(model, tokenizer, version="")
+    def __init__(self, language_model: LanguageModel, prompt: str, rows: pd.DataFrame):
+        # The prompt of the encoder's training, but its prefix needs gradients here: no cache.
         self.prompt = VectorPrompt(language_model, prompt, INSTRUCTIONS, caches_prefix=False)
-        self.model = model
-        ids = tokenizer.get_vocab()
-        self.words = [[ids[word] for word in words] for words in record_words(rows)]
+        ids = language_model.tokenizer.get_vocab()
+        self.words = [[ids[word] for word in words] for words in bags_of_words(rows)]
         self.wordings: list[int] = rows["template"].tolist()
         self.targets = [self.prompt.target(text) for text in rows["text"]]
 
-    def losses(self, positions: Tensor) -> Tensor:
-        """The loss of each of these texts, `(b,)`."""
-        rows = positions.tolist()
-        table: Any = self.model.get_input_embeddings()
-        words = normalize(table.weight, dim=1)
-        bags = [words[self.words[row]].sum(dim=0) for row in rows]
-        norm = table.weight.detach().norm(dim=1).mean()
-        vectors = normalize(torch.stack(bags), dim=1) * norm
+    def losses(self, indices: Tensor) -> Tensor:
+        """The losses per token of these texts, `(b,)`."""
+        rows = indices.tolist()
+        table: Any = self.prompt.language_model.model.get_input_embeddings()
+        directions = normalize(table.weight, dim=1)
+        bags = torch.stack([directions[self.words[row]].sum(dim=0) for row in rows])
+        vectors = normalize(bags, dim=1) * table.weight.detach().norm(dim=1).mean()
         wordings = [self.wordings[row] for row in rows]
         return self.prompt.losses(vectors, wordings, [self.targets[row] for row in rows])
 
@@ -237,7 +192,8 @@ def _new_model(
         num_attention_heads=parameters.num_heads,
         num_key_value_heads=parameters.num_heads,
         max_position_embeddings=512,
-        # Tied, words that are never written would all drift the same way, and drown in one another.
+        # Untied: bag-of-words tokens never occur as targets, so with tied embeddings the softmax
+        # would push all of them in one direction.
         tie_word_embeddings=False,
         bos_token_id=tokenizer.eos_token_id,
         eos_token_id=tokenizer.eos_token_id,

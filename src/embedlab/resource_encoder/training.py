@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from embedlab.distributed.processes import training_device
 from embedlab.encoders.parameters import LanguageModelSource
 from embedlab.errors import InputError
-from embedlab.resource_encoder.described_configs import DescribedConfigs
+from embedlab.resource_encoder.descriptions import INSTRUCTIONS
 from embedlab.resource_encoder.encoder import ResourceEncoder, ResourceEncoderParameters
 from embedlab.resource_encoder.language_model import LanguageModel, load_language_model
 from embedlab.resource_encoder.parameters import ResourceTrainingParameters
 from embedlab.resource_encoder.prompt import VectorPrompt
-from embedlab.resource_encoder.templates import INSTRUCTIONS
+from embedlab.resource_encoder.samples import DescribedConfigs
 from embedlab.training.checkpoints import Checkpoint
 from embedlab.training.history import History
 from embedlab.training.loop import train

@@ -11,23 +11,18 @@ from tqdm import tqdm
 
 from embedlab.distributed.processes import training_device
 from embedlab.pipelines.encoder_pretrain.parameters import EncoderPretrainParameters
-from embedlab.resource_encoder.augmentation import augment, unseen_jitter
-from embedlab.resource_encoder.described_configs import DescribedConfigs
-from embedlab.resource_encoder.description_match import exact_match_rates
+from embedlab.resource_encoder.configs import default_tool_configs, read_tool_configs
+from embedlab.resource_encoder.descriptions import exact_match_rates
 from embedlab.resource_encoder.language_model import language_model_version
 from embedlab.resource_encoder.plots import plot_exact_match, plot_loss
+from embedlab.resource_encoder.provenance import check_descriptions, configs_sha256
 from embedlab.resource_encoder.reader import load_config_reader
+from embedlab.resource_encoder.samples import DescribedConfigs, augment, unseen_jitter
 from embedlab.resource_encoder.small_language_model import (
     SmallLanguageModel,
     train_small_language_model,
 )
-from embedlab.resource_encoder.tool_configs import (
-    check_descriptions,
-    configs_sha256,
-    default_tool_configs,
-    read_tool_configs,
-)
-from embedlab.resource_encoder.tool_registry import default_tool_registry, read_tool_registry
+from embedlab.resource_encoder.tools import default_tool_registry, read_tool_registry
 from embedlab.resource_encoder.training import MEASURE, ResourceData, train_resource_encoder
 from embedlab.training.checkpoints import CheckpointFolder, run_fingerprint
 from embedlab.training.devices import train_on_devices

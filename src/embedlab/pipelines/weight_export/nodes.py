@@ -12,19 +12,22 @@ from matplotlib.figure import Figure
 from embedlab.distributed.processes import training_device
 from embedlab.pipelines.encoder_pretrain.parameters import EncoderPretrainParameters
 from embedlab.pipelines.weight_export.parameters import WeightExportParameters
+from embedlab.resource_encoder.configs import resource_values, tool_positions
 from embedlab.resource_encoder.demonstration import demonstrate, summarise
 from embedlab.resource_encoder.export import (
-    check_provenance,
     config_lookup,
     encode_configs,
-    encoder_sha256,
     lookup_table,
     tool_mask_map,
 )
 from embedlab.resource_encoder.hierarchical_decoder import HierarchicalDecoder
 from embedlab.resource_encoder.language_model import language_model_version
 from embedlab.resource_encoder.plots import plot_demonstration, plot_weights
-from embedlab.resource_encoder.tool_configs import configs_sha256, resource_values, tool_positions
+from embedlab.resource_encoder.provenance import (
+    check_provenance,
+    configs_sha256,
+    encoder_sha256,
+)
 from embedlab.resource_encoder.training import load_resource_encoder
 from embedlab.statistics.projection import principal_plane
 from embedlab.training.checkpoints import CheckpointFolder

@@ -7,11 +7,11 @@ from embedlab.resource_encoder.demonstration import DecoderDemonstrationParamete
 
 
 class WeightExportParameters(Parameters):
-    """How vectors are exported.
+    """How vectors are exported and demonstrated.
 
     Attributes:
-        batch_size: configurations encoded at a time.
-        demonstration: how a decoder is trained from them.
+        batch_size: configurations encoded per batch.
+        demonstration: training of a decoder that starts from the vectors.
     """
 
     batch_size: int = Field(1024, ge=1)

@@ -1,4 +1,4 @@
-"""The tools that configurations belong to: seven of ours, or the user's own."""
+"""The registry of tools: the seven that ship, or the user's."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pandas as pd
 from embedlab.sources.fields import required_text
 from embedlab.sources.records import Record, read_sound_rows, refuse_repeated
 
-COLUMNS = ["tool_name", "description"]
+TOOL_COLUMNS = ["tool_name", "description"]
 TOOLS = {
     "image_classification": (
         "Takes one picture and names the kind of thing it shows, with a probability for every"
@@ -48,33 +48,25 @@ TOOLS = {
 
 
 def default_tool_registry() -> pd.DataFrame:
-    """Seven tools of common kinds.
-
-    Returns:
-        Columns tool_name, description; one row a tool.
-    """
-    return pd.DataFrame(TOOLS.items(), columns=COLUMNS)
+    """The seven tools that ship: columns tool_name and description, one row per tool."""
+    return pd.DataFrame(TOOLS.items(), columns=TOOL_COLUMNS)
 
 
 def read_tool_registry(path: Path) -> pd.DataFrame:
-    """Read the user's own tools: a JSON list of objects with `tool_name` and `description`.
-
-    Returns:
-        Columns tool_name, description; one row a tool, in the order of the file.
+    """Read the user's tools from a JSON list of objects with `tool_name` and `description`.
 
     Raises:
-        InputError: not JSON, not a list, a field that is absent, blank or not text, a second tool
-            of the same name or description.
+        InputError: if a field is missing, blank or not text, or two tools have the same name or
+            description.
     """
-    names: dict[str, str] = {}
-    descriptions: dict[str, str] = {}
+    names, descriptions = dict[str, str](), dict[str, str]()
 
     def parse(record: Record) -> tuple[str, str]:
-        name, description = (required_text(record, column) for column in COLUMNS)
-        # Texts write the underscores as spaces, so these two would be told apart by nothing.
+        name, description = (required_text(record, column) for column in TOOL_COLUMNS)
+        # Texts write `_` as a space, so `a_b` and `a b` would be the same tool in every text.
         refuse_repeated(names, name.replace("_", " "), record, "tool_name", name)
-        # All that an encoder is told of a tool.
+        # The encoder knows a tool by its description only.
         refuse_repeated(descriptions, description, record, "description", description)
         return name, description
 
-    return pd.DataFrame(read_sound_rows(path, parse), columns=COLUMNS)
+    return pd.DataFrame(read_sound_rows(path, parse), columns=TOOL_COLUMNS)

@@ -1,9 +1,8 @@
-"""How much of a description is decoded right, on texts made by hand."""
+"""Rates of exact matches, on handwritten texts."""
 
 import pytest
 
-from embedlab.resource_encoder.description_match import exact_match_rates
-from embedlab.resource_encoder.templates import FIELDS, TEMPLATES
+from embedlab.resource_encoder.descriptions import FIELDS, TEMPLATES, exact_match_rates
 
 VALUES = {
     "tool": "image captioning",
@@ -17,7 +16,7 @@ VALUES = {
 
 
 def text(template: int = 0, **changes: str) -> str:
-    return TEMPLATES[template].text.format(**VALUES | changes)
+    return TEMPLATES[template].format(**VALUES | changes)
 
 
 def test_the_rates_of_hand_made_texts() -> None:
@@ -51,7 +50,7 @@ def test_a_tool_of_two_lines_is_read_whole() -> None:
     assert exact_match_rates([text(tool="of"), truth], [truth] * 2, 0)["tool"] == 0.5
 
 
-def test_each_text_is_held_against_its_own() -> None:
+def test_each_text_is_compared_with_its_own() -> None:
     texts = [text(gpu_sm="40"), text(gpu_sm="60")]
     assert exact_match_rates(texts, texts, 0)["description"] == 1
     swapped = exact_match_rates(texts[::-1], texts, 0)

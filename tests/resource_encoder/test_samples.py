@@ -5,15 +5,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embedlab.errors import InputError
-from embedlab.resource_encoder.augmentation import AugmentationParameters, augment, unseen_jitter
-from embedlab.resource_encoder.templates import FIELDS, TEMPLATES, describe, read_fields
-from embedlab.resource_encoder.tool_configs import (
-    COLUMNS,
+from embedlab.resource_encoder.configs import (
+    CONFIG_COLUMNS,
     INPUT_SIZES,
     NUMBERS,
     default_tool_configs,
 )
-from embedlab.resource_encoder.tool_registry import default_tool_registry
+from embedlab.resource_encoder.descriptions import (
+    FIELDS,
+    INSTRUCTIONS,
+    TEMPLATES,
+    describe,
+    read_fields,
+)
+from embedlab.resource_encoder.samples import AugmentationParameters, augment, unseen_jitter
+from embedlab.resource_encoder.tools import default_tool_registry
 
 CONFIGS = default_tool_configs(default_tool_registry(), seed=0)[::9].reset_index(drop=True)
 N = len(CONFIGS)
@@ -23,7 +29,7 @@ row = st.tuples(tool_name, st.sampled_from(INPUT_SIZES), *[number] * 5)
 
 
 def one_row(*values: object) -> pd.DataFrame:
-    return pd.DataFrame([values], columns=list(COLUMNS))
+    return pd.DataFrame([values], columns=list(CONFIG_COLUMNS))
 
 
 def augmented(**parameters: object) -> pd.DataFrame:
@@ -67,10 +73,10 @@ def test_numbers_are_written_with_as_few_digits_as_tell_them_apart() -> None:
 
 def test_templates_are_at_least_five_short_and_known_from_their_instruction() -> None:
     assert len(TEMPLATES) >= 5
-    assert len({template.instruction for template in TEMPLATES}) == len(TEMPLATES)
-    for position, template in enumerate(TEMPLATES):
-        assert 2 <= len(template.instruction.split()) <= 5
-        assert max(len(text.split()) for text in describe(CONFIGS, position)) <= 30
+    assert len(set(INSTRUCTIONS)) == len(INSTRUCTIONS) == len(TEMPLATES)
+    for template, instruction in enumerate(INSTRUCTIONS):
+        assert 2 <= len(instruction.split()) <= 5
+        assert max(len(text.split()) for text in describe(CONFIGS, template)) <= 30
 
 
 @pytest.mark.parametrize("mode", ["jitter", "variation", "both"])
@@ -134,7 +140,7 @@ def test_unseen_rows_were_never_trained_on() -> None:
     assert list(unseen) == list(trained)
     assert np.abs(values(unseen) / values(CONFIGS) - 1).max() < 0.057
     both = pd.concat([trained, unseen])
-    assert not both.duplicated(list(COLUMNS)).iloc[-N:].any()
+    assert not both.duplicated(list(CONFIG_COLUMNS)).iloc[-N:].any()
     half = unseen_jitter(CONFIGS, pd.concat([trained, unseen[::2]]), 0.05, seed=5)
     pd.testing.assert_frame_equal(half, unseen[1::2].reset_index(drop=True))
 

@@ -10,18 +10,18 @@ import pandas as pd
 import pytest
 
 from embedlab.errors import InputError
-from embedlab.resource_encoder.latency_model import latency_ms
-from embedlab.resource_encoder.tool_configs import (
-    COLUMNS,
+from embedlab.resource_encoder.configs import (
+    CONFIG_COLUMNS,
     RESOURCES,
-    configs_sha256,
     default_tool_configs,
     read_tool_configs,
     resource_values,
 )
-from embedlab.resource_encoder.tool_registry import default_tool_registry, read_tool_registry
+from embedlab.resource_encoder.latency_model import latency_ms
+from embedlab.resource_encoder.provenance import configs_sha256
+from embedlab.resource_encoder.tools import default_tool_registry, read_tool_registry
 
-HEADER = ",".join(COLUMNS)
+HEADER = ",".join(CONFIG_COLUMNS)
 SOUND = ["cut,small,2,4,20,2,150", "glue,large,4,8.5,40,4,90.25", "cut,large,2,4,20,2,310"]
 TOOLS = pd.DataFrame({"tool_name": ["glue", "cut"], "description": ["Joins.", "Parts."]})
 
@@ -101,7 +101,7 @@ def test_tools_without_a_known_work_get_one_from_the_seed() -> None:
     latencies = default_tool_configs(registry, seed=0)["latency_ms"]
     assert latencies.between(20, 3000).all()
     assert latencies.groupby(np.arange(len(latencies)) // 243).mean().nunique() == 20
-    # A tool's latencies do not hang on which tools stand beside it, but for the noise.
+    # Apart from the noise, a tool's latencies do not depend on the other tools.
     alone = default_tool_configs(registry[7:8], seed=0)["latency_ms"].to_numpy()
     np.testing.assert_allclose(alone, latencies[7 * 243 : 8 * 243], rtol=0.3)
 
@@ -153,7 +153,7 @@ def test_absent_columns_and_own_identifiers_are_refused(tmp_path: Path) -> None:
     path = write_csv(tmp_path, "cut,small", header="tool_name,input_size")
     assert "no column cpu_cores, memory_gb," in only_line(lambda: read_tool_configs(path, TOOLS))
     path = write_csv(tmp_path, f"5,{SOUND[0]}", header=f"config_id,{HEADER}")
-    assert "take out config_id" in only_line(lambda: read_tool_configs(path, TOOLS))
+    assert "remove the column config_id" in only_line(lambda: read_tool_configs(path, TOOLS))
 
 
 def test_own_tools_are_read_in_the_order_of_the_file(tmp_path: Path) -> None:
