@@ -53,9 +53,9 @@ def test_one_command_runs_it(strategy):
 def test_pretraining_is_on_wikipedia(strategy, size):
     parameters = parameters_of(strategy)
     pairs = parameters.data_ingestion.pretraining_pairs
-    expected = {"num_pairs": size, "negatives": "random", "split": (0.8, 0.1, 0.1)}
+    expected = {"max_pairs": size, "negatives": "random", "split": (0.8, 0.1, 0.1)}
     assert values(pairs, **expected) == expected
-    assert pairs.wikipedia.num_passages == size
+    assert pairs.wikipedia.max_passages == size
     assert pairs.wikipedia.files == ()
     pretraining = parameters.isotropic_retrieval.pretraining
     rates = {"base_learning_rate": 2e-5, "projection_learning_rate": 2e-5, "frozen_layers": 12}
@@ -255,7 +255,7 @@ def overrides(parameters, encoder):
     if parameters.data_ingestion.pretraining_pairs:
         wikipedia = "data_ingestion.pretraining_pairs.wikipedia"
         given[f"{wikipedia}.files"] = "[data/01_raw/wikipedia.jsonl]"
-        given[f"{wikipedia}.num_passages"] = N_PASSAGES
+        given[f"{wikipedia}.max_passages"] = N_PASSAGES
     return ",".join(f"{name}={value}" for name, value in given.items())
 
 

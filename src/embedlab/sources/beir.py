@@ -134,7 +134,7 @@ def _texts(
         ids.check(row[0])
         return row
 
-    rows = usable_rows(read_records(path, bad_rows), parse_new, bad_rows)
+    rows = usable_rows(read_records(path), parse_new, bad_rows)
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -154,7 +154,7 @@ def _judgements(
     seen: set[tuple[str, str]] = set()
 
     def parse(record: Record) -> tuple[str, str, int]:
-        query, document, score = _judgement(record.fields["line"])
+        query, document, score = _judgement(record.fields["text"])
         if query not in queries:
             raise BadRowError("unknown query", query)
         if document not in documents:
@@ -164,15 +164,15 @@ def _judgements(
         seen.add((query, document))
         return query, document, score
 
-    rows = usable_rows(_after_header(path, bad_rows), parse, bad_rows)
+    rows = usable_rows(_after_header(path), parse, bad_rows)
     return pd.DataFrame(rows, columns=["query_id", "corpus_id", "score"])
 
 
-def _after_header(path: Path, bad_rows: BadRows) -> Iterator[Record]:
+def _after_header(path: Path) -> Iterator[Record]:
     """The lines as records, less a first one whose last cell is no number."""
-    for index, (where, line) in enumerate(read_lines(path, bad_rows)):
-        if index or _is_integer(line.rpartition("\t")[2]):
-            yield Record(where, {"line": line})
+    for index, line in enumerate(read_lines(path)):
+        if index or line.fault or _is_integer(line.fields["text"].rpartition("\t")[2]):
+            yield line
 
 
 def _judgement(line: str) -> tuple[str, str, int]:
