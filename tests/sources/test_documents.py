@@ -9,11 +9,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from embedlab.errors import InputError
-from embedlab.sources.documents import DocumentPairsParameters, read_document_pairs
-from embedlab.sources.huggingface import open_rows
+from embedlab.sources.documents import DocumentPairsParameters, read_document_pairs, shortened
 from embedlab.sources.negatives import bm25_negatives, random_negatives
 from embedlab.sources.sentences import first_sentence
-from embedlab.sources.wikipedia import WikipediaParameters, shortened
 
 TOPICS = ["river", "castle", "violin", "comet", "orchid"]
 
@@ -232,23 +230,23 @@ def test_bad_documents_are_named(tmp_path: Path, case: str) -> None:
     assert str(raised.value) == message.format(file=tmp_path / "texts.jsonl")
 
 
+DATA = {"path": "wikimedia/wikipedia"}
+
+
 @pytest.mark.parametrize(
     ("raw", "reason"),
     [
-        ({}, "give one of data and wikipedia"),
-        ({"wikipedia": {}, "split": [0.8, 0.1, 0.2]}, "split [0.8, 0.1, 0.2] must be"),
-        ({"wikipedia": {}, "split": [1.2, -0.1, -0.1]}, "split [1.2, -0.1, -0.1] must"),
-        ({"wikipedia": {"min_characters": 9, "max_characters": 3}}, "wikipedia: min_characters"),
-        ({"wikipedia": {}, "negatives": "hard"}, "negatives: Input should be 'none', 'random'"),
+        ({}, "data: Field required"),
+        ({"data": DATA, "split": [0.8, 0.1, 0.2]}, "split [0.8, 0.1, 0.2] must be"),
+        ({"data": DATA, "split": [1.2, -0.1, -0.1]}, "split [1.2, -0.1, -0.1] must"),
+        ({"data": DATA, "min_characters": 9, "max_characters": 3}, "min_characters exceeds"),
+        ({"data": DATA, "negatives": "hard"}, "negatives: Input should be 'none', 'random'"),
     ],
 )
 def test_bad_parameters_are_named(raw: dict[str, Any], reason: str) -> None:
     with pytest.raises(InputError) as raised:
         DocumentPairsParameters.model_validate(raw)
     assert str(raised.value).startswith(reason)
-
-
-# --- Wikipedia -----------------------------------------------------------------------------------
 
 
 @given(st.text(st.sampled_from("ab "), max_size=40), st.integers(1, 20))
@@ -261,34 +259,14 @@ def test_texts_are_cut_at_a_word_boundary(text: str, maximum: int) -> None:
         assert text[len(cut)] == " "
 
 
-def test_wikipedia_rows_are_limited_in_number_and_length(tmp_path: Path) -> None:
+def test_documents_are_limited_in_number_and_length(tmp_path: Path) -> None:
     rows = [{"text": "Short. Text."}, *DOCUMENTS]
-    raw = {"files": [write(tmp_path, rows)], "max_passages": 40}
-    lengths = {"min_characters": 30, "max_characters": 55}
-    train, _, test, report = read_document_pairs(
-        DocumentPairsParameters.model_validate(
-            {"wikipedia": {**raw, **lengths}, "split": [0.5, 0.25, 0.25], "keep_sentence": True}
-        )
-    )
+    bounds = {"max_documents": 40, "min_characters": 30, "max_characters": 55}
+    split = {"split": [0.5, 0.25, 0.25], "keep_sentence": True}
+    train, _, test, report = pairs_of(tmp_path, rows, **bounds, **split)
     assert (len(train), len(test.queries), report["read"]) == (20, 10, 41)
     assert report["left_out"] == {"shorter than min_characters": 1}
     assert test.corpus["text"].str.len().max() <= 55
-    assert set(train["source"]) == {"wikipedia"}
-
-
-def test_the_hub_configuration_is_dump_and_language() -> None:
-    articles = WikipediaParameters(dump="20220301", language="fr").articles
-    assert (articles.path, articles.name, articles.streaming) == (
-        "wikimedia/wikipedia",
-        "20220301.fr",
-        True,
-    )
-
-
-def test_offline_wikipedia_gives_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
-    with pytest.raises(InputError, match=r"^wikimedia/wikipedia\[train\]: cannot be loaded \("):
-        next(open_rows(WikipediaParameters().articles))
 
 
 # --- real data -----------------------------------------------------------------------------------

@@ -18,7 +18,6 @@ from embedlab.sources.records import Record, usable_rows
 from embedlab.sources.retrieval_set import RetrievalSet
 from embedlab.sources.sampling import draw_rows
 from embedlab.sources.sentences import first_sentence
-from embedlab.sources.wikipedia import WikipediaParameters
 
 PAIR_COLUMNS = ["id", "title", "query", "text", "source"]
 
@@ -28,11 +27,12 @@ class DocumentPairsParameters(Parameters):
 
     Attributes:
         data: a dataset or local files with a column of texts (titles and ids optional).
-        wikipedia: Wikipedia instead of `data`.
         text_column: the column of texts.
         title_column: the column of titles, if there is one.
-        id_column: the column of identifiers; None numbers the rows "<source>-<n>", except that
-            Wikipedia's articles on the hub keep their ids.
+        id_column: the column of identifiers; None numbers the rows "<source>-<n>".
+        max_documents: usable documents after which reading stops; None reads all.
+        min_characters: shorter texts are left out.
+        max_characters: longer texts are cut at a word boundary; None cuts none.
         max_pairs: upper bound on the number of pairs, drawn with the seed; None takes all.
         keep_sentence: keep the first sentence in its positive.
         negatives: none, another positive of the same split at random, or the one that BM25 ranks
@@ -43,11 +43,13 @@ class DocumentPairsParameters(Parameters):
     """
 
     source: Literal["documents"] = "documents"
-    data: HuggingFaceSource | None = None
-    wikipedia: WikipediaParameters | None = None
+    data: HuggingFaceSource
     text_column: str = "text"
     title_column: str = "title"
     id_column: str | None = None
+    max_documents: int | None = Field(default=None, ge=1)
+    min_characters: int = Field(default=1, ge=1)
+    max_characters: int | None = Field(default=None, ge=1)
     max_pairs: int | None = Field(default=None, ge=1)
     keep_sentence: bool = False
     negatives: Literal["none", "random", "bm25"] = "random"
@@ -57,18 +59,11 @@ class DocumentPairsParameters(Parameters):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if (self.data is None) == (self.wikipedia is None):
-            raise ValueError("give one of data and wikipedia")
+        if self.max_characters is not None and self.min_characters > self.max_characters:
+            raise ValueError("min_characters exceeds max_characters")
         if min(self.split) <= 0 or not np.isclose(sum(self.split), 1):
             raise ValueError(f"split {list(self.split)} must be three shares that sum to 1")
         return self
-
-    @property
-    def documents(self) -> HuggingFaceSource:
-        """The source of the documents."""
-        documents = self.wikipedia.articles if self.wikipedia else self.data
-        assert documents is not None  # validated above
-        return documents
 
 
 def read_document_pairs(
@@ -89,9 +84,8 @@ def read_document_pairs(
             read, for too few documents.
     """
     bad_rows, rng = BadRows(p.on_error), np.random.default_rng(p.seed)
-    rows = usable_rows(open_rows(p.documents), _parser(p), bad_rows)
-    limit = p.wikipedia.max_passages if p.wikipedia else None
-    pairs = pd.DataFrame(islice(rows, limit), columns=PAIR_COLUMNS)
+    rows = usable_rows(open_rows(p.data), _parser(p), bad_rows)
+    pairs = pd.DataFrame(islice(rows, p.max_documents), columns=PAIR_COLUMNS)
     bad_rows.settle()
     train, validation, test = _split(draw_rows(pairs, p.max_pairs, rng), p, rng)
     report = bad_rows.report() | {
@@ -107,23 +101,36 @@ def read_document_pairs(
     )
 
 
+def shortened(text: str, max_characters: int) -> str:
+    """The longest prefix of at most `max_characters` characters that ends at a word boundary.
+
+    Example:
+        >>> shortened("a long passage", 8)
+        'a long'
+    """
+    if len(text) <= max_characters:
+        return text
+    end = text.rfind(" ", 0, max_characters + 1)
+    return text[: end if end > 0 else max_characters].rstrip()
+
+
 def _parser(p: DocumentPairsParameters) -> Callable[[Record], tuple[str, ...]]:
     """A parser of documents into `PAIR_COLUMNS`."""
-    label = "wikipedia" if p.wikipedia else p.documents.label
-    on_hub = p.wikipedia and not p.wikipedia.files
-    id_column = "id" if on_hub else p.id_column
     numbers, ids = count(), UniqueIds()
     seen: set[str] = set()
 
     def parse(record: Record) -> tuple[str, ...]:
         number, text = next(numbers), required_text(record, p.text_column)
-        identifier = required_id(record, id_column) if id_column else f"{label}-{number}"
-        ids.check(identifier)
-        title = optional_text(record, p.title_column)
-        query, rest = first_sentence(p.wikipedia.passage(text) if p.wikipedia else text)
+        default = f"{p.data.label}-{number}"
+        identifier = ids.check(required_id(record, p.id_column) if p.id_column else default)
+        title, text = optional_text(record, p.title_column), " ".join(text.split())
+        if len(text) < p.min_characters:
+            raise UnwantedRowError("shorter than min_characters")
+        query, rest = first_sentence(shortened(text, p.max_characters or len(text)))
         _check_pair(query, rest, title, p.keep_sentence, seen)
         seen.update((query, rest))
-        return identifier, title, query, f"{query} {rest}" if p.keep_sentence else rest, label
+        positive = f"{query} {rest}" if p.keep_sentence else rest
+        return identifier, title, query, positive, p.data.label
 
     return parse
 
@@ -147,8 +154,8 @@ def _split(
     needed = 1 if p.negatives == "none" else 2
     if any(len(split) < needed for split in splits):
         raise InputError(
-            f"{pairs['source'].iloc[0]}: {len(pairs)} pairs are too few to split by "
-            f"{list(p.split)} with negatives: {p.negatives}; give more documents"
+            f"{p.data.label}: {len(pairs)} pairs are too few to split by {list(p.split)} with "
+            f"negatives: {p.negatives}; give more documents"
         )
     return [pairs.iloc[np.sort(split)].reset_index(drop=True) for split in splits]
 

@@ -202,18 +202,15 @@ def _csv_record(where: str, header: list[str], cells: list[str]) -> Record:
 
 
 def _parquet_records(path: Path) -> Iterator[Record]:
-    number = 0
     try:
-        for batch in pyarrow.parquet.ParquetFile(path).iter_batches(batch_size=1024):
-            for index in range(batch.num_rows):
-                number += 1
-                where = f"{path}: row {number}"
-                try:
-                    fields = batch.slice(index, 1).to_pylist()[0]
-                except UnicodeDecodeError:
-                    yield _faulty(where, "invalid UTF-8")
-                else:
-                    yield Record(where, fields)
+        batches = pyarrow.parquet.ParquetFile(path).iter_batches(batch_size=1024)
+        rows = (batch.slice(index, 1) for batch in batches for index in range(batch.num_rows))
+        for number, row in enumerate(rows, start=1):
+            where = f"{path}: row {number}"
+            try:
+                yield Record(where, row.to_pylist()[0])
+            except UnicodeDecodeError:
+                yield _faulty(where, "invalid UTF-8")
     except pyarrow.ArrowException as error:
         reason = str(error).partition("\n")[0]
         raise InputError(f"{path}: not a sound Parquet file ({reason})") from None
