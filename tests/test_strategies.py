@@ -53,10 +53,15 @@ def test_one_command_runs_it(strategy):
 def test_pretraining_is_on_wikipedia(strategy, size):
     parameters = parameters_of(strategy)
     pairs = parameters.data_ingestion.pretraining_pairs
-    expected = {"num_pairs": size, "negatives": "random", "split": (0.8, 0.1, 0.1)}
+    expected = {
+        "max_documents": size,
+        "max_characters": 500,
+        "negatives": "random",
+        "split": (0.8, 0.1, 0.1),
+    }
     assert values(pairs, **expected) == expected
-    assert pairs.wikipedia.num_passages == size
-    assert pairs.wikipedia.files == ()
+    assert (pairs.data.path, pairs.data.name) == ("wikimedia/wikipedia", "20231101.en")
+    assert pairs.data.streaming
     pretraining = parameters.isotropic_retrieval.pretraining
     rates = {"base_learning_rate": 2e-5, "projection_learning_rate": 2e-5, "frozen_layers": 12}
     assert values(pretraining, **rates) == rates
@@ -253,9 +258,10 @@ def overrides(parameters, encoder):
     if parameters.data_ingestion.retrieval_pairs.validation:
         given[f"{pairs}.validation.files"] = "[data/01_raw/dev.jsonl]"
     if parameters.data_ingestion.pretraining_pairs:
-        wikipedia = "data_ingestion.pretraining_pairs.wikipedia"
-        given[f"{wikipedia}.files"] = "[data/01_raw/wikipedia.jsonl]"
-        given[f"{wikipedia}.num_passages"] = N_PASSAGES
+        pairs = "data_ingestion.pretraining_pairs"
+        given[f"{pairs}.data.files"] = "[data/01_raw/wikipedia.jsonl]"
+        given[f"{pairs}.id_column"] = "_id"
+        given[f"{pairs}.max_documents"] = N_PASSAGES
     return ",".join(f"{name}={value}" for name, value in given.items())
 
 

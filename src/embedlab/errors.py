@@ -1,8 +1,8 @@
-"""The one exception that users are meant to read."""
+"""The exception that is shown to users as one line."""
 
 
 class InputError(ValueError):
-    """Something that the user gave is wrong.
+    """An input of the user is wrong.
 
-    The message is one line: which file, row or parameter, what is wrong with it, what to do.
+    Its message, one line, names the file, row or parameter, the fault and the remedy.
     """

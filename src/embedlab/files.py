@@ -1,4 +1,4 @@
-"""Writing files so that a reader never sees half of one."""
+"""Atomic writing of files and folders: readers see the old content or the new one."""
 
 import os
 import tempfile
@@ -10,35 +10,26 @@ from pathlib import Path
 
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `target`; on success it becomes `target` in one rename.
+    """Yield a temporary path beside `target`, which is renamed to `target` on success.
 
-    The content is flushed to the disk before the rename, so that a crash at any instant leaves the
-    old file or the new one. After an exception the temporary file is gone and `target` untouched.
+    The content is flushed to the disk before the rename, so that a crash leaves the old file or the
+    new one. After an exception the temporary file is deleted and `target` is unchanged.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    # Process numbers repeat across machines and containers that share a folder.
+    # Process ids are not unique if several machines or containers share a folder.
     temporary = target.with_name(f".{target.stem}.{uuid.uuid4().hex}{target.suffix}")
     try:
         yield temporary
-        flush(temporary)
+        _flush(temporary)
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
-    flush(target.parent)
-
-
-def flush(path: Path) -> None:
-    """Force a file's content, or a folder's entries, onto the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    _flush(target.parent)
 
 
 @contextmanager
 def replacing_folder(target: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `target`; on success it takes `target`'s place.
+    """Yield a temporary folder beside `target`, which replaces `target` on success.
 
     A crash between the two renames leaves no folder, never a mixture of old and new files.
     """
@@ -48,8 +39,17 @@ def replacing_folder(target: Path) -> Iterator[Path]:
         fresh.mkdir()
         yield fresh
         for path in (fresh, *fresh.rglob("*")):
-            flush(path)
+            _flush(path)
         if target.exists():
             target.rename(old)
         fresh.rename(target)
-    flush(target.parent)
+    _flush(target.parent)
+
+
+def _flush(path: Path) -> None:
+    """Force a file's content, or a folder's entries, onto the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

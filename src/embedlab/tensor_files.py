@@ -1,4 +1,4 @@
-"""Tensors and plain values in `.pt` files, read without executing anything from them."""
+"""Tensors and plain values in `.pt` files, loaded without executing code from them."""
 
 from pathlib import Path
 from typing import Any
@@ -10,16 +10,18 @@ from embedlab.files import replacing
 
 
 def read_tensors(path: Path) -> dict[str, Any]:
-    """Load a file with `weights_only=True`, onto the CPU.
+    """Load a dictionary with `weights_only=True`, onto the CPU.
 
     Raises:
-        InputError: if it is not a whole file with a dictionary of tensors and plain values.
+        FileNotFoundError: if there is no such file.
+        InputError: if the file is damaged or does not hold a dictionary of tensors and plain
+            values.
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise
-    except Exception as error:  # damaged bytes raise whatever they happen to run into
+    except Exception as error:  # damaged bytes raise errors of many types
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise InputError(f"{path}: damaged ({reason}); delete it and make it again") from error
     if not isinstance(content, dict):
@@ -28,7 +30,7 @@ def read_tensors(path: Path) -> dict[str, Any]:
 
 
 def write_tensors(path: Path, content: dict[str, Any]) -> None:
-    """Write beside the target and rename."""
-    # A path's name would become part of the file: the same content is to give the same bytes.
+    """Write a dictionary of tensors and plain values in one rename."""
+    # Given a path, torch stores its name in the file: equal content would have different bytes.
     with replacing(path) as temporary, temporary.open("wb") as file:
         torch.save(content, file)

@@ -141,8 +141,8 @@ def test_without_pretraining_pairs_there_is_no_such_stage() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"retrieval_sets": ["retrieval"]}, r"^retrieval set retrieval: that name is the training"),
-        ({"retrieval_sets": ["a", "pretraining"]}, r"^retrieval set pretraining: that name is"),
+        ({"retrieval_sets": ["retrieval"]}, r"^retrieval set retrieval: the training pairs"),
+        ({"retrieval_sets": ["a", "pretraining"]}, r"^retrieval set pretraining: the training"),
         (
             {"pretraining_pairs": LIBRARY_DOCS},
             r"^pretraining_pairs are the same as retrieval_pairs",

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from embedlab.sources import docstrings
 from embedlab.sources.docstring_parser import (
-    MAXIMUM_BODY_CHARACTERS,
+    MAX_BODY_CHARACTERS,
     documented_objects,
     is_usable,
     split_docstring,
 )
-from embedlab.sources.docstrings import MAXIMUM_REPEATS, extract_docs, public_modules
+from embedlab.sources.docstrings import MAX_REPEATS, extract_docs, public_modules
 
 BODY = "It walks over every item of the given sequence and adds its value to a running total."
 
@@ -143,7 +143,7 @@ def test_an_unreadable_file_is_not_parsed(tmp_path):
 def test_copies_are_merged_and_boilerplate_is_dropped(write):
     same = "Return the sum of the values."
     often = "Return the one thing that everything returns."
-    bodies = [f"{BODY} It is number {i}." for i in range(MAXIMUM_REPEATS + 1)]
+    bodies = [f"{BODY} It is number {i}." for i in range(MAX_REPEATS + 1)]
     write(
         {
             "toycopies.py": definition("first", same)
@@ -158,7 +158,7 @@ def test_copies_are_merged_and_boilerplate_is_dropped(write):
 def test_the_table_depends_neither_on_the_order_of_libraries_nor_on_processes(write, monkeypatch):
     write({f"toy{i}.py": definition(f"function{i}") for i in range(4)})
     docs = extract_docs(["toy0", "toy1", "toy2", "toy3"])
-    monkeypatch.setattr(docstrings, "FILES_WORTH_A_POOL", 0)
+    monkeypatch.setattr(docstrings, "MIN_FILES_FOR_A_POOL", 0)
     assert extract_docs(["toy3", "toy1", "toy2", "toy0", "toy1"]).equals(docs)
     assert len(docs) == 4
 
@@ -196,7 +196,7 @@ def test_any_docstring_splits_into_one_line_and_a_text_that_files_can_hold(text)
     summary, body = split_docstring(text)
     assert len(summary.splitlines()) <= 1
     assert summary == " ".join(summary.split())
-    assert len(body) <= MAXIMUM_BODY_CHARACTERS
+    assert len(body) <= MAX_BODY_CHARACTERS
     assert (summary + body).encode().decode() == summary + body
 
 

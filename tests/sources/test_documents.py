@@ -9,12 +9,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from embedlab.errors import InputError
-from embedlab.sources.bad_rows import BadRows
-from embedlab.sources.documents import DocumentPairsParameters, read_document_pairs
-from embedlab.sources.huggingface import open_rows
+from embedlab.sources.documents import DocumentPairsParameters, read_document_pairs, shortened
 from embedlab.sources.negatives import bm25_negatives, random_negatives
 from embedlab.sources.sentences import first_sentence
-from embedlab.sources.wikipedia import WikipediaParameters, clean_markup, shortened
 
 TOPICS = ["river", "castle", "violin", "comet", "orchid"]
 
@@ -182,7 +179,7 @@ def test_random_negatives_use_every_other_row_once(rows: int, seed: int) -> None
 
 def test_the_same_seed_gives_the_same_pairs(tmp_path: Path) -> None:
     first, second, other = (
-        pairs_of(tmp_path, DOCUMENTS, seed=seed, num_pairs=50)[0] for seed in (1, 1, 2)
+        pairs_of(tmp_path, DOCUMENTS, seed=seed, max_pairs=50)[0] for seed in (1, 1, 2)
     )
     pd.testing.assert_frame_equal(first, second)
     assert len(first) == 40
@@ -233,38 +230,23 @@ def test_bad_documents_are_named(tmp_path: Path, case: str) -> None:
     assert str(raised.value) == message.format(file=tmp_path / "texts.jsonl")
 
 
+DATA = {"path": "wikimedia/wikipedia"}
+
+
 @pytest.mark.parametrize(
     ("raw", "reason"),
     [
-        ({}, "give one of data and wikipedia"),
-        ({"wikipedia": {}, "split": [0.8, 0.1, 0.2]}, "split [0.8, 0.1, 0.2] must be"),
-        ({"wikipedia": {}, "split": [1.2, -0.1, -0.1]}, "split [1.2, -0.1, -0.1] must"),
-        ({"wikipedia": {"minimum_length": 9, "maximum_length": 3}}, "wikipedia: minimum_length"),
-        ({"wikipedia": {}, "negatives": "hard"}, "negatives: Input should be 'none', 'random'"),
+        ({}, "data: Field required"),
+        ({"data": DATA, "split": [0.8, 0.1, 0.2]}, "split [0.8, 0.1, 0.2] must be"),
+        ({"data": DATA, "split": [1.2, -0.1, -0.1]}, "split [1.2, -0.1, -0.1] must"),
+        ({"data": DATA, "min_characters": 9, "max_characters": 3}, "min_characters exceeds"),
+        ({"data": DATA, "negatives": "hard"}, "negatives: Input should be 'none', 'random'"),
     ],
 )
 def test_bad_parameters_are_named(raw: dict[str, Any], reason: str) -> None:
     with pytest.raises(InputError) as raised:
         DocumentPairsParameters.model_validate(raw)
     assert str(raised.value).startswith(reason)
-
-
-# --- Wikipedia -----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("raw", "clean"),
-    [
-        ("The [[Paris|capital]] of [[France]].", "The capital of France."),
-        ("A {{lang|fr|{{nested}} b}} c.", "A c."),
-        ("Top.\n== History ==\nOld.[1][note 2][citation needed]", "Top. Old."),
-        ("[[File:A.jpg|thumb]] It<ref name='x'>gone</ref> is <b>'''bold'''</b>.", "It is bold ."),
-        ("a \t b\n\n c<!-- no -->", "a b c"),
-        ("x == y and [sic] stay", "x == y and [sic] stay"),
-    ],
-)
-def test_markup_leftovers_are_dropped(raw: str, clean: str) -> None:
-    assert clean_markup(raw) == clean
 
 
 @given(st.text(st.sampled_from("ab "), max_size=40), st.integers(1, 20))
@@ -277,34 +259,14 @@ def test_texts_are_cut_at_a_word_boundary(text: str, maximum: int) -> None:
         assert text[len(cut)] == " "
 
 
-def test_wikipedia_rows_are_limited_in_number_and_length(tmp_path: Path) -> None:
+def test_documents_are_limited_in_number_and_length(tmp_path: Path) -> None:
     rows = [{"text": "Short. Text."}, *DOCUMENTS]
-    raw = {"files": [write(tmp_path, rows)], "num_passages": 40}
-    lengths = {"minimum_length": 30, "maximum_length": 55}
-    train, _, test, report = read_document_pairs(
-        DocumentPairsParameters.model_validate(
-            {"wikipedia": {**raw, **lengths}, "split": [0.5, 0.25, 0.25], "keep_sentence": True}
-        )
-    )
+    bounds = {"max_documents": 40, "min_characters": 30, "max_characters": 55}
+    split = {"split": [0.5, 0.25, 0.25], "keep_sentence": True}
+    train, _, test, report = pairs_of(tmp_path, rows, **bounds, **split)
     assert (len(train), len(test.queries), report["read"]) == (20, 10, 41)
-    assert report["left_out"] == {"shorter than minimum_length": 1}
+    assert report["left_out"] == {"shorter than min_characters": 1}
     assert test.corpus["text"].str.len().max() <= 55
-    assert set(train["source"]) == {"wikipedia"}
-
-
-def test_the_hub_configuration_is_dump_and_language() -> None:
-    articles = WikipediaParameters(dump="20220301", language="fr").articles
-    assert (articles.path, articles.name, articles.streaming) == (
-        "wikimedia/wikipedia",
-        "20220301.fr",
-        True,
-    )
-
-
-def test_offline_wikipedia_gives_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
-    with pytest.raises(InputError, match=r"^wikimedia/wikipedia\[train\]: cannot be loaded \("):
-        next(open_rows(WikipediaParameters().articles, BadRows("fail")))
 
 
 # --- real data -----------------------------------------------------------------------------------
@@ -312,7 +274,7 @@ def test_offline_wikipedia_gives_one_line(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_real_passages_give_clean_pairs(shared_data: Path) -> None:
     path = shared_data / "wiki-passages" / "passages.jsonl"
-    raw = {"data": {"files": [str(path)]}, "id_column": "_id", "num_pairs": 2000}
+    raw = {"data": {"files": [str(path)]}, "id_column": "_id", "max_pairs": 2000}
     train, _, test, report = read_document_pairs(
         DocumentPairsParameters.model_validate({**raw, "negatives": "bm25"})
     )

@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 
 from embedlab.errors import InputError
-from embedlab.sources.bad_rows import BadRows
 from embedlab.sources.hh_rlhf import HhRlhfParameters, read_preference_pairs
 from embedlab.sources.huggingface import HuggingFaceSource, open_rows
 from embedlab.sources.msmarco import MsMarcoParameters, read_msmarco
@@ -38,7 +37,7 @@ def local(*paths: Path, **more: Any) -> dict[str, Any]:
 def test_a_local_dataset_folder_is_loaded_as_a_dataset(tmp_path: Path) -> None:
     write(tmp_path / "data" / "train.jsonl", GSM8K)
     source = HuggingFaceSource(path=str(tmp_path / "data"), streaming=True)
-    records = list(open_rows(source, BadRows("fail")))
+    records = list(open_rows(source))
     assert [record.fields for record in records] == GSM8K
     assert records[2].where == f"{tmp_path / 'data'}[train]:3"
 
@@ -47,7 +46,7 @@ def test_offline_mode_gives_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
     source = HuggingFaceSource(path="nobody/such-a-set", split="train")
     with pytest.raises(InputError) as raised:
-        next(open_rows(source, BadRows("fail")))
+        next(open_rows(source))
     message = str(raised.value)
     assert message.startswith("nobody/such-a-set[train]: cannot be loaded (ConnectionError: ")
     assert message.endswith(
@@ -58,9 +57,8 @@ def test_offline_mode_gives_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_hub_out_of_reach_fails_at_once(tmp_path: Path) -> None:
     script = (
-        "from embedlab.sources.bad_rows import BadRows\n"
         "from embedlab.sources.huggingface import HuggingFaceSource, open_rows\n"
-        "try: next(open_rows(HuggingFaceSource(path='nobody/such-a-set'), BadRows('fail')))\n"
+        "try: next(open_rows(HuggingFaceSource(path='nobody/such-a-set')))\n"
         "except ValueError as error: assert False, f'{type(error).__name__}: {error}'\n"
     )
     unreachable = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path)}
@@ -83,7 +81,7 @@ def test_a_script_in_a_dataset_folder_is_not_run(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "scripted.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
     with pytest.raises(InputError, match=r"\[train\]: cannot be loaded \("):
-        next(open_rows(HuggingFaceSource(path=str(folder)), BadRows("fail")))
+        next(open_rows(HuggingFaceSource(path=str(folder))))
     assert not (tmp_path / "ran").exists()
 
 
@@ -166,7 +164,7 @@ def preferences(tmp_path: Path, *rows: dict[str, Any], **options: Any) -> pd.Dat
     return read_preference_pairs(parameters)[0]
 
 
-def test_a_dialogue_is_split_into_its_messages_and_the_two_answers(tmp_path: Path) -> None:
+def test_a_dialogue_is_split_into_its_messages_and_the_two_responses(tmp_path: Path) -> None:
     row = {"chosen": f"{ASKED} Red.\n\nOr blue.", "rejected": f"{ASKED} No."}
     table = preferences(tmp_path, row)
     assert table.iloc[0].to_dict() == {
@@ -179,11 +177,11 @@ def test_a_dialogue_is_split_into_its_messages_and_the_two_answers(tmp_path: Pat
 
 
 def test_structured_rows_are_taken_as_they_are(tmp_path: Path) -> None:
-    answers = {"chosen": "a", "rejected": "b"}
+    responses = {"chosen": "a", "rejected": "b"}
     table = preferences(
         tmp_path,
-        {"prefix": {"messages": MESSAGES}, "src": "mine", **answers},
-        {"prompt": "Name a colour.", **answers},
+        {"prefix": {"messages": MESSAGES}, "src": "mine", **responses},
+        {"prompt": "Name a colour.", **responses},
     )
     assert table["prefix"][0] == {"messages": MESSAGES}
     assert table["prefix"][1] == {"messages": MESSAGES[2:]}
@@ -223,16 +221,16 @@ def test_a_missing_column_or_an_empty_response_is_a_bad_row(
 
 PREFERENCE_ERRORS = {
     "no dialogue": (("Red.", "Blue."), "not a Human:/Assistant: dialogue ('Red.')"),
-    "empty answer": ((ASKED, f"{ASKED} x"), "a turn of the dialogue is empty"),
-    "no answer": (
+    "empty response": ((ASKED, f"{ASKED} x"), "a turn of the dialogue is empty"),
+    "no response": (
         ("\n\nHuman: a", f"{ASKED} x"),
-        "the dialogue in 'chosen' does not end in an answer to the user",
+        "the dialogue in 'chosen' does not end in a response to the user",
     ),
     "other questions": (
         (f"{ASKED} x", "\n\nHuman: a\n\nAssistant: y"),
-        "chosen and rejected differ before their last answers",
+        "chosen and rejected differ before their last responses",
     ),
-    "equal answers": ((f"{ASKED} x", f"{ASKED} x "), "chosen and rejected are the same"),
+    "equal responses": ((f"{ASKED} x", f"{ASKED} x "), "chosen and rejected are the same"),
 }
 
 
@@ -295,8 +293,8 @@ def test_reading_stops_at_the_last_sample_wanted(tmp_path: Path) -> None:
 
 
 def test_validation_can_have_files_of_its_own(tmp_path: Path) -> None:
-    own = write(tmp_path / "dev.jsonl", [{"query": "q", "positive": "p"}])
-    train, validation, _ = msmarco(tmp_path, TRIPLETS, validation=local(own))
+    dev = write(tmp_path / "dev.jsonl", [{"query": "q", "positive": "p"}])
+    train, validation, _ = msmarco(tmp_path, TRIPLETS, validation=local(dev))
     assert len(train) == 200
     assert validation[["query", "positive", "source"]].values.tolist() == [["q", "p", "dev"]]
     assert validation["negative"].isna().all()

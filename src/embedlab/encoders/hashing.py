@@ -1,4 +1,4 @@
-"""A tiny deterministic encoder: no weights, no download, the same vectors everywhere."""
+"""A small deterministic encoder without weights, whose vectors are the same on every machine."""
 
 from collections.abc import Iterator, Sequence
 
@@ -22,7 +22,7 @@ class HashingEncoder:
         )
 
     def encode(self, texts: Sequence[str]) -> Iterator[tuple[list[int], np.ndarray]]:
-        """Encode texts batch by batch: positions (b,) and vectors, float32 (b, d)."""
+        """Yield the indices of b texts and their vectors, float32 `(b, d)`, batch by batch."""
         for start in range(0, len(texts), ROWS_PER_BATCH):
             rows = self.vectorizer.transform(texts[start : start + ROWS_PER_BATCH])
-            yield list(range(start, start + rows.shape[0])), rows.toarray().astype(np.float32)
+            yield list(range(start, start + rows.shape[0])), rows.toarray()

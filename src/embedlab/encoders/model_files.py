@@ -1,4 +1,4 @@
-"""Finding a model's files, and what identifies them."""
+"""Finds the files of a model, and hashes what identifies them."""
 
 import functools
 import hashlib
@@ -12,17 +12,16 @@ from huggingface_hub.errors import GatedRepoError, HFValidationError, Repository
 from embedlab.encoders.parameters import ModelSource
 from embedlab.errors import InputError
 
-# What changes a vector: weights, configuration, tokenizer and code; not the model card.
+# The files that vectors depend on: weights, configuration, tokenizer and code.
 RELEVANT = ("*.json", "*.safetensors", "*.bin", "*.txt", "*.model", "*.py", "*.gguf")
-FETCHED = tuple(pattern for pattern in RELEVANT if pattern != "*.gguf")
 
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """A model's folder on this disk, and the version of what is in it.
+    """The files of a model on this disk.
 
     Attributes:
-        folder: where the files are.
+        folder: the folder of the files.
         gguf_file: the name of the one file to load, for a GGUF model.
         version: the commit for a Hugging Face id, else a hash of the files' content.
     """
@@ -36,14 +35,18 @@ def find_model(source: ModelSource) -> ModelFiles:
     """Find the files of a package, a folder, a file or a Hugging Face id.
 
     Raises:
-        InputError: if there is no such model, or its weights are not those asked for.
+        InputError: if there is no such model, or its weights do not have the expected hash.
     """
     gguf = getattr(source, "gguf_file", None)
     path = _package_folder(source) or Path(source.model).expanduser()
     if path.suffix == ".gguf" and path.is_file():
         path, gguf = path.parent, path.name
     if path.is_dir():
-        _check_folder(path, gguf, source.noun)
+        wanted = gguf or "config.json"
+        if not (path / wanted).is_file() and not (path / "modules.json").is_file():
+            raise InputError(
+                f"{source.noun} {path}: the folder has no {wanted}; give a model's folder"
+            )
         files = ModelFiles(path, gguf, _content_hash(path, gguf))
     else:
         folder = _fetch(source, gguf)
@@ -65,31 +68,23 @@ def _package_folder(source: ModelSource) -> Path | None:
     return Path(spec.origin).parent / subfolder
 
 
-def _check_folder(folder: Path, gguf: str | None, noun: str) -> None:
-    """Refuse a folder that holds no model."""
-    wanted = gguf or "config.json"
-    if not (folder / wanted).is_file() and not (folder / "modules.json").is_file():
-        raise InputError(f"{noun} {folder}: the folder has no {wanted}; give a model's folder")
-
-
 def _fetch(source: ModelSource, gguf: str | None) -> Path:
     """Download a Hugging Face id, or find it in the local cache."""
-    patterns = [*FETCHED, gguf] if gguf else list(FETCHED)
-    if not source.trust_remote_code:
-        patterns.remove("*.py")
+    unwanted = {"*.gguf"} if source.trust_remote_code else {"*.gguf", "*.py"}
+    patterns = [pattern for pattern in RELEVANT if pattern not in unwanted]
     try:
         return Path(
             snapshot_download(
                 source.model,
                 revision=source.revision,
-                allow_patterns=patterns,
+                allow_patterns=[*patterns, gguf] if gguf else patterns,
                 ignore_patterns=["onnx/*", "openvino/*"],
             )
         )
     except HFValidationError:
         reason = "no such path, and not a Hugging Face id"
     except (GatedRepoError, RepositoryNotFoundError):
-        reason = "the hub has no such model, or wants a token for it: set HF_TOKEN"
+        reason = "the hub has no such model, or requires a token for it: set HF_TOKEN"
     except OSError:
         reason = (
             "no such path, and the model hub cannot be reached: go online once or give a folder"
@@ -98,7 +93,7 @@ def _fetch(source: ModelSource, gguf: str | None) -> Path:
 
 
 def _content_hash(folder: Path, gguf: str | None) -> str:
-    """SHA-256 over the names and the contents of the relevant files."""
+    """SHA-256 of the names and the contents of the relevant files."""
     patterns = (gguf,) if gguf else RELEVANT
     paths = sorted({path for pattern in patterns for path in folder.rglob(pattern)})
     digest = hashlib.sha256()
@@ -108,7 +103,6 @@ def _content_hash(folder: Path, gguf: str | None) -> str:
 
 
 def _check_weights(files: ModelFiles, expected: str | None) -> None:
-    """Refuse weights that are not the ones asked for."""
     if expected is None:
         return
     weights = files.folder / (files.gguf_file or "model.safetensors")
@@ -122,8 +116,7 @@ def _file_hash(path: Path) -> str:
     return _hash_of_version(path, status.st_size, status.st_mtime_ns)
 
 
-@functools.cache
+@functools.cache  # all collections of an encoder need the hash of the same weights
 def _hash_of_version(path: Path, size: int, modified: int) -> str:
-    """Hash a file once in a process: every collection asks for the same weights."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

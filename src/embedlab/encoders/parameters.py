@@ -1,4 +1,4 @@
-"""What can be said of an encoder, and of how it runs, in parameters."""
+"""Parameters of encoders and of how they run."""
 
 from typing import Annotated, ClassVar, Literal
 
@@ -15,11 +15,11 @@ class ModelSource(Parameters):
     Attributes:
         model: a folder, a `.gguf` file, `package:NAME/SUBFOLDER`, or a Hugging Face id.
         revision: the commit or tag of a Hugging Face id.
-        sha256: if given, what the weights file must hash to.
-        trust_remote_code: let the model's folder bring Python code that runs here.
+        sha256: the expected hash of the weights file; None does not check it.
+        trust_remote_code: run Python code from the model's folder.
     """
 
-    # What messages call it.
+    # The model's name in error messages.
     noun: ClassVar[str] = "encoder model"
 
     model: str
@@ -29,11 +29,11 @@ class ModelSource(Parameters):
 
 
 class ModelParameters(ModelSource):
-    """What every encoder that is a transformer needs.
+    """Parameters of every transformer encoder.
 
     Attributes:
-        max_length: tokens kept of each text; the model's own limit when absent.
-        prompts: text put before each text, by role; the model's own prompts when absent.
+        max_length: upper bound on the tokens of a text, the rest is cut off; None: the model's own.
+        prompts: text put before each text, by role; None: the model's own prompts.
         normalize: divide each vector by its L2 norm.
     """
 
@@ -61,7 +61,7 @@ class LanguageModelSource(ModelSource):
 
 
 class CausalLMParameters(ModelParameters):
-    """The mean of a causal language model's last hidden states over the text's tokens."""
+    """The mean over a text's tokens of a causal language model's last hidden states."""
 
     kind: Literal["causal_lm"]
     gguf_file: str | None = None
@@ -69,29 +69,30 @@ class CausalLMParameters(ModelParameters):
 
 
 class HashingParameters(Parameters):
-    """Hashed character n-grams: deterministic, instant and untrained, for tests."""
+    """Hashed character n-grams: deterministic, fast and untrained, for tests."""
 
     kind: Literal["hashing"]
     dimension: int = Field(64, ge=2)
 
 
+# To add a kind: write its parameters here, a class with `encode`, and its line in `load_encoder`.
 AnyEncoder = SentenceTransformerParameters | CausalLMParameters | HashingParameters
 
 
 class EncoderParameters(
     RootModel[Annotated[AnyEncoder, Field(discriminator="kind")]], OneLineErrors
 ):
-    """One encoder, of the kind that `kind` names."""
+    """One encoder, of the kind that its `kind` names."""
 
 
 class ExecutionParameters(Parameters):
-    """How encoding runs. The precision is part of the fingerprint; the rest only steers the work.
+    """How encoding runs; of these, only the precision changes vectors and fingerprints.
 
     Attributes:
         precision: `auto` is bfloat16 where the processor computes it natively, else float32.
-        tokens_per_batch: tokens in one forward pass, padding included; chosen by device if absent.
-        processes: encoding processes; one for each GPU, or a single one, if absent.
-        shard_size: vectors in one file of the store; a slow encoder's shards are closed sooner.
+        tokens_per_batch: tokens per forward pass, padding included; None: chosen by device.
+        processes: number of encoding processes; None: one per GPU, or one without a GPU.
+        shard_size: vectors per file of the store; a shard of a slow encoder is closed earlier.
     """
 
     precision: Literal["auto", "float32", "bfloat16"] = "auto"

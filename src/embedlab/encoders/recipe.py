@@ -1,4 +1,4 @@
-"""All that determines an encoder's vectors, and its fingerprint."""
+"""Everything that determines an encoder's vectors, and the fingerprint of it."""
 
 import hashlib
 import json
@@ -13,14 +13,13 @@ from embedlab.encoders.model_files import ModelFiles, find_model
 from embedlab.encoders.parameters import (
     AnyEncoder,
     ExecutionParameters,
-    HashingParameters,
     ModelParameters,
     Role,
     SentenceTransformerParameters,
 )
 from embedlab.errors import InputError
 
-# To be raised whenever our own code comes to give other vectors from the same model.
+# Raise this number when a change of our code changes the vectors of the same model.
 FORMAT = 1
 
 Precision = Literal["float32", "bfloat16"]
@@ -28,13 +27,13 @@ Precision = Literal["float32", "bfloat16"]
 
 @dataclass(frozen=True)
 class Recipe:
-    """How texts of one role become vectors: known before any weight is loaded.
+    """How texts of one role become vectors; known without loading weights.
 
     Attributes:
         parameters: the encoder's parameters.
         role: whether the texts are queries or documents.
-        files: the model's files; none for the hashing encoder.
-        precision: the type that the forward pass computes in.
+        files: the model's files; None for an encoder without weights.
+        precision: the floating-point type of the forward pass.
     """
 
     parameters: AnyEncoder
@@ -44,34 +43,28 @@ class Recipe:
 
     @property
     def model(self) -> str:
-        """The model as the parameters name it."""
-        if isinstance(self.parameters, HashingParameters):
-            return "hashing"
-        return self.parameters.model
+        """The model's name in the parameters; the kind of an encoder without weights."""
+        return str(getattr(self.parameters, "model", self.parameters.kind))
 
     @cached_property
     def prompt(self) -> str:
-        """The text put before each text."""
-        if isinstance(self.parameters, HashingParameters):
+        """The text that is put before each text."""
+        if self.files is None or not isinstance(self.parameters, ModelParameters):
             return ""
-        if self.parameters.prompts is not None:
-            return self.parameters.prompts.get(self.role, "")
-        assert self.files is not None
-        return _own_prompt(self.files.folder, self.role)
+        prompts = self.parameters.prompts
+        if prompts is None:  # the model's own, as sentence-transformers finds them
+            path = self.files.folder / "config_sentence_transformers.json"
+            prompts = _read_json(path).get("prompts") or {} if path.is_file() else {}
+        return str(prompts.get(self.role, ""))
 
     @cached_property
     def description(self) -> dict[str, Any]:
-        """What the fingerprint covers: a change in any of it makes other vectors."""
-        common = {
-            "format": FORMAT,
-            "kind": self.parameters.kind,
-            "stored_dtype": "float32",
-        }
-        if isinstance(self.parameters, HashingParameters):
-            return common | {"model": "hashing", "dimension": self.parameters.dimension}
-        assert self.files is not None
-        return common | {
-            # The files' version says which model; a folder's path would not survive a move.
+        """What the fingerprint covers: whatever changes vectors changes this."""
+        kind = {"format": FORMAT, "kind": self.parameters.kind, "stored_dtype": "float32"}
+        if self.files is None or not isinstance(self.parameters, ModelParameters):
+            return kind | {"model": self.model} | self.parameters.model_dump(exclude={"kind"})
+        return kind | {
+            # Names the model independently of the path of its folder.
             "version": self.files.version,
             "gguf_file": self.files.gguf_file,
             "pooling": _pooling(self.parameters, self.files.folder),
@@ -89,10 +82,10 @@ class Recipe:
 
 
 def make_recipe(encoder: AnyEncoder, role: Role, execution: ExecutionParameters) -> Recipe:
-    """Settle the files and the precision of an encoder on this machine.
+    """Find an encoder's files, and choose its precision on this machine.
 
     Raises:
-        InputError: if the model cannot be found, or is not the one asked for.
+        InputError: if the model is not found, or its weights do not have the expected hash.
     """
     if isinstance(encoder, ModelParameters):
         return Recipe(encoder, role, find_model(encoder), compute_precision(execution.precision))
@@ -100,34 +93,24 @@ def make_recipe(encoder: AnyEncoder, role: Role, execution: ExecutionParameters)
 
 
 def compute_precision(wanted: Literal["auto", "float32", "bfloat16"]) -> Precision:
-    """Settle `auto`: bfloat16 where the processor computes it natively, else float32."""
+    """Resolve `auto`: bfloat16 where the processor computes it natively, else float32."""
     if wanted != "auto":
         return wanted
     if torch.cuda.is_available():
         native = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
-        # oneDNN also emulates bfloat16 on older processors, at a third of float32's speed.
+        # oneDNN emulates bfloat16 on older processors, at a third of the speed of float32.
         native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return "bfloat16" if native else "float32"
 
 
-def _own_prompt(folder: Path, role: Role) -> str:
-    """The prompt that the model's authors set for a role, found as sentence-transformers does."""
-    path = folder / "config_sentence_transformers.json"
-    if not path.is_file():
-        return ""
-    prompts = _read_json(path).get("prompts") or {}
-    return str(prompts.get(role, ""))
-
-
 def _pooling(parameters: ModelParameters, folder: Path) -> str:
-    """How token vectors become one vector, for people to read; the version pins it already."""
-    if not isinstance(parameters, SentenceTransformerParameters):
-        return "mean"
-    for path in sorted(folder.glob("*_Pooling/config.json")):
-        config = _read_json(path)
-        modes = [key.removeprefix("pooling_mode_") for key, on in config.items() if on is True]
-        return str(config.get("pooling_mode") or "+".join(modes))
+    """How token vectors are pooled: information for readers, since the version determines it."""
+    if isinstance(parameters, SentenceTransformerParameters):
+        for path in sorted(folder.glob("*_Pooling/config.json")):
+            config = _read_json(path)
+            modes = [key.removeprefix("pooling_mode_") for key, on in config.items() if on is True]
+            return str(config.get("pooling_mode") or "+".join(modes))
     return "mean"
 
 

@@ -1,4 +1,4 @@
-"""The content-addressed store of vectors: immutable shards, found by encoder and text."""
+"""The content-addressed store of vectors: immutable shards, keyed by encoder and text."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 from embedlab.errors import InputError
 from embedlab.files import replacing
 
-# A slow encoder must not hold its work back until a shard is full.
+# A crash loses at most this much work of a slow encoder.
 SECONDS_PER_SHARD = 20.0
 SECONDS_PER_DAY = 86400.0
 KEY_BYTES = 32
@@ -24,19 +24,24 @@ Vectors = tuple[Sequence[int], np.ndarray]
 
 
 def text_keys(texts: Sequence[str]) -> np.ndarray:
-    """SHA-256 of each text, (n,) of 32-byte strings."""
+    """SHA-256 of each text, `(n,)` of 32-byte strings.
+
+    Example:
+        >>> text_keys(["one", "two", "one"])[:2] == text_keys(["one", "one"])
+        array([ True, False])
+    """
     digests = b"".join(hashlib.sha256(text.encode()).digest() for text in texts)
     return np.frombuffer(digests, dtype=f"S{KEY_BYTES}")
 
 
 class VectorStore:
-    """A folder of one sub-folder for each encoder fingerprint."""
+    """A folder with a sub-folder per encoder fingerprint."""
 
     def __init__(self, root: Path):
         self.root = root
 
     def open(self, fingerprint: str, description: dict[str, Any]) -> "VectorCache":
-        """Open the vectors of one encoder, and note for people which encoder that is."""
+        """Open the vectors of one encoder; the description is written beside them for readers."""
         folder = self.root / fingerprint[:32]
         _remove_leftovers(folder)
         note = folder / "encoder.json"
@@ -49,9 +54,9 @@ class VectorStore:
 class VectorCache:
     """The vectors of one encoder, by the SHA-256 of their text.
 
-    Each shard is one safetensors file `keys` uint8 (m, 32) and `vectors` float32 (m, d), written
-    under a hidden name, flushed and renamed: a reader sees whole shards only, several processes
-    may write at once, and a crash loses at most the shard in flight. Shards never change.
+    Each shard is a safetensors file of `keys`, uint8 `(m, 32)`, and `vectors`, float32 `(m, d)`. It
+    is written under a hidden name, flushed and renamed, and never changes: readers see complete
+    shards only, several processes may write at once, and a crash loses at most one shard.
     """
 
     def __init__(self, folder: Path):
@@ -59,7 +64,7 @@ class VectorCache:
         self.refresh()
 
     def refresh(self) -> None:
-        """Read the keys of all shards, those of other processes too."""
+        """Read the keys of all shards, including those that other processes have written."""
         self.shards = sorted(self.folder.glob("[!.]*.safetensors"))
         keys = [_read(path, "keys").view(f"S{KEY_BYTES}").ravel() for path in self.shards]
         sizes = [len(shard_keys) for shard_keys in keys]
@@ -70,14 +75,15 @@ class VectorCache:
         self._row = np.concatenate([np.arange(0), *map(np.arange, sizes)])[order]
 
     def contains(self, keys: np.ndarray) -> np.ndarray:
-        """Which keys (n,) have a vector, bool (n,)."""
+        """Whether each key `(n,)` has a vector, bool `(n,)`."""
         return np.isin(keys, self._keys)
 
     def read(self, keys: np.ndarray) -> np.ndarray:
-        """The vectors of keys (n,) that are all in the store, float32 (n, d)."""
-        places = np.searchsorted(self._keys, keys)
-        shards, rows = self._shard[places], self._row[places]
-        vectors = np.empty((len(keys), self._dimension()), dtype=np.float32)
+        """The vectors of keys `(n,)`, all of which must be stored, float32 `(n, d)`."""
+        indices = np.searchsorted(self._keys, keys)
+        shards, rows = self._shard[indices], self._row[indices]
+        dimension = _read(self.shards[0], "vectors").shape[1] if self.shards else 0
+        vectors = np.empty((len(keys), dimension), dtype=np.float32)
         order = np.argsort(shards, kind="stable")
         present, starts = np.unique(shards[order], return_index=True)
         for shard, wanted in zip(present, np.split(order, starts)[1:], strict=True):
@@ -85,16 +91,16 @@ class VectorCache:
         return vectors
 
     def write(self, keys: np.ndarray, batches: Iterable[Vectors], shard_size: int) -> Iterator[int]:
-        """Store batches of (positions in `keys`, vectors (b, d)) as they come, shard by shard.
+        """Store batches of (indices into `keys`, vectors `(b, d)`) as they arrive, in shards.
 
         Yields:
-            The size of each batch, once it is taken in.
+            The size of each batch, once it is accepted.
         """
         held: list[Vectors] = []
         last = time.monotonic()
         for batch in batches:
             held.append(batch)
-            count = sum(len(positions) for positions, _ in held)
+            count = sum(len(indices) for indices, _ in held)
             if count >= shard_size or time.monotonic() - last > SECONDS_PER_SHARD:
                 self._write_shard(keys, held)
                 held, last = [], time.monotonic()
@@ -103,20 +109,20 @@ class VectorCache:
             self._write_shard(keys, held)
 
     def _write_shard(self, keys: np.ndarray, batches: list[Vectors]) -> None:
-        positions = np.concatenate([np.asarray(positions) for positions, _ in batches])
-        shard_keys = keys[positions].view(np.uint8).reshape(-1, KEY_BYTES)
+        indices = np.concatenate([np.asarray(indices) for indices, _ in batches])
+        shard_keys = keys[indices].view(np.uint8).reshape(-1, KEY_BYTES)
         vectors = np.concatenate([vectors for _, vectors in batches])
-        _check_finite(vectors)
+        if not np.isfinite(vectors).all():
+            raise InputError(
+                "the encoder gave vectors that are not finite; try execution.precision: float32"
+            )
         name = hashlib.sha256(shard_keys.tobytes()).hexdigest()[:32]
         with replacing(self.folder / f"{name}.safetensors") as path:
             save_file({"keys": shard_keys, "vectors": vectors}, path)
 
-    def _dimension(self) -> int:
-        return 0 if not self.shards else int(_read(self.shards[0], "vectors").shape[1])
-
 
 def _read(path: Path, name: str) -> np.ndarray:
-    """Read one array of a shard."""
+    """One array of a shard."""
     try:
         with safe_open(path, framework="numpy") as shard:
             array: np.ndarray = shard.get_tensor(name)
@@ -128,15 +134,8 @@ def _read(path: Path, name: str) -> np.ndarray:
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Delete what killed runs have left half-written; no shard takes a day to write."""
+    """Delete incomplete files of killed runs; writing a shard takes less than a day."""
     for path in folder.glob(".*"):
-        with suppress(FileNotFoundError):  # another process has just finished it
+        with suppress(FileNotFoundError):  # another process has just renamed it
             if time.time() - path.stat().st_mtime > SECONDS_PER_DAY:
                 path.unlink()
-
-
-def _check_finite(vectors: np.ndarray) -> None:
-    if not np.isfinite(vectors).all():
-        raise InputError(
-            "the encoder gave vectors that are not finite; try execution.precision: float32"
-        )

@@ -13,93 +13,105 @@ from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from embedlab.encoders.batching import fixed_shape_batches, pad
-from embedlab.encoders.parameters import CausalLMParameters, SentenceTransformerParameters
+from embedlab.encoders.parameters import ModelParameters
 from embedlab.encoders.recipe import Recipe
 from embedlab.errors import InputError
 
-# Small batches stay in a processor's cache (28 texts of 256 tokens a second on two cores, 24 with
-# 16,384 tokens) and leave little to fill up at the end; a GPU wants more work at once.
+# Small batches fit a processor's cache (28 texts of 256 tokens per second on two cores, 24 with
+# 16,384 tokens) and need few filling rows; a GPU needs more work at once.
 TOKENS_PER_BATCH = {"cpu": 2048, "cuda": 65536}
 
 
 class TransformerEncoder(ABC):
-    """The part that both kinds share: batching, device, normalisation."""
+    """Batching, device and normalisation; subclasses load the model and pool its output.
+
+    Args:
+        recipe: the encoder's files, parameters, prompt and precision.
+        device: "cpu" or a CUDA device.
+        tokens_per_batch: tokens per forward pass, padding included; None: chosen by device.
+
+    Raises:
+        InputError: if the files hold no loadable transformer, or it reads fewer tokens than asked.
+    """
 
     def __init__(self, recipe: Recipe, device: str, tokens_per_batch: int | None):
         assert recipe.files is not None
-        assert isinstance(recipe.parameters, SentenceTransformerParameters | CausalLMParameters)
+        assert isinstance(recipe.parameters, ModelParameters)
         transformers_logging.disable_progress_bar()
         transformers_logging.set_verbosity_error()
         self.recipe = recipe
-        self.parameters = recipe.parameters
+        self.parameters: ModelParameters = recipe.parameters
         self.device = torch.device(device)
         self.tokens_per_batch = tokens_per_batch or TOKENS_PER_BATCH[self.device.type]
         self.options: dict[str, Any] = {
             "trust_remote_code": self.parameters.trust_remote_code,
             "local_files_only": True,
         }
+        folder = str(recipe.files.folder)
         try:
-            self.model, self.tokenizer, self.max_length = self.load(str(recipe.files.folder))
+            self.model, self.tokenizer, self.max_length = self.load(folder)
         except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
             reason = " ".join(str(error).split())
-            raise InputError(
-                f"encoder model {recipe.files.folder}: cannot load: {reason}"
-            ) from error
+            raise InputError(f"encoder model {folder}: cannot load: {reason}") from error
         self._check_tokenizer()
         self._check_length()
         self.model.eval().to(self.device)
-        # Buffers stay as they are: rotary frequencies in bfloat16 lose far positions.
+        # Not the buffers: in bfloat16, rotary frequencies lose the precision of far positions.
         for parameter in self.model.parameters():
             parameter.data = parameter.data.to(getattr(torch, recipe.precision))
 
     @abstractmethod
     def load(self, folder: str) -> tuple[torch.nn.Module, Any, int]:
-        """Load the model, its tokenizer and the number of tokens that it keeps of a text."""
+        """Load the model, its tokenizer and the upper bound on a text's tokens."""
 
     @abstractmethod
     def pool(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """Turn token ids and mask, both (b, L), into vectors (b, d)."""
+        """Compute one vector per text.
+
+        Shape:
+            - ids: token ids `(b, L)`.
+            - mask: `(b, L)`, 1 for tokens and 0 for padding.
+            - Output: `(b, d)`.
+        """
 
     def encode(self, texts: Sequence[str]) -> Iterator[tuple[list[int], np.ndarray]]:
-        """Encode texts batch by batch, in an order of the encoder's choice.
+        """Encode texts batch by batch, grouped by length.
 
         Yields:
-            Positions (b,) in `texts`, and their vectors, float32 (b, d).
+            The indices of b texts, and their vectors, float32 `(b, d)`.
         """
-        for positions, rows, length in fixed_shape_batches(
+        for indices, rows, length in fixed_shape_batches(
             texts, self._tokenize, self.tokens_per_batch, self.max_length
         ):
-            ids, mask = (torch.from_numpy(a).to(self.device) for a in self._pad(rows, length))
+            arrays = pad(rows, length, self._filler)
+            ids, mask = (torch.from_numpy(array).to(self.device) for array in arrays)
             with torch.inference_mode():
-                vectors = self.pool(ids, mask)[: len(positions)].float()
+                vectors = self.pool(ids, mask)[: len(indices)].float()
             if self.parameters.normalize:
                 vectors = normalize(vectors, dim=1)
-            yield positions, vectors.cpu().numpy()
+            yield indices, vectors.cpu().numpy()
 
     def _tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         prompted = [self.recipe.prompt + text for text in texts]
         tokens: list[list[int]] = self.tokenizer(
             prompted, truncation=True, max_length=self.max_length
         )["input_ids"]
-        # Without special tokens an empty text has none at all, and a model needs one.
+        # A model needs a token, and without special tokens an empty text has none.
         return [row or [self._filler] for row in tokens]
-
-    def _pad(self, rows: list[list[int]], length: int) -> tuple[np.ndarray, np.ndarray]:
-        return pad(rows, length, self._filler)
 
     @property
     def _filler(self) -> int:
-        """The padding token; a causal model never looks to the right, so any will do."""
+        """The padding token, or any: a causal model's tokens do not attend to the right."""
         filler: int | None = self.tokenizer.pad_token_id
         return 0 if filler is None else filler
 
     def _check_tokenizer(self) -> None:
-        """Refuse models whose first part is no transformer, such as static embeddings."""
+        """Refuse models whose first module is no transformer, such as static embeddings."""
         if not isinstance(self.tokenizer, PreTrainedTokenizerBase):
             raise InputError(f"encoder model {self.parameters.model}: not a transformer; take one")
 
     def _check_length(self) -> None:
-        """Keep no more tokens than the model has positions for."""
+        """Limit a text's tokens to the number of positions that the model has."""
         configs = [getattr(module, "config", None) for module in self.model.modules()]
         positions = [n for c in configs if (n := getattr(c, "max_position_embeddings", None))]
         limit = min(positions, default=self.max_length)
@@ -110,7 +122,7 @@ class TransformerEncoder(ABC):
 
 
 class SentenceTransformerEncoder(TransformerEncoder):
-    """A model as sentence-transformers defines it: its own pooling and further modules."""
+    """A sentence-transformers model with its own pooling and further modules."""
 
     def load(self, folder: str) -> tuple[torch.nn.Module, Any, int]:
         """Load all the modules that the folder lists."""
@@ -119,10 +131,10 @@ class SentenceTransformerEncoder(TransformerEncoder):
         return model, model.tokenizer, limit
 
     def pool(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """Run the modules one after the other."""
+        """Run all modules."""
         features: dict[str, Any] = {"input_ids": ids, "attention_mask": mask}
         if self.recipe.prompt:
-            # Some models leave the prompt's tokens out of the pooling.
+            # Some models exclude the prompt's tokens from pooling.
             features["prompt_length"] = self._prompt_length()
         if "token_type_ids" in self.tokenizer.model_input_names:
             features["token_type_ids"] = torch.zeros_like(ids)
@@ -130,7 +142,7 @@ class SentenceTransformerEncoder(TransformerEncoder):
         return vectors
 
     def _prompt_length(self) -> int:
-        """Tokens of the prompt, less the special token that ends it when it stands alone."""
+        """The number of the prompt's tokens, without the special token at its end."""
         ids = self.tokenizer(self.recipe.prompt)["input_ids"]
         return len(ids) - (ids[-1] in self.tokenizer.all_special_ids)
 
@@ -151,7 +163,7 @@ class CausalLMEncoder(TransformerEncoder):
         return model, tokenizer, self.parameters.max_length or 512
 
     def pool(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """Average the last hidden states (b, L, d) over the tokens that are not padding."""
+        """Average the last hidden states `(b, L, d)` over the tokens that are not padding."""
         states = self.model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
         weights = mask.unsqueeze(2).to(torch.float32)  # (b, L, 1)
         total: Tensor = (states.float() * weights).sum(dim=1)

@@ -1,4 +1,4 @@
-"""What becomes of rows that cannot be used: all of them are looked at, then one line says it."""
+"""Counts of the rows of a data source: kept, left out on purpose, or bad."""
 
 import logging
 from collections import Counter
@@ -9,24 +9,41 @@ from embedlab.errors import InputError
 logger = logging.getLogger(__name__)
 
 OnError = Literal["fail", "skip"]
-NAMED = 3
-SHOWN_CHARACTERS = 80
+MAX_EXAMPLES = 3
+MAX_SHOWN_CHARACTERS = 80
 
 
 class BadRowError(Exception):
-    """One row cannot be used: `reason` is what is counted, `value` what the example shows."""
+    """A row that cannot be used.
+
+    Attributes:
+        reason: the fault; rows are counted by it.
+        value: the faulty value, shown in examples.
+    """
 
     def __init__(self, reason: str, value: Any = None) -> None:
         super().__init__(reason)
         self.reason = reason
         self.value = value
 
+    def __str__(self) -> str:
+        """The reason, with the shortened value in brackets."""
+        if self.value is None:
+            return self.reason
+        text = repr(self.value)
+        short = text[:MAX_SHOWN_CHARACTERS] + "..." * (len(text) > MAX_SHOWN_CHARACTERS)
+        return f"{self.reason} ({short})"
+
+
+class UnwantedRowError(Exception):
+    """A sound row that the parameters exclude; its message is the reason that is counted."""
+
 
 class BadRows:
-    """The tally of one reading: rows kept, rows left out on purpose, bad rows by reason.
+    """Counts of the rows that were kept, left out or bad; `usable_rows` keeps them.
 
     Args:
-        on_error: `fail` makes `settle` raise when there are bad rows; `skip` makes it warn.
+        on_error: with `fail`, `settle` raises for bad rows; with `skip`, it logs a warning.
     """
 
     def __init__(self, on_error: OnError) -> None:
@@ -38,35 +55,32 @@ class BadRows:
 
     @property
     def skipped(self) -> int:
-        """How many bad rows there are."""
+        """The number of bad rows."""
         return self.reasons.total()
 
     @property
     def read(self) -> int:
-        """How many rows were looked at."""
+        """The number of all rows."""
         return self.kept + self.left_out.total() + self.skipped
 
-    def add(self, where: str, reason: str, value: Any = None) -> None:
-        """Count one bad row; the first three are remembered with their place."""
-        self.reasons[reason] += 1
-        if len(self.examples) < NAMED:
-            self.examples.append(f"{where}: {reason}" + ("" if value is None else _shown(value)))
+    def add(self, where: str, error: BadRowError) -> None:
+        """Count a bad row; the first three become examples, with their file and line."""
+        self.reasons[error.reason] += 1
+        if len(self.examples) < MAX_EXAMPLES:
+            self.examples.append(f"{where}: {error}")
 
-    def leave_out(self, reason: str) -> None:
-        """Count one sound row that the parameters do not want."""
-        self.left_out[reason] += 1
+    def settle(self, remedy: str = "repair them or set on_error: skip") -> None:
+        """Raise or warn about bad rows, once all rows are read.
 
-    def settle(self) -> None:
-        """Judge the whole reading; to be called once everything is read.
+        Args:
+            remedy: what the error message tells the user to do.
 
         Raises:
-            InputError: for any bad row under `fail`, or when no row is left.
+            InputError: for any bad row under `fail`, or if no row is usable.
         """
         if self.skipped and self.on_error == "fail":
-            raise InputError(
-                f"{'; '.join(self.examples)} (bad rows: {self.skipped} of {self.read}; "
-                "repair them or set on_error: skip)"
-            )
+            counts = f"bad rows: {self.skipped} of {self.read}; {remedy}"
+            raise InputError(f"{'; '.join(self.examples)} ({counts})")
         if not self.kept:
             raise InputError(f"none of the {self.read} rows is usable: {self._causes()}")
         if self.skipped:
@@ -84,14 +98,7 @@ class BadRows:
         }
 
     def _causes(self) -> str:
-        """Each reason with its count, the first example last."""
         counts = (self.reasons + self.left_out).most_common()
         causes = ", ".join(f"{reason}: {count}" for reason, count in counts)
         first = f" (first: {self.examples[0]})" if self.examples else ""
         return f"{causes or 'there are none'}{first}"
-
-
-def _shown(value: Any) -> str:
-    """A value in brackets, on one line and not too long."""
-    text = repr(value)
-    return f" ({text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + '...'})"

@@ -127,7 +127,7 @@ def read_qrels(
     judged: set[tuple[str, str]] = set()
 
     def parse(record: Record) -> tuple[str, str, int]:
-        *pair, score = _judgement(record.fields["line"])
+        *pair, score = _judgement(record.fields["text"])
         for identifier, (reason, identifiers) in zip(pair, (known or {}).items(), strict=False):
             if identifier not in identifiers:
                 raise BadRowError(reason, identifier)
@@ -137,7 +137,7 @@ def read_qrels(
         judged.add((query, document))
         return query, document, score
 
-    rows = usable_rows(_after_header(path, bad_rows), parse, bad_rows)
+    rows = usable_rows(_after_header(path), parse, bad_rows)
     return pd.DataFrame(rows, columns=["query_id", "corpus_id", "score"])
 
 
@@ -155,7 +155,7 @@ def _read_texts(
         ids.check(row[0])
         return row
 
-    rows = usable_rows(read_records(path, bad_rows), parse_new, bad_rows)
+    rows = usable_rows(read_records(path), parse_new, bad_rows)
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -168,11 +168,11 @@ def _query(record: Record) -> tuple[str, ...]:
     return required_id(record, "_id"), required_text(record, "text")
 
 
-def _after_header(path: Path, bad_rows: BadRows) -> Iterator[Record]:
+def _after_header(path: Path) -> Iterator[Record]:
     """The lines as records, without a header: a first line whose last cell is no number."""
-    for index, (where, line) in enumerate(read_lines(path, bad_rows)):
-        if index or _is_integer(line.rpartition("\t")[2]):
-            yield Record(where, {"line": line})
+    for index, line in enumerate(read_lines(path)):
+        if index or line.fault or _is_integer(line.fields["text"].rpartition("\t")[2]):
+            yield line
 
 
 def _judgement(line: str) -> tuple[str, str, int]:

@@ -9,9 +9,9 @@ from pydantic import Field
 from embedlab.errors import InputError
 from embedlab.parameters import Seed
 from embedlab.sources.beir import BeirParameters, load_beir_set
-from embedlab.sources.hold_out import hold_out_queries
 from embedlab.sources.retrieval_documents import distinct_documents
 from embedlab.sources.retrieval_set import RetrievalSet, full_texts
+from embedlab.sources.sampling import hold_out
 
 
 class BeirPairsParameters(BeirParameters):
@@ -57,7 +57,7 @@ def read_beir_pairs(
     pairs = pd.concat(tables, ignore_index=True).drop_duplicates(["query", "positive"])
     if pairs["query"].nunique() < 2:
         raise InputError(f"{', '.join(p.sets)}: one query only; give two or more to hold out one")
-    train, validation = hold_out_queries(pairs, p.validation_fraction, random)
+    train, validation = hold_out(pairs, "query", p.validation_fraction, random)
     counts = {"train_pairs": len(train), "validation_pairs": len(validation)}
     return (
         train.reset_index(drop=True),

@@ -18,22 +18,22 @@ from embedlab.sources.docstring_parser import ObjectDoc, documented_objects
 
 logger = logging.getLogger(__name__)
 
-# The name under which the standard library is listed; its modules carry no such prefix.
+# Stands for the standard library, whose modules have no common prefix.
 STANDARD_LIBRARY = "stdlib"
-# Tests, and copies of other projects: neither is the library's own documentation.
+# Tests and copies of other projects: not documentation of the library.
 SKIPPED_FOLDERS = frozenset({"test", "tests", "vendor", "vendored", "extern", "externals"})
-# A summary on more objects than this is generated or copied boilerplate.
-MAXIMUM_REPEATS = 3
-# Fewer files than this are parsed sooner than worker processes start.
-FILES_WORTH_A_POOL = 200
-# Files a worker takes at a time: few enough to share the large files out, many enough to save IPC.
-CHUNK = 16
+# A summary of more objects than this is generated or copied boilerplate.
+MAX_REPEATS = 3
+# Fewer files than this are parsed faster than worker processes start.
+MIN_FILES_FOR_A_POOL = 200
+# Files per task: few enough to spread the large files, many enough to limit IPC overhead.
+CHUNK_SIZE = 16
 
 COLUMNS = ["library", "name", "kind", "summary", "body"]
 
 
 class ModuleFile(NamedTuple):
-    """A public module of a library and the file it is written in."""
+    """A public module of a library and its source file."""
 
     library: str
     module: str
@@ -50,13 +50,13 @@ def extract_docs(libraries: Iterable[str]) -> pd.DataFrame:
         libraries: top-level import names; `stdlib` stands for the standard library.
 
     Returns:
-        Columns library, name (dotted), kind (class or function), summary, body; one row a distinct
-        pair of summary and body, sorted by library and name, names unique. Its `attrs` hold
-        `files_read` and `files_unparsable`.
+        Columns library, name (dotted), kind (class or function), summary, body; one row per
+        distinct pair of summary and body, sorted by library and name, names unique. Its `attrs`
+        hold `files_read` and `files_unparsable`.
     """
     files = [file for library in dict.fromkeys(libraries) for file in public_modules(library)]
-    progress = tqdm(_parsed(files), total=len(files), desc="Reading docstrings", unit="file")
-    parsed = list(progress)
+    bar = tqdm(_parsed(files), total=len(files), desc="Reading docstrings", unit="file")
+    parsed = list(bar)
     rows = [
         (file.library, *doc) for file, docs in zip(files, parsed, strict=True) for doc in docs or ()
     ]
@@ -67,7 +67,7 @@ def extract_docs(libraries: Iterable[str]) -> pd.DataFrame:
 
 
 def public_modules(library: str) -> Iterator[ModuleFile]:
-    """Yield the public modules of a library: no part of their dotted names begins with `_`."""
+    """Yield the modules of a library in whose dotted names no part begins with `_`."""
     root = _library_root(library)
     if root is None:
         logger.warning("Library %s has no Python source installed: skipped", library)
@@ -81,10 +81,10 @@ def public_modules(library: str) -> Iterator[ModuleFile]:
 
 
 def _library_root(library: str) -> Path | None:
-    """The folder of a package or the file of a module; None where there is no source."""
+    """The folder of a package or the file of a module; None if it has no Python source."""
     if library == STANDARD_LIBRARY:
         return Path(sysconfig.get_paths()["stdlib"])
-    # Looking up a dotted name would import its parents.
+    # `find_spec` of a dotted name would import its parents.
     spec = importlib.util.find_spec(library) if library.isidentifier() else None
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         return None
@@ -101,28 +101,27 @@ def _public_files(root: Path) -> Iterator[Path]:
 
 
 def _is_public(name: str) -> bool:
-    """Whether a file's stem or a folder is an importable public module (site-packages is not)."""
-    return (
-        name.isidentifier() and not name.startswith(("_", "test_")) and name not in SKIPPED_FOLDERS
-    )
+    """Whether a file's stem or a folder is a public module (`site-packages` is no identifier)."""
+    private = name.startswith(("_", "test_")) or name in SKIPPED_FOLDERS
+    return name.isidentifier() and not private
 
 
 def _parsed(files: list[ModuleFile]) -> Iterator[list[ObjectDoc] | None]:
-    """Parse every file, in worker processes where there are many; results in the files' order."""
+    """Parse every file, many of them in worker processes; results in the order of the files."""
     modules, paths = [file.module for file in files], [file.path for file in files]
-    if len(files) < FILES_WORTH_A_POOL:
+    if len(files) < MIN_FILES_FOR_A_POOL:
         yield from map(documented_objects, modules, paths)
         return
-    # A forked child of a process with threads (torch's) may hang. Syntax trees hold no reference
-    # cycles, and the collector would spend a third of the time looking for them.
+    # A forked child of a process with threads (torch's) may hang. Syntax trees have no reference
+    # cycles, and searching them for cycles would take a third of the time.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(mp_context=context, initializer=gc.disable) as pool:
-        yield from pool.map(documented_objects, modules, paths, chunksize=CHUNK)
+        yield from pool.map(documented_objects, modules, paths, chunksize=CHUNK_SIZE)
 
 
 def _distinct(docs: pd.DataFrame) -> pd.DataFrame:
-    """Drop re-exports, aliases and boilerplate, in an order that no file system decides."""
+    """Sort, which removes the file system's order, and drop re-exports, aliases, boilerplate."""
     docs = docs.sort_values(["library", "name"], kind="stable").drop_duplicates("name")
     docs = docs.drop_duplicates(["summary", "body"])
     repeats = docs.groupby("summary")["summary"].transform("size")
-    return docs[repeats <= MAXIMUM_REPEATS].reset_index(drop=True)
+    return docs[repeats <= MAX_REPEATS].reset_index(drop=True)

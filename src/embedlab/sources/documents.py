@@ -1,7 +1,7 @@
-"""Pairs from documents without labels: the first sentence asks for the rest of its document."""
+"""Pairs from unlabelled documents: the first sentence is the query, the rest its positive."""
 
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Callable
+from itertools import count, islice
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -10,14 +10,14 @@ from pydantic import Field, model_validator
 
 from embedlab.errors import InputError
 from embedlab.parameters import Parameters, Seed
-from embedlab.sources.bad_rows import BadRows, OnError
+from embedlab.sources.bad_rows import BadRows, OnError, UnwantedRowError
+from embedlab.sources.fields import UniqueIds, optional_text, required_id, required_text
 from embedlab.sources.huggingface import HuggingFaceSource, open_rows
 from embedlab.sources.negatives import bm25_negatives, random_negatives
-from embedlab.sources.passages import PassageReader, column_reader
 from embedlab.sources.records import Record, usable_rows
 from embedlab.sources.retrieval_set import RetrievalSet
+from embedlab.sources.sampling import draw_rows
 from embedlab.sources.sentences import first_sentence
-from embedlab.sources.wikipedia import WikipediaParameters, article_reader
 
 PAIR_COLUMNS = ["id", "title", "query", "text", "source"]
 
@@ -27,25 +27,30 @@ class DocumentPairsParameters(Parameters):
 
     Attributes:
         data: a dataset or local files with a column of texts (titles and ids optional).
-        wikipedia: Wikipedia instead, with its own limits.
-        text_column: the column of texts in `data`.
-        title_column: the column of titles in `data`, used where there is one.
-        id_column: the column of identifiers in `data`; None numbers the rows "<source>-<n>".
-        num_pairs: at most so many pairs, drawn with the seed; None takes all.
-        keep_sentence: leave the first sentence in its positive.
-        negatives: none, a random other positive of the same share, or the one BM25 ranks highest.
+        text_column: the column of texts.
+        title_column: the column of titles, if there is one.
+        id_column: the column of identifiers; None numbers the rows "<source>-<n>".
+        max_documents: usable documents after which reading stops; None reads all.
+        min_characters: shorter texts are left out.
+        max_characters: longer texts are cut at a word boundary; None cuts none.
+        max_pairs: upper bound on the number of pairs, drawn with the seed; None takes all.
+        keep_sentence: keep the first sentence in its positive.
+        negatives: none, another positive of the same split at random, or the one that BM25 ranks
+            first.
         split: shares of the pairs for training, validation and test; they sum to 1.
         seed: seed of every draw.
-        on_error: what to do about bad rows.
+        on_error: `fail` on bad rows, or `skip` them.
     """
 
     source: Literal["documents"] = "documents"
-    data: HuggingFaceSource | None = None
-    wikipedia: WikipediaParameters | None = None
+    data: HuggingFaceSource
     text_column: str = "text"
     title_column: str = "title"
     id_column: str | None = None
-    num_pairs: int | None = Field(default=None, ge=1)
+    max_documents: int | None = Field(default=None, ge=1)
+    min_characters: int = Field(default=1, ge=1)
+    max_characters: int | None = Field(default=None, ge=1)
+    max_pairs: int | None = Field(default=None, ge=1)
     keep_sentence: bool = False
     negatives: Literal["none", "random", "bm25"] = "random"
     split: tuple[float, float, float] = (0.8, 0.1, 0.1)
@@ -54,136 +59,124 @@ class DocumentPairsParameters(Parameters):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if (self.data is None) == (self.wikipedia is None):
-            raise ValueError("give one of data and wikipedia")
+        if self.max_characters is not None and self.min_characters > self.max_characters:
+            raise ValueError("min_characters exceeds max_characters")
         if min(self.split) <= 0 or not np.isclose(sum(self.split), 1):
             raise ValueError(f"split {list(self.split)} must be three shares that sum to 1")
         return self
-
-    @property
-    def label(self) -> str:
-        """The short name of the documents."""
-        return self.data.label if self.data else "wikipedia"
 
 
 def read_document_pairs(
     p: DocumentPairsParameters,
 ) -> tuple[pd.DataFrame, pd.DataFrame, RetrievalSet, dict[str, Any]]:
-    """Make a pair of every document with two sentences or more, and share the pairs out.
+    """Make a pair of every document with two sentences or more, and split the pairs.
 
-    A positive is the document's title and the text without its first sentence, as the test set's
-    documents are read. Documents whose query or text repeats an earlier one are left out, so that
-    the shares have no text in common.
+    A positive is the document's title and its text without the first sentence. Documents whose
+    query or text repeats an earlier one are left out, so that no text is in two splits.
 
     Returns:
         Training and validation pairs (columns query, positive, negative, source; negative missing
-        with `negatives: none`), the test share as a retrieval set, whose corpus is its own
-        positives, and the reading's report.
+        with `negatives: none`), the test pairs as a retrieval set whose corpus is their positives,
+        and the report of the rows read.
 
     Raises:
         InputError: for bad rows under `on_error: fail`, for files or datasets that cannot be
             read, for too few documents.
     """
-    bad_rows, random = BadRows(p.on_error), np.random.default_rng(p.seed)
-    pairs = pd.DataFrame(_pairs(p, bad_rows), columns=PAIR_COLUMNS)
+    bad_rows, rng = BadRows(p.on_error), np.random.default_rng(p.seed)
+    rows = usable_rows(open_rows(p.data), _parser(p), bad_rows)
+    pairs = pd.DataFrame(islice(rows, p.max_documents), columns=PAIR_COLUMNS)
     bad_rows.settle()
-    train, validation, test = _shares(_drawn(pairs, p.num_pairs, random), p, random)
+    train, validation, test = _split(draw_rows(pairs, p.max_pairs, rng), p, rng)
     report = bad_rows.report() | {
         "train_pairs": len(train),
         "validation_pairs": len(validation),
         "test_queries": len(test),
     }
     return (
-        _with_negatives(train, p.negatives, random),
-        _with_negatives(validation, p.negatives, random),
+        _with_negatives(train, p.negatives, rng),
+        _with_negatives(validation, p.negatives, rng),
         _retrieval_set(test),
         report,
     )
 
 
-def _pairs(p: DocumentPairsParameters, bad_rows: BadRows) -> Iterator[tuple[str, ...]]:
-    """(id, title, query, text, source) of every document that gives a pair; others are counted."""
-    rows, read, limit = _open(p, bad_rows)
+def shortened(text: str, max_characters: int) -> str:
+    """The longest prefix of at most `max_characters` characters that ends at a word boundary.
+
+    Example:
+        >>> shortened("a long passage", 8)
+        'a long'
+    """
+    if len(text) <= max_characters:
+        return text
+    end = text.rfind(" ", 0, max_characters + 1)
+    return text[: end if end > 0 else max_characters].rstrip()
+
+
+def _parser(p: DocumentPairsParameters) -> Callable[[Record], tuple[str, ...]]:
+    """A parser of documents into `PAIR_COLUMNS`."""
+    numbers, ids = count(), UniqueIds()
     seen: set[str] = set()
 
-    def parse(record: Record) -> tuple[str, ...] | None:
-        document = read(record)
-        if document is None:
-            return None
-        query, rest = first_sentence(document.text)
-        if reason := _unfit(query, rest, document.title, p.keep_sentence, seen):
-            bad_rows.leave_out(reason)
-            return None
+    def parse(record: Record) -> tuple[str, ...]:
+        number, text = next(numbers), required_text(record, p.text_column)
+        default = f"{p.data.label}-{number}"
+        identifier = ids.check(required_id(record, p.id_column) if p.id_column else default)
+        title, text = optional_text(record, p.title_column), " ".join(text.split())
+        if len(text) < p.min_characters:
+            raise UnwantedRowError("shorter than min_characters")
+        query, rest = first_sentence(shortened(text, p.max_characters or len(text)))
+        _check_pair(query, rest, title, p.keep_sentence, seen)
         seen.update((query, rest))
-        text = f"{query} {rest}" if p.keep_sentence else rest
-        return document.id, document.title, query, text, p.label
+        positive = f"{query} {rest}" if p.keep_sentence else rest
+        return identifier, title, query, positive, p.data.label
 
-    return islice(usable_rows(rows, parse, bad_rows), limit)
-
-
-def _open(
-    p: DocumentPairsParameters, bad_rows: BadRows
-) -> tuple[Iterator[Record], PassageReader, int | None]:
-    """The rows, their reader, and how many pairs to read at most."""
-    if p.wikipedia:
-        rows = open_rows(p.wikipedia.articles, bad_rows)
-        return rows, article_reader(p.wikipedia, bad_rows), p.wikipedia.num_passages
-    assert p.data is not None  # the parameters' own check
-    read = column_reader(p.label, p.text_column, p.title_column, p.id_column)
-    return open_rows(p.data, bad_rows), read, None
+    return parse
 
 
-def _unfit(query: str, rest: str, title: str, keep_sentence: bool, seen: set[str]) -> str | None:
-    """Why a document gives no pair, None when it does."""
+def _check_pair(query: str, rest: str, title: str, keep_sentence: bool, seen: set[str]) -> None:
+    """Raise `UnwantedRowError` if a document gives no pair."""
     if not rest:
-        return "one sentence only"
+        raise UnwantedRowError("one sentence only")
     if query in seen or rest in seen:
-        return "repeats an earlier document"
+        raise UnwantedRowError("repeats an earlier document")
     if not keep_sentence and query in f"{title} {rest}":
-        return "says its first sentence again"
-    return None
+        raise UnwantedRowError("says its first sentence again")
 
 
-def _drawn(pairs: pd.DataFrame, size: int | None, random: np.random.Generator) -> pd.DataFrame:
-    """At most `size` of the pairs, their order kept."""
-    return pairs.iloc[np.sort(random.permutation(len(pairs))[:size])]
-
-
-def _shares(
-    pairs: pd.DataFrame, p: DocumentPairsParameters, random: np.random.Generator
+def _split(
+    pairs: pd.DataFrame, p: DocumentPairsParameters, rng: np.random.Generator
 ) -> list[pd.DataFrame]:
     """Training, validation and test pairs, each in the order read."""
     bounds = np.rint(np.cumsum(p.split)[:2] * len(pairs)).astype(int)
-    shares = np.split(random.permutation(len(pairs)), bounds)
+    splits = np.split(rng.permutation(len(pairs)), bounds)
     needed = 1 if p.negatives == "none" else 2
-    if any(len(share) < needed for share in shares):
+    if any(len(split) < needed for split in splits):
         raise InputError(
-            f"{p.label}: {len(pairs)} pairs are too few to split by {list(p.split)} with "
+            f"{p.data.label}: {len(pairs)} pairs are too few to split by {list(p.split)} with "
             f"negatives: {p.negatives}; give more documents"
         )
-    return [pairs.iloc[np.sort(share)].reset_index(drop=True) for share in shares]
+    return [pairs.iloc[np.sort(split)].reset_index(drop=True) for split in splits]
 
 
-def _with_negatives(
-    share: pd.DataFrame, negatives: str, random: np.random.Generator
-) -> pd.DataFrame:
-    """The share as query, positive, negative, source."""
-    positives = (share["title"] + " " + share["text"]).str.strip()
-    pairs = pd.DataFrame({"query": share["query"], "positive": positives, "negative": None})
-    if negatives == "random":
-        others = random_negatives(len(share), random)
-        pairs["negative"] = positives.to_numpy()[others]
-    if negatives == "bm25":
-        others = bm25_negatives(list(share["query"]), list(positives))
-        pairs["negative"] = positives.to_numpy()[others]
-    return pairs.assign(source=share["source"])
+def _with_negatives(pairs: pd.DataFrame, kind: str, rng: np.random.Generator) -> pd.DataFrame:
+    """The pairs as query, positive, negative, source."""
+    positives = (pairs["title"] + " " + pairs["text"]).str.strip()
+    negatives = None
+    if kind == "random":
+        negatives = positives.to_numpy()[random_negatives(len(pairs), rng)]
+    elif kind == "bm25":
+        negatives = positives.to_numpy()[bm25_negatives(list(pairs["query"]), list(positives))]
+    columns = {"query": pairs["query"], "positive": positives, "negative": negatives}
+    return pd.DataFrame(columns).assign(source=pairs["source"])
 
 
-def _retrieval_set(share: pd.DataFrame) -> RetrievalSet:
-    """The share as a test set: every query has its own document as the one relevant answer."""
-    query_ids = "query-" + share["id"]
+def _retrieval_set(pairs: pd.DataFrame) -> RetrievalSet:
+    """The pairs as a test set: the one relevant document of a query is its own."""
+    query_ids = "query-" + pairs["id"]
     return RetrievalSet(
-        corpus=share[["id", "title", "text"]],
-        queries=pd.DataFrame({"id": query_ids, "text": share["query"]}),
-        qrels=pd.DataFrame({"query_id": query_ids, "corpus_id": share["id"], "score": 1}),
+        corpus=pairs[["id", "title", "text"]],
+        queries=pd.DataFrame({"id": query_ids, "text": pairs["query"]}),
+        qrels=pd.DataFrame({"query_id": query_ids, "corpus_id": pairs["id"], "score": 1}),
     )

@@ -1,4 +1,4 @@
-"""Checks of single fields of a row; each raises `BadRowError` with a reason to be counted."""
+"""Checks of single fields of a row; each raises `BadRowError` for a value that it refuses."""
 
 from typing import Any
 
@@ -7,15 +7,23 @@ from embedlab.sources.records import Record
 
 
 def checked_text(value: Any, what: str) -> str:
-    """`value` when it is a text that is neither blank nor broken Unicode; `what` names it."""
+    """Return `value` if it is valid Unicode text that is not blank; errors call it `what`."""
     text = _unicode(value, what)
-    if not text or text.isspace():
+    if not text.strip():
         raise BadRowError(f"{what} is empty")
     return text
 
 
 def required_text(record: Record, field: str) -> str:
-    """The text in `field`, unchanged."""
+    """The text in `field`, unchanged; it must not be blank.
+
+    Example:
+        >>> required_text(Record("a.jsonl:1", {"query": "Why?"}), "query")
+        'Why?'
+        >>> required_text(Record("a.jsonl:2", {"query": 7}), "query")
+        Traceback (most recent call last):
+        embedlab.sources.bad_rows.BadRowError: field 'query' is not text (7)
+    """
     return checked_text(_present(record, field), f"field '{field}'")
 
 
@@ -25,13 +33,13 @@ def required_string(record: Record, field: str) -> str:
 
 
 def optional_text(record: Record, field: str) -> str:
-    """The text in `field`, or the empty string when it is absent or null."""
+    """The text in `field`, or the empty string if it is absent or null."""
     value = record.fields.get(field)
     return "" if value is None else _unicode(value, f"field '{field}'")
 
 
 def required_id(record: Record, field: str) -> str:
-    """The identifier in `field`: a text or a whole number, given back as a text."""
+    """The identifier in `field`, a text or an integer, as a text."""
     value = _present(record, field)
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
@@ -39,13 +47,13 @@ def required_id(record: Record, field: str) -> str:
 
 
 class UniqueIds:
-    """Remembers identifiers and refuses the second of a kind."""
+    """Refuses an identifier that an earlier row has."""
 
     def __init__(self) -> None:
         self.seen: set[str] = set()
 
     def check(self, identifier: str) -> str:
-        """`identifier`, when it is new."""
+        """Return `identifier` if it is new."""
         if identifier in self.seen:
             raise BadRowError("duplicate id", identifier)
         self.seen.add(identifier)
@@ -60,11 +68,10 @@ def _present(record: Record, field: str) -> Any:
 
 
 def _unicode(value: Any, what: str) -> str:
-    """`value` when it is a text that UTF-8 can hold: JSON lets lone surrogates through."""
     if not isinstance(value, str):
         raise BadRowError(f"{what} is not text", value)
     try:
         value.encode()
-    except UnicodeEncodeError:
+    except UnicodeEncodeError:  # JSON may escape lone surrogates, which UTF-8 cannot store
         raise BadRowError(f"{what} is not valid Unicode") from None
     return value

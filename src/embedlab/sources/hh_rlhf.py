@@ -1,7 +1,7 @@
-"""Preference pairs: HH-RLHF's dialogues, or rows that have the prefix apart already."""
+"""Preference pairs from HH-RLHF's dialogues, or from rows that hold prefix and responses apart."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import pandas as pd
@@ -9,7 +9,7 @@ import pandas as pd
 from embedlab.parameters import Parameters
 from embedlab.sources.bad_rows import BadRowError, BadRows, OnError
 from embedlab.sources.fields import checked_text, required_text
-from embedlab.sources.huggingface import HuggingFaceSource, HuggingFaceSources, open_rows
+from embedlab.sources.huggingface import HuggingFaceSources, open_rows
 from embedlab.sources.prefixes import Message, prefix_id
 from embedlab.sources.records import Record, usable_rows
 
@@ -20,17 +20,18 @@ COLUMNS = ["prefix", "chosen", "rejected", "src", "prefix_id"]
 
 
 class HhRlhfParameters(Parameters):
-    """Which preference pairs to read, one set after the other.
+    """Which datasets of preference pairs to read, one after the other.
 
-    Rows are HH-RLHF's (Bai et al. 2022, arXiv 2204.05862): `chosen` and `rejected` are whole
-    dialogues; or they hold `prefix` {messages} or `prompt` (a text) beside the two answers.
+    Rows are HH-RLHF's (Bai et al. 2022, arXiv 2204.05862), where `chosen` and `rejected` are whole
+    dialogues; or `chosen` and `rejected` are responses to a `prefix` {messages} or `prompt` (text).
 
     Attributes:
-        data: the sets; each entry is one split of one dataset.
-        prompt_columns: columns whose texts, a line each, are the prompt; none takes the rows as
-            above.
-        src_column: the column of a row's source; without `src`, that is the set's name.
-        on_error: what to do about bad rows; the published HH-RLHF has some.
+        data: the datasets; each entry is one split of one dataset.
+        prompt_columns: columns whose texts, joined by newlines, are the prompt; () reads the rows
+            as described above.
+        src_column: the column that names a row's source; rows without the column `src` have the
+            dataset's name as their source.
+        on_error: `fail` on bad rows, or `skip` them; the published HH-RLHF has some.
     """
 
     source: Literal["hh_rlhf"] = "hh_rlhf"
@@ -41,23 +42,32 @@ class HhRlhfParameters(Parameters):
 
 
 def read_preference_pairs(p: HhRlhfParameters) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Read all the sets into one table.
+    """Read all the datasets into one table.
 
     Returns:
-        Columns prefix {messages}, chosen, rejected, src (the row's own, else the set's name) and
-        prefix_id, in the order read; and the reading's report.
+        Columns prefix {messages}, chosen, rejected, src (from the row, else the dataset's name) and
+        prefix_id, in the order read; and the report of the rows.
 
     Raises:
         InputError: for bad rows under `on_error: fail`, for files or datasets that cannot be read.
     """
     bad_rows = BadRows(p.on_error)
-    rows = [row for source in p.data for row in _rows(source, p, bad_rows)]
+    rows = [
+        row
+        for source in p.data
+        for row in usable_rows(open_rows(source), _parser(source.label, p), bad_rows)
+    ]
     bad_rows.settle()
     return pd.DataFrame(rows, columns=COLUMNS), bad_rows.report()
 
 
 def split_dialogue(dialogue: str) -> list[Message]:
-    """Split turns that start with "Human:" or "Assistant:" after a blank line into messages."""
+    r"""Split a dialogue into messages, at "Human:" or "Assistant:" after a blank line.
+
+    Example:
+        >>> split_dialogue("Human: Hi.\n\nAssistant: Hello!")
+        [{'role': 'user', 'content': 'Hi.'}, {'role': 'assistant', 'content': 'Hello!'}]
+    """
     before, *turns = TURN.split(dialogue.strip())
     if before or not turns:
         raise BadRowError("not a Human:/Assistant: dialogue", dialogue)
@@ -67,52 +77,44 @@ def split_dialogue(dialogue: str) -> list[Message]:
     ]
 
 
-def _rows(
-    source: HuggingFaceSource, p: HhRlhfParameters, bad_rows: BadRows
-) -> Iterator[tuple[Any, ...]]:
+def _parser(label: str, p: HhRlhfParameters) -> Callable[[Record], tuple[Any, ...]]:
     def parse(record: Record) -> tuple[Any, ...]:
-        messages, chosen, rejected = _parts(record, p.prompt_columns)
+        messages, chosen, rejected = _prefix_and_responses(record, p.prompt_columns)
         if chosen == rejected:
             raise BadRowError("chosen and rejected are the same")
         unnamed = p.src_column == DEFAULT_SRC_COLUMN and p.src_column not in record.fields
-        src = source.label if unnamed else required_text(record, p.src_column)
+        src = label if unnamed else required_text(record, p.src_column)
         return {"messages": messages}, chosen, rejected, src, prefix_id(messages)
 
-    return usable_rows(open_rows(source, bad_rows), parse, bad_rows)
+    return parse
 
 
-def _parts(record: Record, prompt_columns: Sequence[str]) -> tuple[list[Message], str, str]:
-    """The prefix's messages and the two answers, whatever the row's shape."""
+def _prefix_and_responses(
+    record: Record, prompt_columns: Sequence[str]
+) -> tuple[list[Message], str, str]:
+    """The messages of the prefix, then the chosen and the rejected response."""
     chosen, rejected = required_text(record, "chosen"), required_text(record, "rejected")
-    if prompt_columns:
-        return _prompt(record, prompt_columns), chosen, rejected
-    if "prefix" in record.fields:
-        return _messages(record.fields["prefix"]), chosen, rejected
-    if "prompt" in record.fields:
-        return _prompt(record, ["prompt"]), chosen, rejected
-    prefix, chosen = _last_answer(chosen, "chosen")
-    rejected_prefix, rejected = _last_answer(rejected, "rejected")
+    if not prompt_columns and "prefix" in record.fields:
+        return _checked_messages(record.fields["prefix"]), chosen, rejected
+    if prompt_columns or "prompt" in record.fields:
+        texts = (required_text(record, column) for column in prompt_columns or ["prompt"])
+        return [Message(role="user", content="\n".join(texts))], chosen, rejected
+    prefix, chosen = _last_response(chosen, "chosen")
+    rejected_prefix, rejected = _last_response(rejected, "rejected")
     if prefix != rejected_prefix:
-        raise BadRowError("chosen and rejected differ before their last answers")
+        raise BadRowError("chosen and rejected differ before their last responses")
     return prefix, chosen, rejected
 
 
-def _prompt(record: Record, columns: Sequence[str]) -> list[Message]:
-    """One message of the user: the texts of these columns, a line each."""
-    content = "\n".join(required_text(record, column) for column in columns)
-    return [Message(role="user", content=content)]
-
-
-def _last_answer(dialogue: str, field: str) -> tuple[list[Message], str]:
-    """A dialogue's messages before its last, and the text of the last, the assistant's."""
+def _last_response(dialogue: str, field: str) -> tuple[list[Message], str]:
+    """All messages but the last, and the text of the last, which is the assistant's."""
     *prefix, last = split_dialogue(dialogue)
     if last["role"] != "assistant" or not prefix:
-        raise BadRowError(f"the dialogue in '{field}' does not end in an answer to the user")
+        raise BadRowError(f"the dialogue in '{field}' does not end in a response to the user")
     return prefix, last["content"]
 
 
-def _messages(prefix: Any) -> list[Message]:
-    """The messages of a structured prefix, checked."""
+def _checked_messages(prefix: Any) -> list[Message]:
     messages = prefix.get("messages") if isinstance(prefix, dict) else None
     if not isinstance(messages, list) or not messages:
         raise BadRowError("field 'prefix' has no list of messages", prefix)

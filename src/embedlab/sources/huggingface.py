@@ -8,24 +8,23 @@ from pydantic import AfterValidator, model_validator
 
 from embedlab.errors import InputError
 from embedlab.parameters import Parameters
-from embedlab.sources.bad_rows import BadRows
 from embedlab.sources.records import Record, read_records
 
 HUB_TIMEOUT_SECONDS = 10.0
 
 
 class HuggingFaceSource(Parameters):
-    """Where rows come from: `files` when given, else the dataset `path`.
+    """Where rows come from: `files` if given, else the dataset `path`.
 
     Attributes:
-        path: a dataset on the hub ("openai/gsm8k") or a local dataset folder; beside `files` it
-            only names the data.
+        path: a dataset on the hub ("openai/gsm8k") or a local dataset folder; with `files` it only
+            names the data.
         name: the dataset's configuration ("main").
         data_dir: a folder inside the dataset ("helpful-base").
-        split: the split to load; with `files`, the split that they are.
+        split: the split to load; with `files`, the name of the split that they hold.
         revision: a branch, tag or commit of the dataset.
         files: local .json, .jsonl, .csv, .parquet or .txt files with the dataset's columns.
-        streaming: read rows over the network as they are needed, storing nothing.
+        streaming: fetch rows from the hub as they are read, without storing the dataset.
     """
 
     path: str | None = None
@@ -54,19 +53,19 @@ def _not_empty(sources: tuple[HuggingFaceSource, ...]) -> tuple[HuggingFaceSourc
     return sources
 
 
-# One or more, read one after the other. A `min_length` would also count the faulty entries.
+# Read one after the other. `min_length` would report a faulty entry as a missing one, too.
 HuggingFaceSources = Annotated[tuple[HuggingFaceSource, ...], AfterValidator(_not_empty)]
 
 
-def open_rows(source: HuggingFaceSource, bad_rows: BadRows) -> Iterator[Record]:
+def open_rows(source: HuggingFaceSource) -> Iterator[Record]:
     """Every row of the source in order, with its file and line or its dataset and number.
 
     Raises:
-        InputError: for a file as `read_records` does; for a dataset that cannot be loaded, be it
-            unknown, gated or out of reach.
+        InputError: for a file as `read_records` does; for a dataset that is unknown, gated or
+            cannot be downloaded.
     """
     for file in source.files:
-        yield from read_records(Path(file), bad_rows)
+        yield from read_records(Path(file))
     if source.path and not source.files:
         yield from _dataset_records(source.path, source)
 
@@ -76,7 +75,7 @@ def _dataset_records(path: str, source: HuggingFaceSource) -> Iterator[Record]:
     try:
         for number, row in enumerate(_load(path, source), start=1):
             yield Record(f"{where}:{number}", row)
-    # The hub's client raises its HTTP library's own errors, and which library varies by version.
+    # The hub's client raises the errors of its HTTP library, which differs between versions.
     except Exception as error:
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise InputError(
@@ -86,11 +85,13 @@ def _dataset_records(path: str, source: HuggingFaceSource) -> Iterator[Record]:
 
 
 def _load(path: str, source: HuggingFaceSource) -> Any:
-    """The dataset; scripts inside it are never run (the library refuses them since version 4)."""
-    import datasets  # heavy, and local files do without it
+    import datasets  # slow to import, and not needed for local files
+    from huggingface_hub import HfApi
 
     if not datasets.config.HF_HUB_OFFLINE and not Path(path).exists():
-        _reach(path, source.revision)
+        # Fails at once without a network, where `load_dataset` retries for half a minute.
+        HfApi().dataset_info(path, revision=source.revision, timeout=HUB_TIMEOUT_SECONDS)
+    # Since version 4 the library refuses to run a dataset's scripts.
     return datasets.load_dataset(
         path,
         source.name,
@@ -99,10 +100,3 @@ def _load(path: str, source: HuggingFaceSource) -> Any:
         revision=source.revision,
         streaming=source.streaming,
     )
-
-
-def _reach(path: str, revision: str | None) -> None:
-    """Ask the hub for the dataset once: `load_dataset` alone retries for half a minute offline."""
-    from huggingface_hub import HfApi
-
-    HfApi().dataset_info(path, revision=revision, timeout=HUB_TIMEOUT_SECONDS)

@@ -1,8 +1,4 @@
-"""Tables for every pipeline from the documentation of the installed libraries.
-
-A summary is the question, the body of the same docstring its answer: real text, thousands of pairs,
-no download.
-"""
+"""Data for every pipeline from docstrings of installed libraries: summaries find bodies."""
 
 import logging
 from typing import Annotated, Any, Self
@@ -15,17 +11,18 @@ from pydantic import Field, StringConstraints, model_validator
 from embedlab.errors import InputError
 from embedlab.parameters import Parameters, Seed
 from embedlab.sources.near_neighbours import near_neighbours
-from embedlab.sources.prefixes import prefix_id
+from embedlab.sources.prefixes import Message, prefix_id
 from embedlab.sources.retrieval_set import RetrievalSet
+from embedlab.sources.sampling import hold_out
 
 logger = logging.getLogger(__name__)
 
-# The held-out libraries' part of the sample.
+# Share of the sample that comes from the held-out libraries.
 TEST_SHARE = 0.25
-# Either part needs some texts to choose negatives from.
-MINIMUM_DOCS = 10
+# Negatives are chosen among this many documents or more.
+MIN_DOCS = 10
 
-# A dotted name could only be looked up by importing its parents.
+# Finding a dotted name would import its parents.
 LibraryName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*$")]
 
 
@@ -35,11 +32,11 @@ class LibraryDocsParameters(Parameters):
     Attributes:
         libraries: top-level import names, `stdlib` for the standard library; those that are not
             installed are skipped.
-        test_libraries: those of `libraries` that training never sees.
-        sample_size: documents in all, a quarter of them from `test_libraries`.
-        validation_fraction: share of the other libraries' documents that is kept for validation.
+        test_libraries: those of `libraries` that are held out for testing.
+        sample_size: number of documents, a quarter of them from `test_libraries`.
+        validation_fraction: share of the other libraries' summaries that is held out.
         pairs_per_prefix: preference pairs for each prefix.
-        seed: of every random choice.
+        seed: seed of every draw.
     """
 
     libraries: tuple[LibraryName, ...] = (
@@ -82,7 +79,7 @@ def sample_docs(
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Draw a quarter of the sample from the held-out libraries, the rest from the others.
 
-    Documents of one summary are all in training or all in validation.
+    Documents with the same summary are all in training or all in validation.
 
     Args:
         docs: the output of `extract_docs`.
@@ -93,17 +90,18 @@ def sample_docs(
         or test), sorted by library and name; and a report of what was found, sampled and skipped.
 
     Raises:
-        InputError: if either part has fewer than `MINIMUM_DOCS` documents.
+        InputError: if there are fewer than `MIN_DOCS` documents of either kind.
     """
     rng = np.random.default_rng(parameters.seed)
-    held_out = docs["library"].isin(parameters.test_libraries)
+    in_test = docs["library"].isin(parameters.test_libraries)
     test_size = round(parameters.sample_size * TEST_SHARE)
     train_size = parameters.sample_size - test_size
-    test = _draw(docs[held_out], test_size, "test_libraries", rng).assign(split="test")
-    train = _draw(docs[~held_out], train_size, "libraries for training", rng)
-    in_validation = _is_validation(train["summary"], parameters.validation_fraction, rng)
-    train = train.assign(split=np.where(in_validation, "validation", "train"))
-    sample = pd.concat([train, test]).sort_values(["library", "name"], ignore_index=True)
+    test = _draw(docs[in_test], test_size, "test_libraries", rng)
+    rest = _draw(docs[~in_test], train_size, "libraries for training", rng)
+    train, validation = hold_out(rest, "summary", parameters.validation_fraction, rng)
+    splits = {"train": train, "validation": validation, "test": test}
+    sample = pd.concat([table.assign(split=name) for name, table in splits.items()])
+    sample = sample.sort_values(["library", "name"], ignore_index=True)
     sample.insert(0, "id", sample["name"])
     report = _report(docs, sample, parameters)
     logger.info("Sampled %d of %d docstrings: %s", len(sample), len(docs), report["splits"])
@@ -117,18 +115,17 @@ def problem_solutions(docs: pd.DataFrame) -> pd.DataFrame:
         docs: the sample of `sample_docs`.
 
     Returns:
-        Columns id, problem, solution, source, split; one row a document.
+        Columns id, problem, solution, source, split; one row per document.
     """
     renamed = docs.rename(columns={"summary": "problem", "body": "solution"})
-    renamed = renamed.assign(source=_source(docs))
-    return renamed[["id", "problem", "solution", "source", "split"]]
+    return renamed.assign(source=_source(docs))[["id", "problem", "solution", "source", "split"]]
 
 
 def retrieval_pairs(docs: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Training and validation pairs, each with a body near its summary by BM25 as a negative.
+    """Training and validation pairs of a summary, its body, and another body that is BM25-close.
 
-    Negatives come from the training documents, for validation from its own documents as well; no
-    held-out library takes part.
+    Negatives are drawn from the training documents, for validation from its documents too. Pairs
+    that share a summary or a body with a held-out library's document are left out.
 
     Args:
         docs: the sample of `sample_docs`.
@@ -136,35 +133,32 @@ def retrieval_pairs(docs: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     Returns:
         Two tables of the columns query, positive, negative, source.
     """
-    # A body under two summaries might answer the query that it is to be a negative of.
-    single = docs[~docs["body"].duplicated(keep=False)]
-    pool, training_pool = single[single["split"] != "test"], single[single["split"] == "train"]
-    asked = _without_test_texts(docs)
-    train, validation = (asked[asked["split"] == split] for split in ("train", "validation"))
-    return _with_negatives(train, training_pool), _with_negatives(validation, pool)
-
-
-def _without_test_texts(docs: pd.DataFrame) -> pd.DataFrame:
-    """Leave out what shares a summary or a body with a held-out library's document."""
     test = docs[docs["split"] == "test"]
-    return docs[~docs["summary"].isin(test["summary"]) & ~docs["body"].isin(test["body"])]
+    asked = docs[~docs["summary"].isin(test["summary"]) & ~docs["body"].isin(test["body"])]
+    # A body of two summaries might be relevant to the query whose negative it becomes.
+    single = docs[~docs["body"].duplicated(keep=False)]
+    train, validation = (asked[asked["split"] == split] for split in ("train", "validation"))
+    return (
+        _with_negatives(train, single[single["split"] == "train"]),
+        _with_negatives(validation, single[single["split"] != "test"]),
+    )
 
 
 def retrieval_set(docs: pd.DataFrame) -> RetrievalSet:
-    """A test set whose queries are the summaries of libraries that training never sees.
+    """A test set whose queries are the summaries of the held-out libraries.
 
     The corpus has each distinct body of the whole sample once, so that training documents are
     distractors. Every body of an identical summary is relevant, whatever its library. Titles are
-    empty, since an object's name would give the answer away. A query's id differs from every
-    document's, because beir drops hits whose id is the query's.
+    empty, since an object's name would identify its body. Queries and documents share no ids,
+    because beir drops documents whose id is the query's.
 
     Args:
         docs: the sample of `sample_docs`.
     """
     documents = docs.drop_duplicates("body")
     corpus = pd.DataFrame({"id": documents["id"], "title": "", "text": documents["body"]})
-    tested = docs[docs["split"] == "test"].drop_duplicates("summary")
-    queries = pd.DataFrame({"id": "query:" + tested["id"], "text": tested["summary"]})
+    test = docs[docs["split"] == "test"].drop_duplicates("summary")
+    queries = pd.DataFrame({"id": "query:" + test["id"], "text": test["summary"]})
     qrels = (
         docs.merge(queries, left_on="summary", right_on="text", suffixes=("_object", ""))
         .rename(columns={"id": "query_id"})[["query_id", "body"]]
@@ -172,20 +166,20 @@ def retrieval_set(docs: pd.DataFrame) -> RetrievalSet:
         .rename(columns={"id": "corpus_id"})[["query_id", "corpus_id"]]
         .assign(score=1)
     )
-    tables = (corpus, queries, qrels)
-    return RetrievalSet(*(table.reset_index(drop=True) for table in tables))
+    return RetrievalSet(*(table.reset_index(drop=True) for table in (corpus, queries, qrels)))
 
 
 def preference_pairs(docs: pd.DataFrame, parameters: LibraryDocsParameters) -> pd.DataFrame:
-    """Ask what each object does: its own summary is chosen over those of near neighbours.
+    """Ask what each object does; its summary is chosen, BM25-close other summaries are rejected.
 
     Args:
         docs: the sample of `sample_docs`.
-        parameters: `pairs_per_prefix` is the number of neighbours, by BM25 among the summaries.
+        parameters: `pairs_per_prefix` is the number of rejected summaries.
 
     Returns:
-        Columns prefix, chosen, rejected, src, prefix_id; `pairs_per_prefix` rows a document, whose
-        rejected texts differ from each other and from the chosen one in more than case and spaces.
+        Columns prefix, chosen, rejected, src, prefix_id; `pairs_per_prefix` rows per document,
+        whose rejected texts differ from each other and from the chosen one in more than case and
+        spaces.
 
     Raises:
         InputError: if the sample has too few different summaries.
@@ -195,48 +189,37 @@ def preference_pairs(docs: pd.DataFrame, parameters: LibraryDocsParameters) -> p
     summaries = docs["summary"].to_numpy()[~pd.Series(folded).duplicated()]
     texts = summaries.tolist()
     near = near_neighbours(texts, keys, texts, keys, parameters.pairs_per_prefix)
-    prefixes = [
-        _question(kind, name) for kind, name in zip(docs["kind"], docs["name"], strict=True)
+    questions = [
+        [Message(role="user", content=f"What does the {kind} `{name}` do?")]
+        for kind, name in zip(docs["kind"], docs["name"], strict=True)
     ]
-    pairs = pd.DataFrame(
-        {
-            "prefix": prefixes,
-            "chosen": docs["summary"].to_numpy(),
-            "rejected": list(summaries[near[codes]]),
-            "src": _source(docs).to_numpy(),
-            "prefix_id": [prefix_id(prefix["messages"]) for prefix in prefixes],
-        }
-    )
-    return pairs.explode("rejected", ignore_index=True)
+    pairs = {
+        "prefix": [{"messages": messages} for messages in questions],
+        "chosen": docs["summary"].to_numpy(),
+        "rejected": list(summaries[near[codes]]),
+        "src": _source(docs).to_numpy(),
+        "prefix_id": list(map(prefix_id, questions)),
+    }
+    return pd.DataFrame(pairs).explode("rejected", ignore_index=True)
 
 
 def _source(docs: pd.DataFrame) -> pd.Series:
     return "library_docs/" + docs["library"]
 
 
-def _draw(docs: pd.DataFrame, size: int, part: str, rng: np.random.Generator) -> pd.DataFrame:
-    """Draw `size` documents uniformly, or take all where there are fewer."""
-    if len(docs) < MINIMUM_DOCS:
+def _draw(docs: pd.DataFrame, size: int, origin: str, rng: np.random.Generator) -> pd.DataFrame:
+    """Draw `size` documents without replacement, or all if there are fewer, in random order."""
+    if len(docs) < MIN_DOCS:
         raise InputError(
-            f"library_docs: {len(docs)} usable docstrings in the {part}, at least {MINIMUM_DOCS}"
+            f"library_docs: {len(docs)} usable docstrings in the {origin}, at least {MIN_DOCS}"
             " are needed: install or list more libraries"
         )
     return docs.iloc[rng.permutation(len(docs))[:size]]
 
 
-def _is_validation(
-    summaries: pd.Series, fraction: float, rng: np.random.Generator
-) -> NDArray[np.bool_]:
-    """Mark a random share of the distinct summaries, at least one."""
-    codes, distinct = pd.factorize(summaries)
-    size = max(1, round(fraction * len(distinct)))
-    return np.isin(codes, rng.permutation(len(distinct))[:size])
-
-
 def _report(
     docs: pd.DataFrame, sample: pd.DataFrame, parameters: LibraryDocsParameters
 ) -> dict[str, Any]:
-    """What was found and sampled by library, and what was skipped."""
     found, sampled = docs["library"].value_counts(), sample["library"].value_counts()
     return {
         "libraries": {
@@ -251,26 +234,20 @@ def _report(
 
 
 def _folded(texts: pd.Series) -> NDArray[Any]:
-    """Texts without case and spaces, by which two of them count as the same."""
+    """Texts without case and spaces; texts that agree in this form count as the same."""
     return texts.str.casefold().str.replace(r"\s+", "", regex=True).to_numpy(object)
 
 
 def _with_negatives(docs: pd.DataFrame, pool: pd.DataFrame) -> pd.DataFrame:
-    """One pair a document, whose negative is the body in `pool` nearest to its summary."""
+    """One pair per document; its negative is the body in `pool` that BM25 ranks first."""
     queries, bodies = docs["summary"], pool["body"]
     near = near_neighbours(
         queries.tolist(), _folded(queries), bodies.tolist(), _folded(pool["summary"]), count=1
     )
-    return pd.DataFrame(
-        {
-            "query": queries.to_numpy(),
-            "positive": docs["body"].to_numpy(),
-            "negative": bodies.to_numpy()[near[:, 0]],
-            "source": _source(docs).to_numpy(),
-        }
-    )
-
-
-def _question(kind: str, name: str) -> dict[str, Any]:
-    """The prefix that asks what an object does."""
-    return {"messages": [{"role": "user", "content": f"What does the {kind} `{name}` do?"}]}
+    pairs = {
+        "query": queries.to_numpy(),
+        "positive": docs["body"].to_numpy(),
+        "negative": bodies.to_numpy()[near[:, 0]],
+        "source": _source(docs).to_numpy(),
+    }
+    return pd.DataFrame(pairs)

@@ -1,4 +1,4 @@
-"""Items to embed at once: any JSON lines of identified prefixes or prompts."""
+"""Items to embed on demand: JSON lines of prefixes or prompts with ids."""
 
 from pathlib import Path
 
@@ -15,20 +15,19 @@ def read_items(path: str, on_error: OnError) -> tuple[list[str], list[str]]:
         The n ids and the n texts.
 
     Raises:
-        InputError: under `fail`, naming the first rows that are not as they should be.
+        InputError: under `fail`, naming the first bad rows; if no row is usable.
     """
     bad_rows, seen = BadRows(on_error), UniqueIds()
 
     def parse(record: Record) -> tuple[str, str]:
         return seen.check(required_id(record, "id")), _text(record)
 
-    items = list(usable_rows(read_records(Path(path), bad_rows), parse, bad_rows))
+    items = list(usable_rows(read_records(Path(path)), parse, bad_rows))
     bad_rows.settle()
     return [identifier for identifier, _ in items], [text for _, text in items]
 
 
 def _text(record: Record) -> str:
-    """The text of a prefix, else of a prompt."""
     prefix = record.fields.get("prefix")
     if prefix is None:
         return required_text(record, "prompt")

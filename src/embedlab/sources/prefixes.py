@@ -1,4 +1,4 @@
-"""Conversation prefixes: their text, stable identifiers (of responses too), de-duplication."""
+"""Prefixes of conversations: their text, their identifiers and those of responses."""
 
 import hashlib
 import json
@@ -22,41 +22,39 @@ class Message(TypedDict):
     content: str
 
 
-def first_user_message(messages: Sequence[Message]) -> str:
-    """The content of the first message whose role is user, else of the first message."""
-    return next((m["content"] for m in messages if m["role"] == "user"), messages[0]["content"])
-
-
 def prefix_id(messages: Sequence[Message]) -> str:
-    """A stable identifier: the first 16 hexadecimal digits of SHA-256 of the first user message."""
-    digest = hashlib.sha256(first_user_message(messages).encode())
-    return digest.hexdigest()[:PREFIX_ID_LENGTH]
+    """A stable identifier of a prefix: see `PREFIX_ID_SCHEME`.
+
+    Without a user message, the first message is hashed.
+
+    Example:
+        >>> prefix_id([Message(role="system", content="!"), Message(role="user", content="?")])
+        '8a8de823d5ed3e12'
+    """
+    users = (message["content"] for message in messages if message["role"] == "user")
+    content = next(users, messages[0]["content"])
+    return hashlib.sha256(content.encode()).hexdigest()[:PREFIX_ID_LENGTH]
 
 
 def prefix_text(prefix: dict[str, Any]) -> str:
-    """The text that is embedded for a prefix: the contents of its messages, a line each."""
+    """The text that is embedded for a prefix: the contents of its messages, joined by newlines."""
     return "\n".join(message["content"] for message in prefix["messages"])
 
 
 def response_id(prefix: str, response: str) -> str:
-    """A stable identifier of a response to a prefix, given as its text (`prefix_text`).
-
-    It is the first 32 hexadecimal digits of SHA-256 of the JSON list of both texts.
-    """
+    """A stable identifier of a response to a prefix text: see `RESPONSE_ID_SCHEME`."""
     digest = hashlib.sha256(json.dumps([prefix, response]).encode())
     return digest.hexdigest()[:RESPONSE_ID_LENGTH]
 
 
 def unique_prefixes(preference_pairs: pd.DataFrame) -> pd.DataFrame:
-    """Keep the first prefix for each first user message, in order.
+    """The first prefix with each prefix_id, in order.
 
     Args:
-        preference_pairs: columns prefix {messages} and prefix_id, one row a pair.
+        preference_pairs: columns prefix {messages} and prefix_id, one row per pair.
 
     Returns:
-        Columns id and prefix, one row a distinct prefix.
+        Columns id and prefix, one row per distinct prefix_id.
     """
-    first = preference_pairs.drop_duplicates("prefix_id")
-    return pd.DataFrame({"id": first["prefix_id"], "prefix": first["prefix"]}).reset_index(
-        drop=True
-    )
+    first = preference_pairs.drop_duplicates("prefix_id").reset_index(drop=True)
+    return pd.DataFrame({"id": first["prefix_id"], "prefix": first["prefix"]})

@@ -1,6 +1,6 @@
-"""Problems with their solutions, from sets of GSM8K's or MATH's shape."""
+"""Problems with their solutions, from datasets with the columns of GSM8K or MATH."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from itertools import count
 from typing import Any, Literal, Self
 
@@ -20,15 +20,15 @@ COLUMNS = ["id", "problem", "solution", "source", "split"]
 
 
 class ProblemSolutionParameters(Parameters):
-    """Which problem/solution sets to read, one after the other.
+    """Which datasets of problems and solutions to read, one after the other.
 
     Attributes:
-        data: the sets; each entry is one split of one dataset.
+        data: the datasets; each entry is one split of one dataset.
         relevant_pairs: retrieval sets, whose queries are problems and relevant documents solutions.
         problem_column: the problem's column; None finds "question" or "problem".
         solution_column: the solution's column; None finds "answer" or "solution".
-        id_column: the identifiers' column; None numbers the rows "<source>-<split>-<n>".
-        on_error: what to do about bad rows.
+        id_column: the column of identifiers; None numbers the rows "<source>-<split>-<n>".
+        on_error: `fail` on bad rows, or `skip` them.
     """
 
     source: Literal["problem_solution"] = "problem_solution"
@@ -47,16 +47,20 @@ class ProblemSolutionParameters(Parameters):
 
 
 def read_problem_solutions(p: ProblemSolutionParameters) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Read all the sets into one table.
+    """Read all the datasets into one table.
 
     Returns:
-        Columns id, problem, solution, source, split, in the order read; and the reading's report.
+        Columns id, problem, solution, source, split, in the order read; and the report of the rows.
 
     Raises:
         InputError: for bad rows under `on_error: fail`, for files or datasets that cannot be read.
     """
     bad_rows, ids = BadRows(p.on_error), UniqueIds()
-    rows = [row for source in p.data for row in _rows(source, p, ids, bad_rows)]
+    rows = [
+        row
+        for source in p.data
+        for row in usable_rows(open_rows(source), _parser(source, p, ids), bad_rows)
+    ]
     bad_rows.settle()
     table, report = pd.DataFrame(rows, columns=COLUMNS), bad_rows.report()
     if p.relevant_pairs.sets:
@@ -65,25 +69,22 @@ def read_problem_solutions(p: ProblemSolutionParameters) -> tuple[pd.DataFrame, 
     return table, report
 
 
-def _rows(
-    source: HuggingFaceSource, p: ProblemSolutionParameters, ids: UniqueIds, bad_rows: BadRows
-) -> Iterator[tuple[str, ...]]:
+def _parser(
+    source: HuggingFaceSource, p: ProblemSolutionParameters, ids: UniqueIds
+) -> Callable[[Record], tuple[str, ...]]:
     numbers = count()
 
     def parse(record: Record) -> tuple[str, ...]:
-        number = next(numbers)
-        problem_column, solution_column = _columns(record, p)
-        problem = required_text(record, problem_column)
-        solution = required_text(record, solution_column)
-        default = f"{source.label}-{source.split}-{number}"
+        default = f"{source.label}-{source.split}-{next(numbers)}"
+        problem, solution = (required_text(record, column) for column in _columns(record, p))
         identifier = required_id(record, p.id_column) if p.id_column else default
         return ids.check(identifier), problem, solution, source.label, source.split
 
-    return usable_rows(open_rows(source, bad_rows), parse, bad_rows)
+    return parse
 
 
 def _columns(record: Record, p: ProblemSolutionParameters) -> tuple[str, str]:
-    """The two columns of this row: those in the parameters, else the known pair it has most of."""
+    """The columns in the parameters, else the known pair of which this row has more."""
     if p.problem_column and p.solution_column:
         return p.problem_column, p.solution_column
     columns = max(KNOWN_COLUMNS, key=lambda pair: len(record.fields.keys() & set(pair)))

@@ -1,4 +1,4 @@
-"""Rows of local files, each with its place, whatever the kind of file."""
+"""Rows of local files of any supported format, with the line that each comes from."""
 
 import csv
 import json
@@ -12,103 +12,116 @@ import pyarrow.parquet
 from tqdm import tqdm
 
 from embedlab.errors import InputError
-from embedlab.sources.bad_rows import BadRowError, BadRows
+from embedlab.sources.bad_rows import BadRowError, BadRows, UnwantedRowError
 
 Row = TypeVar("Row")
 
 
 class Record(NamedTuple):
-    """One row: where it stands ("folder/file.jsonl:17") and its fields by name."""
+    """One row of a source.
+
+    Attributes:
+        where: file and line, such as "folder/file.jsonl:17".
+        fields: the values by column.
+        fault: why the row could not be read; its fields are then empty.
+    """
 
     where: str
     fields: dict[str, Any]
+    fault: BadRowError | None = None
 
 
-def read_records(path: Path, bad_rows: BadRows) -> Iterator[Record]:
+def read_records(path: Path) -> Iterator[Record]:
     """Read a .json, .jsonl, .csv, .parquet or .txt file row by row.
 
-    A .json file is a list of objects, or an object whose "data" is such a list; a .txt file gives
-    the field `text`, a line each; blank lines are passed over. Rows that are not JSON, not an
-    object, not CSV or not UTF-8 are counted in `bad_rows`, and reading goes on after them.
+    A .json file holds a list of objects, or an object whose "data" is such a list; each line of a
+    .txt file is a row with the field `text`. Blank lines are ignored. A row that is not JSON, not
+    an object, not CSV or not UTF-8 becomes a record with a fault, and reading continues.
 
     Raises:
-        InputError: no such file, an unknown suffix, no rows, or a file unreadable as a whole.
+        InputError: if there is no such file, if its suffix is unknown, or if it holds no rows or
+            is unreadable as a whole.
     """
-    rows_before, empty = bad_rows.read, True
+    record = None
     try:
-        for record in _reader(path)(path, bad_rows):
-            empty = False
+        for record in _reader(path)(path):
             yield record
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
-    if empty and bad_rows.read == rows_before:
+    if record is None:
         raise InputError(f"{path}: holds no rows; give a file with at least one")
 
 
 def usable_rows(
-    records: Iterable[Record], parse: Callable[[Record], Row | None], bad_rows: BadRows
+    records: Iterable[Record], parse: Callable[[Record], Row], bad_rows: BadRows
 ) -> Iterator[Row]:
-    """Parse every record and count it: kept, bad, or left out where `parse` returns None."""
+    """Parse all records, and count in `bad_rows` which are kept, left out or bad.
+
+    Args:
+        records: the rows of a source.
+        parse: makes a row; raises `BadRowError` or `UnwantedRowError` for records to be dropped.
+        bad_rows: the counts.
+    """
     for record in tqdm(records, desc="reading", unit=" rows", delay=2, leave=False):
         try:
+            if record.fault:
+                raise record.fault
             row = parse(record)
         except BadRowError as error:
-            bad_rows.add(record.where, error.reason, error.value)
-            continue
-        if row is not None:
+            bad_rows.add(record.where, error)
+        except UnwantedRowError as reason:
+            bad_rows.left_out[str(reason)] += 1
+        else:
             bad_rows.kept += 1
             yield row
 
 
-def read_sound_rows(path: Path, parse: Callable[[Record], Row | None]) -> list[Row]:
-    """Parse all rows of a file in which none may be bad.
+def read_sound_rows(path: Path, parse: Callable[[Record], Row]) -> list[Row]:
+    """Parse all rows of a file in which no row may be bad.
 
     Raises:
         InputError: for a file that cannot be read, or naming the first bad rows.
     """
     bad_rows = BadRows("fail")
-    rows = list(usable_rows(read_records(path, bad_rows), parse, bad_rows))
-    if bad_rows.skipped:
-        count = f"bad rows: {bad_rows.skipped} of {bad_rows.read}; repair them"
-        raise InputError(f"{'; '.join(bad_rows.examples)} ({count})")
+    rows = list(usable_rows(read_records(path), parse, bad_rows))
+    bad_rows.settle("repair them")
     return rows
 
 
 def refuse_repeated(
     seen: dict[Any, str], key: Any, record: Record, noun: str, value: Any = None
 ) -> None:
-    """Remember where a key stood first.
+    """Store in `seen` where each key occurred first.
 
     Raises:
-        BadRowError: if that was an earlier row.
+        BadRowError: if the key occurred in an earlier row.
     """
     first = seen.setdefault(key, record.where)
     if first != record.where:
         raise BadRowError(f"the same {noun} as in {first}", value)
 
 
-def read_lines(path: Path, bad_rows: BadRows) -> Iterator[tuple[str, str]]:
-    """The place and the text of every line that is not blank, without its line break."""
+def read_lines(path: Path) -> Iterator[Record]:
+    """The lines of a file that are not blank, each as the field `text` without its line break."""
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             where = f"{path}:{number}"
             try:
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError:
-                bad_rows.add(where, "invalid UTF-8")
+                yield _faulty(where, "invalid UTF-8")
                 continue
-            if text and not text.isspace():
-                yield where, text.rstrip("\r\n")
+            if text.strip():
+                yield Record(where, {"text": text.rstrip("\r\n")})
 
 
-def _reader(path: Path) -> Callable[[Path, BadRows], Iterator[Record]]:
-    """The reader for this file's suffix, once the file is known to be there."""
+def _reader(path: Path) -> Callable[[Path], Iterator[Record]]:
     readers = {
         ".json": _json_records,
         ".jsonl": _jsonl_records,
         ".csv": _csv_records,
         ".parquet": _parquet_records,
-        ".txt": _txt_records,
+        ".txt": read_lines,
     }
     if path.is_dir():
         raise InputError(f"{path}: is a folder; name the files in it")
@@ -121,46 +134,44 @@ def _reader(path: Path) -> Callable[[Path, BadRows], Iterator[Record]]:
     return readers[path.suffix.lower()]
 
 
-def _json_records(path: Path, bad_rows: BadRows) -> Iterator[Record]:
+def _faulty(where: str, reason: str, value: Any = None) -> Record:
+    return Record(where, {}, BadRowError(reason, value))
+
+
+def _json_records(path: Path) -> Iterator[Record]:
     try:
         content = json.loads(path.read_bytes().decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: invalid UTF-8 at byte {error.start}; save it as UTF-8") from None
     except (ValueError, RecursionError) as error:
-        hint = "a file with one object a line is to be named .jsonl"
+        hint = "give a file with one object per line the suffix .jsonl"
         raise InputError(f"{path}: not JSON ({error}); {hint}") from None
     rows = content.get("data") if isinstance(content, dict) else content
     if not isinstance(rows, list):
         raise InputError(f"{path}: neither a list of objects nor an object with a 'data' list")
     for number, row in enumerate(rows, start=1):
-        yield from _object(f"{path}: item {number}", row, bad_rows)
+        yield _object(f"{path}: item {number}", row)
 
 
-def _jsonl_records(path: Path, bad_rows: BadRows) -> Iterator[Record]:
-    for where, line in read_lines(path, bad_rows):
+def _jsonl_records(path: Path) -> Iterator[Record]:
+    for line in read_lines(path):
+        if line.fault:
+            yield line
+            continue
         try:
-            row = json.loads(line)
+            yield _object(line.where, json.loads(line.fields["text"]))
         except (ValueError, RecursionError):
-            bad_rows.add(where, "not JSON")
-        else:
-            yield from _object(where, row, bad_rows)
+            yield _faulty(line.where, "not JSON")
 
 
-def _object(where: str, row: Any, bad_rows: BadRows) -> Iterator[Record]:
-    """The row when it is an object, nothing when it is not."""
-    if isinstance(row, dict):
-        yield Record(where, row)
-    else:
-        bad_rows.add(where, "not a JSON object", row)
+def _object(where: str, row: Any) -> Record:
+    if not isinstance(row, dict):
+        return _faulty(where, "not a JSON object", row)
+    return Record(where, row)
 
 
-def _txt_records(path: Path, bad_rows: BadRows) -> Iterator[Record]:
-    for where, line in read_lines(path, bad_rows):
-        yield Record(where, {"text": line})
-
-
-def _csv_records(path: Path, bad_rows: BadRows) -> Iterator[Record]:
-    """Rows with the header's names; a row over several lines stands at its first."""
+def _csv_records(path: Path) -> Iterator[Record]:
+    """Rows by the header's names; a row over several lines is named by the first of them."""
     csv.field_size_limit(sys.maxsize)
     with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
         reader = csv.reader(file, strict=True)
@@ -172,41 +183,34 @@ def _csv_records(path: Path, bad_rows: BadRows) -> Iterator[Record]:
             except StopIteration:
                 return
             except csv.Error as error:
-                bad_rows.add(where, "not CSV", str(error))
+                yield _faulty(where, "not CSV", str(error))
                 continue
             if header is None:
                 header = cells
             elif cells:
-                yield from _csv_row(where, header, cells, bad_rows)
+                yield _csv_record(where, header, cells)
 
 
-def _csv_row(
-    where: str, header: list[str], cells: list[str], bad_rows: BadRows
-) -> Iterator[Record]:
+def _csv_record(where: str, header: list[str], cells: list[str]) -> Record:
     try:
         "".join(cells).encode()
     except UnicodeEncodeError:
-        bad_rows.add(where, "invalid UTF-8")
-        return
-    if len(cells) == len(header):
-        yield Record(where, dict(zip(header, cells, strict=True)))
-    else:
-        bad_rows.add(where, f"not {len(header)} cells as in the header", len(cells))
+        return _faulty(where, "invalid UTF-8")
+    if len(cells) != len(header):
+        return _faulty(where, f"not {len(header)} cells as in the header", len(cells))
+    return Record(where, dict(zip(header, cells, strict=True)))
 
 
-def _parquet_records(path: Path, bad_rows: BadRows) -> Iterator[Record]:
-    number = 0
+def _parquet_records(path: Path) -> Iterator[Record]:
     try:
-        for batch in pyarrow.parquet.ParquetFile(path).iter_batches(batch_size=1024):
-            for index in range(batch.num_rows):
-                number += 1
-                where = f"{path}: row {number}"
-                try:
-                    fields = batch.slice(index, 1).to_pylist()[0]
-                except UnicodeDecodeError:
-                    bad_rows.add(where, "invalid UTF-8")
-                else:
-                    yield Record(where, fields)
+        batches = pyarrow.parquet.ParquetFile(path).iter_batches(batch_size=1024)
+        rows = (batch.slice(index, 1) for batch in batches for index in range(batch.num_rows))
+        for number, row in enumerate(rows, start=1):
+            where = f"{path}: row {number}"
+            try:
+                yield Record(where, row.to_pylist()[0])
+            except UnicodeDecodeError:
+                yield _faulty(where, "invalid UTF-8")
     except pyarrow.ArrowException as error:
         reason = str(error).partition("\n")[0]
         raise InputError(f"{path}: not a sound Parquet file ({reason})") from None

@@ -1,13 +1,13 @@
-"""Where a text's first sentence ends."""
+"""Finds where the first sentence of a text ends."""
 
 import re
 
 CLOSERS = "\"'”’»)]」』"
 OPENERS = "\"'“‘«([「『"
 STOPS = ".!?…。！？"
-# A full-width stop ends a sentence without a space after it.
+# A full-width stop ends a sentence even if no space follows.
 FULL_WIDTH_END = re.compile(r"([。！？][」』”’）]*)(?=\S)")
-# Titles and names, months, then the words of references and measures.
+# Titles and names, months, then words of references and measures.
 ABBREVIATIONS = frozenset(
     (
         *("adm", "capt", "col", "dr", "gen", "gov", "hon", "jr", "lt", "maj", "mr", "mrs", "ms"),
@@ -20,14 +20,18 @@ ABBREVIATIONS = frozenset(
 
 
 def first_sentence(text: str) -> tuple[str, str]:
-    """Split a text into its first sentence and the rest, white space made single spaces.
+    """Split a text into its first sentence and the rest, with white space collapsed.
 
-    A sentence ends at a word that ends in a stop (closing quotes and brackets aside) and is
-    followed by a word that does not start in lower case. Stops in round brackets, after initials
-    ("J. S. Bach", "e.g.") and after common English abbreviations ("Dr.", "vs.") do not count.
+    A sentence ends at a word that ends in a stop (ignoring closing quotes and brackets) and is
+    followed by a word that does not start in lower case. Stops inside round brackets, after
+    initials ("J. S. Bach", "e.g.") and after common English abbreviations do not count.
 
     Returns:
-        The sentence and the rest; the rest is empty when there is one sentence only.
+        The sentence and the rest, which is empty if there is only one sentence.
+
+    Example:
+        >>> first_sentence("Dr. Who is old. He travels. In time.")
+        ('Dr. Who is old.', 'He travels. In time.')
     """
     words = FULL_WIDTH_END.sub(r"\1 ", text).split()
     brackets = 0
@@ -46,6 +50,6 @@ def _ends_sentence(word: str, following: str) -> bool:
 
 
 def _is_abbreviation(word: str) -> bool:
-    """Whether the word's full stop belongs to it: initials, or a word of the list."""
+    """Whether the word's full stop marks initials or a listed abbreviation."""
     stem = word.strip(STOPS + OPENERS).lower()
     return stem in ABBREVIATIONS or all(len(part) <= 1 for part in stem.split("."))

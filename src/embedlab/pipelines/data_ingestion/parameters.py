@@ -14,37 +14,38 @@ from embedlab.sources.msmarco import MsMarcoParameters
 from embedlab.sources.novelty_pairs import NoveltyPairsParameters
 from embedlab.sources.problem_solution import ProblemSolutionParameters
 
-# Names become parts of catalog entries and of paths.
+# Names of sets become parts of catalog entries and of paths.
 SetName = Annotated[str, StringConstraints(pattern="^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)?$")]
 
 
 class FromLibraryDocs(Parameters):
-    """Take the data from the installed libraries' documentation."""
+    """Take the data from the docstrings of installed libraries."""
 
     source: Literal["library_docs"]
 
 
+# The sources of training pairs: to add one, list its parameters here and its node in pipeline.py.
 PairSource = Annotated[
     FromLibraryDocs | MsMarcoParameters | DocumentPairsParameters | BeirPairsParameters,
     Field(discriminator="source"),
 ]
-# What training is done in; `{stage}_queries` are those of its pairs.
+# The stages of training; the collections `{stage}_queries` are the queries of their pairs.
 STAGES = ("retrieval", "pretraining")
 
 
 class DataIngestionParameters(Parameters):
-    """Where each kind of data comes from.
+    """The source of each kind of data.
 
     Attributes:
-        library_docs: how the installed libraries' documentation is sampled.
+        library_docs: how the docstrings of installed libraries are sampled.
         problem_solutions: source of problems and solutions.
         novelty_pairs: how these are divided into sets for novelty detection.
-        preference_pairs: source of chosen and rejected answers.
-        retrieval_pairs: source of queries and their relevant texts, to train on.
-        pretraining_pairs: source of pairs to train on before these; None has no such stage.
-        retrieval_sets: BEIR sets, or groups of them, to test on; `library_docs` and `documents` are
-            those that the sources of these names make (`documents` for retrieval_pairs).
-        beir: where BEIR sets lie.
+        preference_pairs: source of chosen and rejected responses.
+        retrieval_pairs: source of queries with relevant texts for training.
+        pretraining_pairs: source of the pairs of a first training stage; None skips that stage.
+        retrieval_sets: BEIR sets, or groups of them, to test on; `library_docs` is the test set of
+            the library docs, `documents` the test split of retrieval_pairs from documents.
+        beir: where BEIR sets are stored.
     """
 
     library_docs: LibraryDocsParameters = LibraryDocsParameters()
@@ -59,21 +60,13 @@ class DataIngestionParameters(Parameters):
     beir: BeirParameters = BeirParameters()
 
     @model_validator(mode="after")
-    def _documents_are_made(self) -> Self:
+    def _consistent(self) -> Self:
         if "documents" in self.retrieval_sets and self.retrieval_pairs.source != "documents":
             raise ValueError("retrieval set documents needs retrieval_pairs.source: documents")
-        return self
-
-    @model_validator(mode="after")
-    def _stages_keep_their_names(self) -> Self:
         if taken := sorted(set(STAGES) & set(self.retrieval_sets)):
             raise ValueError(
-                f"retrieval set {taken[0]}: that name is the training pairs'; rename its folder"
+                f"retrieval set {taken[0]}: the training pairs have that name; rename its folder"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _stages_differ(self) -> Self:
         if self.pretraining_pairs and self.pretraining_pairs == self.retrieval_pairs:
             raise ValueError("pretraining_pairs are the same as retrieval_pairs; give other pairs")
         return self

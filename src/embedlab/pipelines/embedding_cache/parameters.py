@@ -22,12 +22,12 @@ Collection = Literal[
 
 
 class OnDemandParameters(Parameters):
-    """The quick path: one file of items to one file of vectors.
+    """A file of items to embed into one file of vectors.
 
     Attributes:
-        path: JSON lines of `id` and either `prefix` (messages) or `prompt`; absent, nothing is run.
-        encoder: which of the encoders to use.
-        on_error: what to do about bad rows.
+        path: JSON lines of `id` and either `prefix` (messages) or `prompt`; None skips this.
+        encoder: name of an entry of `encoders`.
+        on_error: `fail` on bad rows, or `skip` them.
     """
 
     path: str | None = None
@@ -40,10 +40,10 @@ class EmbeddingCacheParameters(Parameters):
 
     Attributes:
         encoders: names of entries of `encoders`.
-        collections: tables to embed, beside the queries and documents of every retrieval set;
-            pairs are two vectors end to end, or one of both texts if `concat`.
+        collections: tables to embed, besides the queries and documents of all retrieval sets; the
+            vector of a pair concatenates two vectors, or embeds both texts as one in `concat`.
         execution: how encoding runs.
-        on_demand: the quick path.
+        on_demand: the file of items.
     """
 
     encoders: tuple[str, ...] = Field(min_length=1)

@@ -1,0 +1,37 @@
+"""Random choices among the rows of a table."""
+
+import numpy as np
+import pandas as pd
+
+
+def draw_rows(table: pd.DataFrame, size: int | None, rng: np.random.Generator) -> pd.DataFrame:
+    """Draw `size` rows without replacement, or all if there are fewer; their order is kept."""
+    return table.iloc[np.sort(rng.permutation(len(table))[:size])]
+
+
+def hold_out(
+    table: pd.DataFrame, column: str, fraction: float, rng: np.random.Generator
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Split rows for training and validation so that the two share no value of a column.
+
+    Args:
+        table: one row per example.
+        column: its distinct values are split, such as the queries.
+        fraction: share of the distinct values to hold out: at least one value unless it is 0, and
+            never all.
+        rng: draws the values.
+
+    Returns:
+        Training rows and held-out rows, each in their original order.
+
+    Example:
+        >>> pairs = pd.DataFrame({"query": ["a", "a", "b"], "positive": ["x", "y", "z"]})
+        >>> train, validation = hold_out(pairs, "query", 0.5, np.random.default_rng(0))
+        >>> set(train["query"]) & set(validation["query"])
+        set()
+    """
+    codes, values = pd.factorize(table[column])
+    size = max(1, round(fraction * len(values))) if fraction else 0
+    drawn = rng.permutation(len(values))[: min(size, len(values) - 1)]
+    held_out = np.isin(codes, drawn)
+    return table[~held_out], table[held_out]
