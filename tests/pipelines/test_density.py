@@ -84,7 +84,9 @@ def evaluate(**changes):
 
 def test_one_source_is_said_in_one_line(caplog):
     metrics, _ = evaluate()
-    assert messages_of(caplog, logging.WARNING) == ["All pairs are of one source, only: by_source tells nothing more"]
+    assert messages_of(caplog, logging.WARNING) == [
+        "All pairs are of one source, only: by_source tells nothing more"
+    ]
     assert list(metrics["models"]["uniform"]["by_source"]) == ["only"]
 
 

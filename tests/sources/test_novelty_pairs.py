@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import messages_of
 
 from embedlab.encoders.collection import pair_texts
 from embedlab.errors import InputError
