@@ -1,5 +1,6 @@
 """What tests share: projects to run in, commands to run, clocks to compare."""
 
+import logging
 import shutil
 import statistics
 import subprocess
@@ -8,6 +9,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared" / "data"
@@ -34,6 +37,15 @@ def kedro(project: Path, *arguments: str, timeout: float = 240) -> subprocess.Co
         timeout=timeout,
         check=False,
     )
+
+
+def messages_of(caplog: pytest.LogCaptureFixture, level: int = logging.NOTSET) -> list[str]:
+    """What embedlab logged at this level or above; what libraries logged is left out."""
+    return [
+        record.getMessage()
+        for record in caplog.records
+        if record.name.startswith("embedlab.") and record.levelno >= level
+    ]
 
 
 def untimed(history: list[dict[str, float]]) -> list[dict[str, float]]:

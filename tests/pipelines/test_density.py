@@ -1,11 +1,13 @@
 """The density pipeline: what its nodes publish, and what they say."""
 
 import json
+import logging
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from support import messages_of
 
 from embedlab.encoders.collection import prefix_texts
 from embedlab.encoders.embeddings import Embeddings
@@ -50,8 +52,7 @@ def test_too_few_prefixes_have_uniform_weights_and_a_warning(caplog, n_prefixes)
     assert weights.tolist() == [1] * n_prefixes
     assert (metadata["uniform"], metadata["k"], metadata["recall"]) == (True, 5, None)
     assert metadata["duplicates"] is None
-    warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
-    assert warnings == [
+    assert messages_of(caplog, logging.WARNING) == [
         f"{n_prefixes} prefixes are too few for k = 5 neighbours: all weights are 1; "
         "lower density.k"
     ]
@@ -84,8 +85,9 @@ def evaluate(**changes):
 
 def test_one_source_is_said_in_one_line(caplog):
     metrics, _ = evaluate()
-    warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
-    assert warnings == ["All pairs are of one source, only: by_source tells nothing more"]
+    assert messages_of(caplog, logging.WARNING) == [
+        "All pairs are of one source, only: by_source tells nothing more"
+    ]
     assert list(metrics["models"]["uniform"]["by_source"]) == ["only"]
 
 

@@ -223,7 +223,7 @@ def test_a_tool_as_the_last_hidden_state_of_its_last_token(language_model: Langu
         torch.testing.assert_close(vector, states[0, -1])
 
 
-@pytest.mark.parametrize(("kind", "passes"), zip(KINDS, (0, len(DESCRIPTIONS)), strict=True))
+@pytest.mark.parametrize(("kind", "passes"), [*zip(KINDS, (0, len(DESCRIPTIONS)), strict=True)])
 def test_tools_go_through_the_llm_once_and_never_in_training(
     language_model: LanguageModel, data: ResourceData, kind: str, passes: int
 ) -> None:

@@ -133,7 +133,7 @@ def test_files_that_cannot_be_parsed_are_counted_and_harmless(write, recwarn):
     docs = extract_docs(["toywreck"])
     assert docs["name"].tolist() == ["toywreck.escape.fine"]
     assert docs.attrs == {"files_read": 5, "files_unparsable": 3}
-    assert not recwarn
+    assert not [warning for warning in recwarn if "escape" in str(warning.message)]
 
 
 def test_an_unreadable_file_is_not_parsed(tmp_path):

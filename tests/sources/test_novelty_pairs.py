@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import messages_of
 
 from embedlab.errors import InputError
 from embedlab.sources.novelty_pairs import PAIR_SETS, NoveltyPairsParameters, make_novelty_pairs
@@ -245,9 +246,9 @@ def test_a_draw_spreads_over_the_whole_set() -> None:
 
 
 def test_the_log_says_how_many_pairs_each_set_has(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, "embedlab"):
         divide(table([*single(4), *single(3, "test")]))
-    assert caplog.messages == [
+    assert messages_of(caplog) == [
         "Novelty pairs: 4 train, 3 held_out, 0 other_solutions, 3 shuffled, 0 out_of_distribution"
     ]
 

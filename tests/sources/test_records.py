@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support import messages_of
 
 from embedlab.errors import InputError
 from embedlab.sources.bad_rows import BadRows
@@ -154,7 +155,7 @@ def test_skipped_rows_are_counted_in_the_report_and_in_one_warning(
             f"{path}:4: not JSON",
         ],
     }
-    assert [record.getMessage() for record in caplog.records] == [
+    assert messages_of(caplog) == [
         f"skipped 3 of 4 rows: not JSON: 2, field 'text' is missing: 1 (first: {path}:2: not JSON)"
     ]
 

@@ -121,10 +121,10 @@ def summarise_ablation(
         sets = {}
         for name, values in means.groupby("set", sort=False):
             differences = (values - base.loc[values.index]).to_numpy()
-            mean, low, high = (float(x) for x in mean_interval(differences, num_resamples, seed))
+            interval = mean_interval(differences, num_resamples, seed)
             sets[str(name)] = {
                 MEASURE: float(values.mean()),
-                "difference": {"mean": mean, "low": low, "high": high},
+                "difference": interval._asdict(),
                 "p_value": paired_randomisation_test(differences, num_resamples, seed),
                 "std_over_seeds": float(seed_std[name]),
             }

@@ -22,6 +22,7 @@ from embedlab.encoders.transformer import SentenceTransformerEncoder
 from embedlab.errors import InputError
 from embedlab.isotropic.inputs import project
 from embedlab.isotropic.projection import GaussianProjection
+from embedlab.training.recomputation import recompute_activations
 
 
 def load_base(encoder: AnyEncoder) -> SentenceTransformer:
@@ -113,7 +114,7 @@ class TrainableEncoder(nn.Module):
 
     def enable_gradient_checkpointing(self) -> None:
         """Recompute activations in the backward pass: less memory, about a third more time."""
-        self.base.gradient_checkpointing_enable({"use_reentrant": False})
+        recompute_activations(self.base)
 
     def parameter_groups(
         self, base_learning_rate: float, projection_learning_rate: float

@@ -15,7 +15,7 @@ from embedlab.errors import InputError
 from embedlab.resource_encoder.language_model import LanguageModel
 
 if TYPE_CHECKING:
-    from transformers import DynamicCache
+    from transformers import Cache
 
 PLACEHOLDER = "<|resource|>"
 INSTRUCTION = "{instruction}"
@@ -126,41 +126,41 @@ class VectorPrompt:
     def _logits(self, embedded: Tensor, kept: int) -> Tensor:
         """The logits `(b, kept, V)` at the last positions of `embedded` (b, 1 + L, h)."""
         n_rows = len(embedded)
-        options: dict[str, Any] = {"use_cache": False}
-        if self.prefix and self.caches_prefix and self._states_repeat:
-            options = {"past_key_values": self._prefix_cache(n_rows), "use_cache": True}
-        elif self.prefix:
+        options: dict[str, Any] = {}
+        if self.prefix and self.caches_prefix:
+            options = self._prefix_caches(n_rows)
+        if self.prefix and not options:
             prefix = self._embed(torch.tensor([self.prefix], device=embedded.device))
             embedded = torch.cat([prefix.expand(n_rows, -1, -1), embedded], dim=1)
-        output = self.language_model.model(inputs_embeds=embedded, logits_to_keep=kept, **options)
+        output = self.language_model.model(
+            inputs_embeds=embedded, logits_to_keep=kept, use_cache=bool(options), **options
+        )
         logits: Tensor = output.logits
         return logits
 
-    def _prefix_cache(self, n_rows: int) -> "DynamicCache":
-        """The keys and values of the prefix for a batch."""
-        cache = copy.deepcopy(self._prefix_states)
-        cache.batch_repeat_interleave(n_rows)
-        return cache
+    def _prefix_caches(self, n_rows: int) -> dict[str, "Cache"]:
+        """A copy of the prefix's cache for each row of a batch."""
+        caches = copy.deepcopy(self._prefix_cache)
+        for cache in caches.values():
+            cache.batch_repeat_interleave(n_rows)
+        return caches
 
     @cached_property
-    def _states_repeat(self) -> bool:
-        """Whether states of the prefix can be repeated for a batch: those of recurrence cannot."""
-        from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
+    def _prefix_cache(self) -> dict[str, "Cache"]:
+        """The prefix's keys and values by the name of the argument that takes them.
 
-        layers = DynamicCache(config=self.language_model.model.config).layers
-        return {type(layer) for layer in layers} <= {DynamicLayer, DynamicSlidingWindowLayer}
-
-    @cached_property
-    def _prefix_states(self) -> "DynamicCache":
+        Models return a cache under that name, which depends on the release of transformers. Empty
+        if the cache cannot be repeated for a batch, as recurrent states cannot.
+        """
         # Imported late: slow, and most runs need no language model.
-        from transformers import DynamicCache
+        from transformers.cache_utils import Cache, DynamicLayer, DynamicSlidingWindowLayer
 
-        model = self.language_model.model
         ids = torch.tensor([self.prefix], device=self.language_model.device)
-        cache = DynamicCache(config=model.config)
         with torch.no_grad():
-            model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
-        return cache
+            output = self.language_model.model(input_ids=ids, use_cache=True, logits_to_keep=1)
+        caches = {name: value for name, value in output.items() if isinstance(value, Cache)}
+        layers = {type(layer) for cache in caches.values() for layer in cache.layers}
+        return caches if layers <= {DynamicLayer, DynamicSlidingWindowLayer} else {}
 
     def _embed(self, ids: Tensor) -> Tensor:
         table: Any = self.language_model.model.get_input_embeddings()

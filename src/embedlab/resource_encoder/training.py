@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from embedlab.distributed.processes import training_device
 from embedlab.encoders.parameters import LanguageModelSource
-from embedlab.errors import InputError
 from embedlab.resource_encoder.descriptions import INSTRUCTIONS
 from embedlab.resource_encoder.encoder import ResourceEncoder, ResourceEncoderParameters
 from embedlab.resource_encoder.language_model import LanguageModel, load_language_model
@@ -20,6 +19,7 @@ from embedlab.resource_encoder.samples import DescribedConfigs
 from embedlab.training.checkpoints import Checkpoint
 from embedlab.training.history import History
 from embedlab.training.loop import train
+from embedlab.training.recomputation import recompute_activations
 from embedlab.training.step_log import StepLog
 from embedlab.training.task import Losses, Task
 
@@ -144,21 +144,13 @@ def represent(
 
 
 def enable_gradient_checkpointing(language_model: LanguageModel) -> None:
-    """Recompute the layers in the backward pass: less memory, about a third more time.
+    """Recompute the LLM's layers in the backward pass.
 
     Raises:
-        InputError: if the LLM does not support it.
+        InputError: if no layer supports it.
     """
-    # Imported late: slow, and most runs need no language model.
-    from transformers.modeling_layers import GradientCheckpointingLayer
-
-    try:
-        language_model.model.gradient_checkpointing_enable({"use_reentrant": False})
-    except ValueError as error:
-        raise InputError(f"gradient_checkpointing: {error}; set it to false") from error
-    for module in language_model.model.modules():
-        if isinstance(module, GradientCheckpointingLayer):
-            module.training = True  # required for recomputing; dropout inside it stays off
+    for layer in recompute_activations(language_model.model):
+        layer.training = True  # only then it recomputes; dropout inside it stays off
 
 
 class DescriptionLosses:
