@@ -51,6 +51,14 @@ def test_a_named_encoder_is_the_only_one():
     assert list(experiments) == ["mine"]
 
 
+def test_experiments_are_found_by_the_vectors_that_they_use():
+    experiments = {"a": None, "b": {"concat_problem_answer": True}, "c": {"encoder_name": "gte"}}
+    parameters = shipped(experiments=experiments)
+    assert list(parameters.of_vectors("minilm", "novelty_pairs")) == ["a_minilm"]
+    assert list(parameters.of_vectors("minilm", "novelty_pairs_concat")) == ["b_minilm"]
+    assert list(parameters.of_vectors("gte", "novelty_pairs")) == ["a_gte", "c"]
+
+
 def test_only_those_asked_for_are_run():
     assert list(shipped(only=["deep"]).named(["minilm"])) == ["deep_minilm"]
     with pytest.raises(InputError, match="only: no experiment is called deeep; there are baseline"):
