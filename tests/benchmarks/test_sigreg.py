@@ -15,15 +15,15 @@ from embedlab.losses.sigreg import random_directions, sigreg
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-N_ROWS, DIMENSION, N_SLICES, ROUNDS = 512, 512, 256, 41
+NUM_ROWS, DIMENSION, NUM_SLICES, ROUNDS = 512, 512, 256, 41
 
 
 @pytest.fixture
 def step():
     """Forward and backward of a form of the loss; its value and gradient."""
     generator = torch.Generator().manual_seed(0)
-    vectors = torch.randn(N_ROWS, DIMENSION, generator=generator).requires_grad_()
-    directions = random_directions(DIMENSION, N_SLICES, seed=0)
+    vectors = torch.randn(NUM_ROWS, DIMENSION, generator=generator).requires_grad_()
+    directions = random_directions(DIMENSION, NUM_SLICES, seed=0)
 
     def run(form):
         vectors.grad = None
@@ -59,8 +59,8 @@ def test_sigreg_is_faster_than_its_plain_formula(step, benchmark):
     ]
     ratios = sorted(benchmark.extra_info["ratios"])
     print(
-        f"\n{N_ROWS} x {DIMENSION}, {N_SLICES} slices, 17 knots: {median:.2f}x the speed of the "
-        f"plain formula (quartiles {ratios[ROUNDS // 4]:.2f} to {ratios[-ROUNDS // 4]:.2f}), "
+        f"\n{NUM_ROWS} x {DIMENSION}, {NUM_SLICES} slices, 17 knots: {median:.2f}x the speed of "
+        f"the plain formula (quartiles {ratios[ROUNDS // 4]:.2f} to {ratios[-ROUNDS // 4]:.2f}), "
         f"ours {1000 * benchmark.stats.stats.median:.1f} ms"
     )
     print("relative differences of value and gradient: {:.1e}, {:.1e}".format(*differences))

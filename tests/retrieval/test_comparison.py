@@ -64,10 +64,10 @@ def test_correction_is_over_the_sets_of_one_model() -> None:
         "b": {"base": table(base), "new": table(good), "other": table(none)},
     }
     sets = compare(tables)["sets"]
-    for own in sets.values():
-        assert own["new"][METRIC]["p_value"] == 2 / 64
-        assert own["new"][METRIC]["p_holm"] == 4 / 64
-        assert own["other"][METRIC]["p_holm"] == 1.0
+    for cells in sets.values():
+        assert cells["new"][METRIC]["p_value"] == 2 / 64
+        assert cells["new"][METRIC]["p_holm"] == 4 / 64
+        assert cells["other"][METRIC]["p_holm"] == 1.0
 
 
 def test_the_average_weighs_sets_alike_whatever_their_size() -> None:
@@ -116,11 +116,11 @@ def test_rows_have_every_number() -> None:
     tables = {"a": {"base": table([0.1, 0.2]), "new": table([0.3, 0.2])}}
     summary = {"n_queries": 2, METRIC: {"mean": 0.25, "low": 0.2, "high": 0.3}}
     rows = evaluation_rows({"a": {"new": summary}}, compare(tables)).set_index(["set", "model"])
-    own = rows.loc[("a", "new")]
-    assert own[["n_queries", "mean", "low", "high", "wins", "ties"]].tolist() == [
+    row = rows.loc[("a", "new")]
+    assert row[["n_queries", "mean", "low", "high", "wins", "ties"]].tolist() == [
         *(2, 0.25, 0.2, 0.3),
         *(1, 1),
     ]
-    assert own["difference"] == pytest.approx(0.1)
+    assert row["difference"] == pytest.approx(0.1)
     assert pd.isna(rows.loc[("a", "base"), "difference"])
     assert pd.isna(rows.loc[("average", "new"), "wins"])

@@ -41,13 +41,13 @@ def test_a_paper_that_measures_all_passes_the_level_it_reaches() -> None:
     assert verdicts(levels, "strong paper") == ["fail", "fail", "fail", "pass", "fail"]
     assert levels["strong paper"]["verdict"] == "fail"
     assert verdicts(levels, "top-tier paper") == ["fail", "fail"]
-    own = lines(levels, "minimum viable paper")
-    assert own["BEIR average nDCG@10 > 45 %"]["measured"] == pytest.approx(46)
-    improvement = own["improvement over the baseline > +1 %"]
+    line = lines(levels, "minimum viable paper")
+    assert line["BEIR average nDCG@10 > 45 %"]["measured"] == pytest.approx(46)
+    improvement = line["improvement over the baseline > +1 %"]
     assert improvement["measured"] == pytest.approx(1.5)
     assert "p = 0.0123" in improvement["what"]
-    assert "IsoScore" in own["isotropy score > 0.90"]["what"]
-    assert "other0 0.200" in own["isotropy score > 0.90"]["what"]
+    assert "IsoScore" in line["isotropy score > 0.90"]["what"]
+    assert "other0 0.200" in line["isotropy score > 0.90"]["what"]
     json.dumps(levels)
 
 
@@ -95,8 +95,8 @@ def test_without_the_model_nothing_is_measured_and_the_reason_is_said() -> None:
     levels = success_criteria(compared, {}, "isotropic")
     assert {level["verdict"] for level in levels.values()} == {"not measured"}
     assert {one for level in levels for one in verdicts(levels, level)} == {"not measured"}
-    own = lines(levels, "minimum viable paper")["improvement over the baseline > +1 %"]
-    assert "run isotropic_retrieval" in own["what"]
+    line = lines(levels, "minimum viable paper")["improvement over the baseline > +1 %"]
+    assert "run isotropic_retrieval" in line["what"]
 
 
 def test_the_model_cannot_improve_on_itself_nor_without_the_metric() -> None:
