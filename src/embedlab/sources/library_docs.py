@@ -14,7 +14,8 @@ from pydantic import Field, StringConstraints, model_validator
 
 from embedlab.errors import InputError
 from embedlab.parameters import Parameters, Seed
-from embedlab.sources.near_neighbours import near_neighbours
+from embedlab.search.bm25 import Bm25Parameters
+from embedlab.sources.negatives import near_neighbours
 from embedlab.sources.prefixes import prefix_id
 from embedlab.sources.retrieval_set import RetrievalSet
 
@@ -24,6 +25,8 @@ logger = logging.getLogger(__name__)
 TEST_SHARE = 0.25
 # Either part needs some texts to choose negatives from.
 MINIMUM_DOCS = 10
+# Published figures are of pairs that were ranked with these.
+BM25 = Bm25Parameters(k1=1.5, stemmer=None)
 
 # A dotted name could only be looked up by importing its parents.
 LibraryName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*$")]
@@ -194,7 +197,7 @@ def preference_pairs(docs: pd.DataFrame, parameters: LibraryDocsParameters) -> p
     codes, keys = pd.factorize(folded)
     summaries = docs["summary"].to_numpy()[~pd.Series(folded).duplicated()]
     texts = summaries.tolist()
-    near = near_neighbours(texts, keys, texts, keys, parameters.pairs_per_prefix)
+    near = near_neighbours(texts, keys, texts, keys, parameters.pairs_per_prefix, BM25)
     prefixes = [
         _question(kind, name) for kind, name in zip(docs["kind"], docs["name"], strict=True)
     ]
@@ -259,7 +262,7 @@ def _with_negatives(docs: pd.DataFrame, pool: pd.DataFrame) -> pd.DataFrame:
     """One pair a document, whose negative is the body in `pool` nearest to its summary."""
     queries, bodies = docs["summary"], pool["body"]
     near = near_neighbours(
-        queries.tolist(), _folded(queries), bodies.tolist(), _folded(pool["summary"]), count=1
+        queries.tolist(), _folded(queries), bodies.tolist(), _folded(pool["summary"]), 1, BM25
     )
     return pd.DataFrame(
         {
