@@ -229,8 +229,9 @@ def _distances(points: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Distances along the last axis, computed in double precision, rounded to float32."""
     differences = others.astype(np.float64)
     differences -= points
-    squares: np.ndarray = np.einsum("...d,...d->...", differences, differences)
-    return np.sqrt(squares).astype(np.float32)
+    squares = np.einsum("...d,...d->...", differences, differences)
+    distances: np.ndarray = np.sqrt(squares).astype(np.float32)
+    return distances
 
 
 def _select(vectors: np.ndarray, kept: np.ndarray) -> np.ndarray:
