@@ -1,4 +1,4 @@
-"""What the figures share: an empty one in the house style, a legend, labels of a map."""
+"""Parts that all figures share: axes in one style, legend, axis labels of maps, error bars."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -12,13 +12,7 @@ from embedlab.statistics.intervals import Interval
 
 
 def new_figure(width: float, height: float, title: str = "") -> tuple[Figure, Axes]:
-    """An empty figure of one plot.
-
-    Args:
-        width: inches.
-        height: inches.
-        title: stands above the plot.
-    """
+    """Make an empty figure of one plot, of `width` and `height` in inches."""
     figure = Figure(figsize=(width, height), dpi=150, layout="constrained")
     axes = figure.subplots()
     axes.spines[["top", "right"]].set_visible(False)
@@ -29,7 +23,7 @@ def new_figure(width: float, height: float, title: str = "") -> tuple[Figure, Ax
 def legend_below(
     figure: Figure, handles: Sequence[Artist] | None = None, title: str | None = None
 ) -> None:
-    """A legend in one row below the plot, of all that has a label if no handles are given."""
+    """Add a legend in one row below the plot, by default of all labelled artists."""
     if handles is None:
         handles, _ = figure.axes[0].get_legend_handles_labels()
     figure.legend(
@@ -44,12 +38,7 @@ def legend_below(
 
 
 def label_components(axes: Axes, variance: np.ndarray | Sequence[float]) -> None:
-    """Name the axes of a map after its two principal components.
-
-    Args:
-        axes: the map.
-        variance: share of the variance along each axis, `(2,)`.
-    """
+    """Label the axes of a map by principal component and share of the variance, `(2,)`."""
     for axis, name, share in zip((axes.xaxis, axes.yaxis), "12", variance, strict=True):
         axis.set_label_text(f"principal component {name} ({share:.0%} of variance)")
 
@@ -65,7 +54,7 @@ def error_bars(cells: Iterable[Mapping[str, Any]]) -> tuple[np.ndarray, np.ndarr
 
 
 def plot_message(text: str) -> Figure:
-    """A figure that says in words why there is nothing to see."""
+    """Make a figure that shows a text only, for example why there is nothing to plot."""
     figure = Figure(figsize=(5, 2), dpi=150)
     figure.text(0.5, 0.5, text, ha="center", va="center", wrap=True, fontsize="small")
     return figure

@@ -140,9 +140,9 @@ CASES = {
         r"prefix_id: 3 pairs with 1 distinct value\(s\); a split by prefix_id into train",
     ),
     "more samples than prefixes": (
-        density(sample={"n_samples": 61, "replacement": False}),
+        density(sample={"num_samples": 61, "replacement": False}),
         DENSITY,
-        r"n_samples is 61, but only 60 items",
+        r"num_samples is 61, but only 60 items",
     ),
     "split is not of a whole": (
         density(reward_model={"split": [0.5, 0.1, 0.1]}),

@@ -38,7 +38,7 @@ N_PREFIXES, N_PAIRS, DIMENSION = 60, 360, 16
 
 
 def planted(seed=0):
-    """Pairs whose chosen answer lies further along one direction, and their embeddings."""
+    """Pairs whose chosen response lies further along one direction, and their embeddings."""
     rng = np.random.default_rng(seed)
     embeddings = rng.normal(size=(2 * N_PAIRS, 2 * DIMENSION)).astype(np.float32)
     embeddings[:N_PAIRS, -1] += 3
@@ -131,11 +131,11 @@ def test_the_saved_heads_give_the_margins_of_the_first_seed(tmp_path):
         assert (chosen - rejected).numpy() == pytest.approx(first[variant].to_numpy(), abs=1e-5)
 
 
-def test_statistics_are_those_of_training_answers_and_never_change():
+def test_statistics_are_those_of_training_responses_and_never_change():
     head = RewardHead(8, RewardHeadParameters(kind="linear"))
-    answers = torch.randn(500, 8) * 3 + 1
-    head.fit_statistics(answers)
-    features = torch.cat([answers[:, 4:], answers[:, :4] * answers[:, 4:]], dim=1)
+    responses = torch.randn(500, 8) * 3 + 1
+    head.fit_statistics(responses)
+    features = torch.cat([responses[:, 4:], responses[:, :4] * responses[:, 4:]], dim=1)
     expected = (features - features.mean(0)) / features.std(0, correction=0)
     assert torch.allclose(head.standardise(features), expected, atol=1e-5)
     before = head.standardise.mean.clone()
@@ -226,7 +226,7 @@ def test_a_table_without_rare_pairs_says_so():
     assert format_accuracies(summarise_margins(tested, ["uniform"], 50, 0)).endswith("-")
 
 
-def test_cosine_margins_compare_prefix_and_answer():
+def test_cosine_margins_compare_prefix_and_response():
     embeddings = np.array([[1, 0, 2, 0], [1, 0, 0, 3], [1, 0, 0, 0]], dtype=np.float32)
     margins = cosine_margins(embeddings, np.array([0, 2, 1]), np.array([1, 1, 0]))
     assert margins.tolist() == [1, 0, -1]

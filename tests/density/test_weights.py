@@ -171,7 +171,7 @@ def test_mapping_finds_a_weight_by_id() -> None:
     [
         (["a"], [1, 1], r"1 ids, and weights of shape \(2,\)"),
         (["a"], [[1]], r"1 ids, and weights of shape \(1, 1\)"),
-        (["a", "b", "b"], [1, 1, 1], "density_ids: 'b' stands more than once"),
+        (["a", "b", "b"], [1, 1, 1], "density_ids: 'b' occurs more than once"),
         (["a", "b"], [1, np.nan], "density_weights: row 1 is nan"),
         (["a", "b"], [np.inf, 1], "density_weights: row 0 is inf"),
         (["a", "b"], [1, -2], "density_weights: row 1 is -2.0"),
@@ -213,16 +213,16 @@ def test_a_seed_gives_the_same_sample(replacement: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("n_samples", "weights", "message"),
+    ("num_samples", "weights", "message"),
     [
-        (0, [1, 1], r"n_samples must be at least 1 \(got 0\)"),
-        (3, [1, 1], "n_samples is 3, but only 2 items can be drawn without replacement"),
-        (2, [1, 0], "n_samples is 2, but only 1 items can be drawn"),
+        (0, [1, 1], r"num_samples must be at least 1 \(got 0\)"),
+        (3, [1, 1], "num_samples is 3, but only 2 items can be drawn without replacement"),
+        (2, [1, 0], "num_samples is 2, but only 1 items can be drawn"),
     ],
 )
-def test_samples_that_cannot_be_drawn_are_one_line(n_samples: int, weights, message: str) -> None:
+def test_samples_that_cannot_be_drawn_are_one_line(num_samples: int, weights, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        density_sampler(np.array(weights, dtype=np.float32), n_samples, replacement=False, seed=0)
+        density_sampler(np.array(weights, dtype=np.float32), num_samples, replacement=False, seed=0)
 
 
 def test_more_than_there_are_can_be_drawn_with_replacement() -> None:

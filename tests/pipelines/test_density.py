@@ -80,7 +80,7 @@ def evaluate(**changes):
             "density": 1.0,
         }
     ).assign(**changes)
-    return evaluate_reward_models(tested, DensityParameters(n_resamples=50))
+    return evaluate_reward_models(tested, DensityParameters(num_resamples=50))
 
 
 def test_one_source_is_said_in_one_line(caplog):

@@ -19,7 +19,7 @@ from embedlab.sources.library_docs import (
     retrieval_set,
     sample_docs,
 )
-from embedlab.sources.near_neighbours import near_neighbours
+from embedlab.sources.negatives import near_neighbours
 from embedlab.sources.prefixes import prefix_id
 
 TRAIN, TEST = ("alpha", "beta"), ("held", "out")

@@ -53,13 +53,13 @@ def test_p_values_are_uniform_where_the_systems_are_alike() -> None:
     assert scipy.stats.kstest(p, "uniform").pvalue > 0.01
 
 
-@pytest.mark.parametrize(("n_items", "n_permutations"), [(20, 2**20), (20_000, 1000)])
+@pytest.mark.parametrize(("n_items", "max_permutations"), [(20, 2**20), (20_000, 1000)])
 def test_memory_is_a_fixed_block(
-    n_items: int, n_permutations: int, monkeypatch: pytest.MonkeyPatch
+    n_items: int, max_permutations: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("embedlab.statistics.intervals.BLOCK_SIZE", 2**17)
     differences = np.random.default_rng(2).normal(size=n_items)
-    assert peak_mebibytes(lambda: paired_randomisation_test(differences, n_permutations, 0)) < 8
+    assert peak_mebibytes(lambda: paired_randomisation_test(differences, max_permutations, 0)) < 8
 
 
 def test_a_difference_that_is_no_number_is_refused() -> None:

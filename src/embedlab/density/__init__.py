@@ -1,1 +1,1 @@
-"""How rare a text is among others: weights, sampling by them, and a reward model that uses them."""
+"""Density of texts: inverse-density weights, sampling by them, and reward models that use them."""

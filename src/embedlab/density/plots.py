@@ -1,4 +1,4 @@
-"""Figures about density weights, and about rewards by density."""
+"""Figures of density weights, and of reward accuracy by density."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from embedlab.figure import error_bars, label_components, new_figure
 
 
 def plot_weight_distribution(weights: np.ndarray) -> Figure:
-    """A histogram of weights `(n,)`, whose mean is 1."""
+    """Plot a histogram of weights `(n,)`, whose mean is 1."""
     figure, axes = new_figure(5.5, 3.4)
     axes.hist(weights, bins=min(60, max(5, len(weights) // 10)))
     axes.axvline(1, color="black", linewidth=1, linestyle="--", label="mean")
@@ -21,7 +21,7 @@ def plot_weight_distribution(weights: np.ndarray) -> Figure:
 
 
 def plot_density_map(points: np.ndarray, weights: np.ndarray, variance: np.ndarray) -> Figure:
-    """A map coloured by weight, the rarest on top.
+    """Plot a map of points coloured by weight; points of greater weight cover others.
 
     Args:
         points: `(n, 2)`.
@@ -39,10 +39,10 @@ def plot_density_map(points: np.ndarray, weights: np.ndarray, variance: np.ndarr
 
 
 def plot_quintile_accuracy(accuracies: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Figure:
-    """Accuracy with its interval by density quintile, a line for each model.
+    """Plot accuracy with its interval over the density quintiles, one line for each model.
 
     Args:
-        accuracies: by model, then quintile: mean, low and high, None where an end is not known.
+        accuracies: by model, then quintile: mean, low and high; an unknown end is None.
     """
     figure, axes = new_figure(6, 3.8)
     num_models = len(accuracies)

@@ -1,4 +1,4 @@
-"""The reward of an answer to a prefix, from their embeddings."""
+"""The reward of a response to a prefix, from their embeddings."""
 
 from typing import Literal
 
@@ -11,12 +11,12 @@ from embedlab.statistics.standardise import Standardise
 
 
 class RewardHeadParameters(Parameters):
-    """The shape of the head.
+    """Architecture of the head.
 
     Attributes:
-        kind: a linear map, or one hidden layer.
+        kind: linear, or an MLP with one hidden layer.
         hidden_size: width of the hidden layer.
-        dropout: share of hidden units that a training step leaves out.
+        dropout: dropout probability of the hidden units.
     """
 
     kind: Literal["linear", "mlp"] = "mlp"
@@ -25,16 +25,23 @@ class RewardHeadParameters(Parameters):
 
 
 class RewardHead(nn.Module):
-    """Linear or MLP reward over the features [a, p * a] of prefix p and answer a.
+    """Linear or MLP reward over the features [r, p * r] of prefix vector p and response vector r.
 
-    The products let a head see how well an answer fits its prefix: in a linear head they are a
-    cosine with learnt weights (a usual feature of sentence pairs: Conneau et al. 2017, arXiv
-    1705.02364, section 3.1). The prefix by itself is the same for both answers of a pair; a head
-    that had it could only learn the training prefixes by heart.
+    The products measure how well a response fits its prefix: in a linear head they form a cosine
+    with learnt weights. p alone is not a feature: both responses of a pair share it, so it could
+    only be used to memorise the training prefixes.
 
     Shape:
-        - input: `(b, 2d)`, prefix and answer end to end
+        - input: `(b, 2d)`, prefix and response vectors concatenated
         - output: `(b,)`
+
+    References:
+        Conneau et al. 2017, arXiv 1705.02364, section 3.1: products as features of sentence pairs.
+
+    Example:
+        >>> head = RewardHead(8, RewardHeadParameters(kind="linear"))
+        >>> head(torch.randn(5, 8)).shape
+        torch.Size([5])
     """
 
     def __init__(self, dimension: int, parameters: RewardHeadParameters):
@@ -51,16 +58,15 @@ class RewardHead(nn.Module):
             )
 
     def fit_statistics(self, embeddings: Tensor) -> None:
-        """Fix the features' mean and deviation by `embeddings` (n, 2d) of training answers."""
+        """Set the mean and standard deviation of the features from training data `(n, 2d)`."""
         self.standardise.fit(_features(embeddings))
 
     def forward(self, embeddings: Tensor) -> Tensor:
-        """The rewards."""
+        """Compute the rewards."""
         rewards: Tensor = self.reward(self.standardise(_features(embeddings)))
         return rewards.squeeze(-1)
 
 
 def _features(embeddings: Tensor) -> Tensor:
-    """[a, p * a] of prefixes and answers end to end."""
-    prefix, answer = embeddings.chunk(2, dim=-1)
-    return torch.cat([answer, prefix * answer], dim=-1)
+    prefix, response = embeddings.chunk(2, dim=-1)
+    return torch.cat([response, prefix * response], dim=-1)

@@ -1,4 +1,4 @@
-"""Training of reward models: uniform beside density-weighted, otherwise alike."""
+"""Training of two reward models that differ in the loss weights only: uniform or by density."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,20 +23,20 @@ from embedlab.training.parameters import TrainingParameters
 from embedlab.training.task import Losses, Task
 
 VARIANTS = ("uniform", "density")
-# Training pairs, at most, whose answers the features are standardised by.
+# Maximum number of training pairs from which the features are standardised.
 STATISTICS_SIZE = 8192
 
 
 class RewardModelParameters(Parameters):
-    """How the two reward models are trained.
+    """Training of both reward models.
 
     Attributes:
-        head: the model.
-        training: the loop.
-        weight_mode: what becomes of density weights before they weigh the loss.
-        weight_cap: the greatest weight, the mean being 1; null for none.
-        split: shares of the prefixes to train on, to stop by, and to test on.
-        seeds: each is a split, an initialisation and an order of its own.
+        head: architecture of the models.
+        training: the training loop.
+        weight_mode: transform of the density weights into loss weights.
+        weight_cap: upper bound of a loss weight, relative to the mean of 1; null for none.
+        split: shares of the prefixes for training, early stopping and testing.
+        seeds: each determines a split, an initialisation and an order of the pairs.
     """
 
     head: RewardHeadParameters = RewardHeadParameters()
@@ -49,7 +49,7 @@ class RewardModelParameters(Parameters):
     @model_validator(mode="after")
     def _values_make_sense(self) -> Self:
         if min(self.split) <= 0 or not np.isclose(sum(self.split), 1):
-            raise ValueError(f"split must be three positive shares of sum 1 (got {self.split})")
+            raise ValueError(f"split must be three positive shares with sum 1 (got {self.split})")
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds must be different (got {self.seeds})")
         return self
@@ -57,7 +57,7 @@ class RewardModelParameters(Parameters):
 
 @dataclass(frozen=True)
 class Trial:
-    """A seed with the pairs, by position, to train on, to stop by and to test on."""
+    """A seed, and the positions of its pairs for training, early stopping and testing."""
 
     seed: int
     train: np.ndarray
@@ -72,21 +72,22 @@ def train_reward_models(
     parameters: RewardModelParameters,
     checkpoints: CheckpointFolder,
 ) -> tuple[dict[str, Any], pd.DataFrame, dict[str, Any]]:
-    """Train both variants for every seed, from the same initialisation and in the same order.
+    """Train both variants for every seed, with the same initialisation and order of the pairs.
 
     Args:
         pairs: columns prefix_id, chosen_row, rejected_row, weight; one row a pair.
-        embeddings: answers after their prefixes, float32 `(m, 2d)`.
-        fingerprint: of these embeddings.
-        parameters: how to train.
-        checkpoints: where training goes on after it was stopped.
+        embeddings: prefix and response vectors concatenated, float32 `(m, 2d)`.
+        fingerprint: identifies the embeddings in checkpoints.
+        parameters: of heads, loop, weights, split and seeds.
+        checkpoints: stores the state of each run, from which an interrupted one is resumed.
 
     Returns:
-        Both heads of the first seed; the test pairs of every seed with both margins (columns seed,
-        pair, uniform, density); and the history of each run by seed and variant.
+        The `reward_model` artifact, with both heads of the first seed; the test pairs of every seed
+        with both margins (columns seed, pair, uniform, density); and the history of each run, by
+        seed and variant.
 
     Raises:
-        InputError: if the pairs have too few prefixes to split by.
+        InputError: if the pairs have fewer prefixes than there are splits.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     chosen, rejected = pairs[["chosen_row", "rejected_row"]].to_numpy().T
@@ -114,7 +115,7 @@ def train_reward_models(
 
 
 def load_reward_head(model: Mapping[str, Any], variant: str) -> RewardHead:
-    """A head of the artifact `reward_model`, ready to score answers after their prefixes."""
+    """Load a head, `uniform` or `density`, from the artifact `reward_model`, in `eval` mode."""
     parameters = RewardHeadParameters.model_validate(model["parameters"]["head"])
     head = RewardHead(model["embedding_dim"], parameters)
     head.load_state_dict(model[variant])
@@ -129,11 +130,11 @@ def _train_variant(
     parameters: RewardModelParameters,
     checkpoints: CheckpointFolder,
 ) -> tuple[RewardHead, History]:
-    """Train one head; uniform weights are all 1."""
+    """Train one head; the loss weights of the uniform variant are all 1."""
     mode = parameters.weight_mode if variant == "density" else "none"
     weights, validation_weights = (
-        torch.from_numpy(loss_weights(data.weights[part], mode, parameters.weight_cap))
-        for part in (trial.train, trial.validation)
+        torch.from_numpy(loss_weights(data.weights[pairs], mode, parameters.weight_cap))
+        for pairs in (trial.train, trial.validation)
     )
     head = _new_head(data, trial, parameters.head)
 
@@ -159,10 +160,10 @@ def _train_variant(
 
 
 def _new_head(data: RewardPairs, trial: Trial, parameters: RewardHeadParameters) -> RewardHead:
-    """A head that the seed initialises, standardised by answers of the training pairs."""
+    """A head initialised by the seed and standardised on responses of training pairs."""
     with torch.random.fork_rng():
         torch.manual_seed(trial.seed)
         head = RewardHead(data.embeddings.shape[1], parameters).to(data.device)
     sample = np.random.default_rng(trial.seed).permutation(trial.train)[:STATISTICS_SIZE]
-    head.fit_statistics(data.answers(sample))
+    head.fit_statistics(data.responses(sample))
     return head

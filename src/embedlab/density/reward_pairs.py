@@ -1,4 +1,4 @@
-"""Preference pairs whose answers are rows of an embedding matrix."""
+"""Preference pairs whose responses are rows of an embedding matrix."""
 
 from dataclasses import dataclass
 
@@ -15,14 +15,15 @@ BLOCK_SIZE = 8192
 
 @dataclass(frozen=True)
 class RewardPairs:
-    """Pairs of answers for a reward head.
+    """Preference pairs as a reward head takes them.
 
     Attributes:
-        embeddings: answers after their prefixes, float32 `(m, 2d)`; may be a memory map.
-        chosen: rows of the chosen answers, `(p,)`.
-        rejected: rows of the rejected answers, `(p,)`.
+        embeddings: prefix and response vectors concatenated, float32 `(m, 2d)`; may be a memory
+            map.
+        chosen: rows of the chosen responses, `(p,)`.
+        rejected: rows of the rejected responses, `(p,)`.
         weights: density weights of the pairs' prefixes, `(p,)`.
-        device: where the head is.
+        device: device of the head.
     """
 
     embeddings: np.ndarray
@@ -31,18 +32,18 @@ class RewardPairs:
     weights: np.ndarray
     device: torch.device
 
-    def answers(self, pairs: np.ndarray) -> Tensor:
-        """Vectors `(2b, 2d)`: the chosen answers of these b pairs, then their rejected ones."""
+    def responses(self, pairs: np.ndarray) -> Tensor:
+        """Vectors `(2b, 2d)`: the chosen responses of b pairs, then their rejected ones."""
         rows = np.concatenate([self.chosen[pairs], self.rejected[pairs]])
         return torch.from_numpy(self.embeddings[rows]).to(self.device)
 
     def losses(self, head: nn.Module, pairs: np.ndarray) -> Tensor:
-        """The Bradley-Terry loss of each of these pairs, `(b,)`."""
-        return bradley_terry_loss(*head(self.answers(pairs)).chunk(2))
+        """Compute the Bradley-Terry loss of each of b pairs, `(b,)`."""
+        return bradley_terry_loss(*head(self.responses(pairs)).chunk(2))
 
     @torch.no_grad()
     def margins(self, head: RewardHead, pairs: np.ndarray) -> np.ndarray:
-        """Reward of the chosen answer minus that of the rejected one, `(b,)`."""
+        """Compute the reward of the chosen response minus that of the rejected one, `(b,)`."""
         blocks = np.array_split(pairs, len(pairs) // BLOCK_SIZE + 1)
-        rewards = [head(self.answers(block)).chunk(2) for block in blocks]
+        rewards = [head(self.responses(block)).chunk(2) for block in blocks]
         return torch.cat([chosen - rejected for chosen, rejected in rewards]).cpu().numpy()

@@ -1,4 +1,4 @@
-"""Samples of items by weight."""
+"""Sampling in proportion to density weights."""
 
 from collections.abc import Sequence
 
@@ -11,42 +11,47 @@ from embedlab.errors import InputError
 
 
 def density_sampler(
-    weights: np.ndarray, n_samples: int, replacement: bool, seed: int
+    weights: np.ndarray, num_samples: int, replacement: bool, seed: int
 ) -> WeightedRandomSampler:
-    """A sampler of positions, each drawn with a probability proportional to its weight.
+    """Make a sampler of positions with probabilities proportional to the weights.
 
-    Its first pass depends on the seed alone; later passes draw anew.
+    The first pass over the sampler depends on the seed only; each further pass draws anew.
 
     Args:
-        weights: `(n,)`.
-        n_samples: positions drawn in a pass.
-        replacement: whether a position may be drawn again in the same pass; without, each draw is
-            among those that are left (Efraimidis & Spirakis 2006).
-        seed: of the draws.
+        weights: `(n,)`, at least 0.
+        num_samples: number of positions drawn in a pass.
+        replacement: whether a position may be drawn again in the same pass; if not, each draw is
+            from the remaining positions (Efraimidis & Spirakis 2006).
+        seed: seed of the draws.
 
     Raises:
-        InputError: if more are asked for than have a positive weight, without replacement.
+        InputError: if `num_samples` is less than 1 or, without replacement, greater than the number
+            of positive weights.
+
+    Example:
+        >>> list(density_sampler(np.array([0.0, 1.0]), num_samples=3, replacement=True, seed=0))
+        [1, 1, 1]
     """
-    n_positive = int(np.count_nonzero(weights))
-    if n_samples < 1:
-        raise InputError(f"n_samples must be at least 1 (got {n_samples})")
-    if n_samples > n_positive and not replacement:
+    num_positive = int(np.count_nonzero(weights))
+    if num_samples < 1:
+        raise InputError(f"num_samples must be at least 1 (got {num_samples})")
+    if num_samples > num_positive and not replacement:
         raise InputError(
-            f"n_samples is {n_samples}, but only {n_positive} items can be drawn without "
-            "replacement: lower n_samples, or set replacement to true"
+            f"num_samples is {num_samples}, but only {num_positive} items can be drawn without "
+            "replacement: lower num_samples, or set replacement to true"
         )
     generator = torch.Generator().manual_seed(seed)
     probabilities = sampling_probabilities(weights).tolist()
-    return WeightedRandomSampler(probabilities, n_samples, replacement, generator)
+    return WeightedRandomSampler(probabilities, num_samples, replacement, generator)
 
 
 def sample_ids(
-    ids: Sequence[str], weights: np.ndarray, n_samples: int, replacement: bool, seed: int
+    ids: Sequence[str], weights: np.ndarray, num_samples: int, replacement: bool, seed: int
 ) -> list[str]:
-    """Ids drawn as `density_sampler` draws positions, in the order of the draws.
+    """Draw ids as `density_sampler` draws positions; the ids are in the order of the draws.
 
     Raises:
-        InputError: if ids and weights do not fit, or more are asked for than there are.
+        InputError: as `density_mapping` and `density_sampler` do.
     """
-    names = list(density_mapping(ids, weights))
-    return [names[position] for position in density_sampler(weights, n_samples, replacement, seed)]
+    density_mapping(ids, weights)
+    return [ids[position] for position in density_sampler(weights, num_samples, replacement, seed)]

@@ -11,32 +11,35 @@ SPLITS = ("train", "validation", "test")
 
 
 def split_by_group(groups: pd.Series, shares: Sequence[float], seed: int) -> np.ndarray:
-    """Assign every item to train, validation or test, all items of one group to the same.
+    """Assign n items to train, validation and test such that no group is in two splits.
 
     Args:
-        groups: the group of each of n items.
-        shares: parts of the groups in each split, adding up to 1; each gets one group at least.
-        seed: of the assignment.
+        groups: the group of each item, `(n,)`.
+        shares: shares of the groups in each split, with sum 1; each split gets at least one group.
+        seed: seed of the assignment.
 
     Returns:
-        The split of each item, `(n,)`.
+        The name of each item's split, `(n,)`.
 
     Raises:
         InputError: if there are fewer groups than splits.
+
+    Example:
+        >>> split_by_group(pd.Series(list("aabbc")), (0.4, 0.3, 0.3), seed=0).tolist()
+        ['validation', 'validation', 'test', 'test', 'train']
     """
     codes, distinct = pd.factorize(groups)
-    n_groups = len(distinct)
-    if n_groups < len(SPLITS):
+    num_groups = len(distinct)
+    if num_groups < len(SPLITS):
         raise InputError(
-            f"{groups.name}: {len(groups)} pairs with {n_groups} distinct value(s); a split by "
+            f"{groups.name}: {len(groups)} pairs with {num_groups} distinct value(s); a split by "
             f"{groups.name} into {', '.join(SPLITS)} needs {len(SPLITS)} or more"
         )
-    validation, test = (max(1, round(share * n_groups)) for share in shares[1:])
-    train = max(1, n_groups - validation - test)
-    validation = min(validation, n_groups - train - 1)
-    order = np.random.default_rng(seed).permutation(n_groups)
-    of_group = np.empty(n_groups, dtype=object)
-    bounds = np.cumsum([train, validation])
-    for name, part in zip(SPLITS, np.split(order, bounds), strict=True):
-        of_group[part] = name
-    return of_group[codes]
+    validation, test = (max(1, round(share * num_groups)) for share in shares[1:])
+    train = max(1, num_groups - validation - test)
+    validation = min(validation, num_groups - train - 1)
+    splits = np.empty(num_groups, dtype=object)
+    splits[np.random.default_rng(seed).permutation(num_groups)] = np.repeat(
+        SPLITS, [train, validation, num_groups - train - validation]
+    )
+    return splits[codes]

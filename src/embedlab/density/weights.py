@@ -1,8 +1,4 @@
-"""Inverse-density weights: how rare each item is among its neighbours.
-
-The density around an item falls as the distance r to its neighbours grows, so the weight grows
-with r.
-"""
+"""Inverse-density weights: the greater the distance to an item's neighbours, the greater."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -29,41 +25,46 @@ PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 def density_weights(
     distances: np.ndarray, estimator: Estimator, exponent: float = 1.0
 ) -> np.ndarray:
-    r"""The weight $r_i^m / \overline{r^m}$ of each item: the inverse of its density $1 / r_i^m$.
+    r"""Compute the weight $r_i^m / \overline{r^m}$ of each item, the inverse of its density.
 
-    $r_i$ is the mean distance to the k nearest neighbours (Angiulli & Pizzuti 2002), or that to
-    the k-th (Loftsgaarden & Quesenberry 1965; Ramaswamy et al. 2000). An item with $r_i = 0$, but
-    for rounding, has k duplicates and takes the smallest other $r$: it can still be sampled.
+    The density of item i is $1 / r_i^m$, where $r_i$ is the mean distance to the k nearest
+    neighbours (Angiulli & Pizzuti 2002) or the distance to the k-th (Loftsgaarden & Quesenberry
+    1965; Ramaswamy et al. 2000). An item with k duplicates has $r_i = 0$ up to rounding and gets
+    the smallest positive $r$, so that it can still be sampled.
 
     Args:
-        distances: `(n, k)`, to the nearest neighbours, the nearest first.
-        estimator: how $r_i$ is taken from them.
-        exponent: m. The order of the items is the same for all m, their contrast is not: with the
-            intrinsic dimension of the data (often about 10) the weight is inverse to a probability
-            density, and few items hold most of it.
+        distances: `(n, k)`, to the nearest neighbours, ascending.
+        estimator: which distance $r_i$ is.
+        exponent: m. It changes the contrast of the weights, not their order. If m is the intrinsic
+            dimension of the data (often about 10), the weight is the inverse of a probability
+            density, and few items have most of the total weight.
 
     Returns:
-        Positive float32 weights `(n,)` of mean 1; all 1 if all distances are 0.
+        Positive float32 weights `(n,)` with mean 1; all 1 if all distances are 0.
+
+    Example:
+        >>> density_weights(np.array([[1.0, 3.0], [2.0, 2.0], [4.0, 8.0]]), "kth_distance")
+        array([0.6923077 , 0.46153846, 1.8461539 ], dtype=float32)
     """
     exact = distances.astype(np.float64)
-    radii = exact.mean(axis=1) if estimator == "mean_distance" else exact[:, -1]
+    radii: np.ndarray = exact.mean(axis=1) if estimator == "mean_distance" else exact[:, -1]
     positive = radii[radii > _rounding(distances)]
     if not positive.size:
         return np.ones(len(distances), dtype=np.float32)
     powers = (np.maximum(radii, positive.min()) / positive.max()) ** exponent
-    # A power may be too small for float32, and even so an item must stay one that can be drawn.
-    weights = np.maximum(powers / powers.mean(), np.finfo(np.float32).tiny)
+    # A power that underflows in float32 must stay positive, so that the item can be drawn.
+    weights: np.ndarray = np.maximum(powers / powers.mean(), np.finfo(np.float32).tiny)
     return weights.astype(np.float32)
 
 
 def loss_weights(weights: np.ndarray, mode: WeightMode, cap: float | None = None) -> np.ndarray:
-    r"""What the losses of n examples are multiplied by: $\min(f(w_i) / \overline{f(w)}, c)$.
+    r"""Compute the factors of the losses of n examples: $\min(f(w_i) / \overline{f(w)}, c)$.
 
     Args:
         weights: positive, `(n,)`.
         mode: f is the constant 1, $w$, $\sqrt{w}$ or $\ln(1 + w)$.
-        cap: c, which bounds the pull of one example; the mean falls below 1 where it acts. None
-            for no bound.
+        cap: c, the maximum factor; None for none. A cap below the greatest factor lowers the mean
+            below 1.
 
     Returns:
         float32, `(n,)`.
@@ -71,21 +72,23 @@ def loss_weights(weights: np.ndarray, mode: WeightMode, cap: float | None = None
     exact = weights.astype(np.float64)
     transformed = TRANSFORMS[mode](exact)
     scaled = transformed / transformed.mean()
-    return np.minimum(scaled, np.inf if cap is None else cap).astype(np.float32)
+    capped: np.ndarray = np.minimum(scaled, np.inf if cap is None else cap)
+    return capped.astype(np.float32)
 
 
 def sampling_probabilities(weights: np.ndarray) -> np.ndarray:
-    r"""The probabilities $w_i / \sum_j w_j$, float64, `(n,)`."""
+    r"""Compute the probabilities $w_i / \sum_j w_j$, float64, `(n,)`."""
     exact = weights.astype(np.float64)
-    return exact / exact.sum()
+    probabilities: np.ndarray = exact / exact.sum()
+    return probabilities
 
 
 def density_mapping(ids: Sequence[str], weights: np.ndarray) -> dict[str, float]:
-    """The weight of each id, in the order of the ids.
+    """Map ids to weights, in the order of the ids.
 
     Raises:
-        InputError: if ids and weights differ in number, an id stands twice, or a weight is
-            negative or not finite.
+        InputError: if the numbers of ids and weights differ, an id occurs more than once, or a
+            weight is negative or not finite.
     """
     again = "run `kedro run --pipelines=density` again"
     if weights.shape != (len(ids),):
@@ -95,34 +98,41 @@ def density_mapping(ids: Sequence[str], weights: np.ndarray) -> dict[str, float]
         )
     mapping = dict(zip(ids, weights.tolist(), strict=True))
     if len(mapping) < len(ids):
-        twice = Counter(ids).most_common(1)[0][0]
-        raise InputError(f"density_ids: {twice!r} stands more than once; {again}")
+        repeated = Counter(ids).most_common(1)[0][0]
+        raise InputError(f"density_ids: {repeated!r} occurs more than once; {again}")
     faulty = ~(np.isfinite(weights) & (weights >= 0))
     if faulty.any():
         row = int(faulty.argmax())
-        raise InputError(f"density_weights: row {row} is {weights[row]}, no weight; {again}")
+        raise InputError(
+            f"density_weights: row {row} is {weights[row]}, but weights are finite and not "
+            f"negative; {again}"
+        )
     return mapping
 
 
 def density_quintiles(weights: np.ndarray) -> np.ndarray:
-    """The fifth of the items that each is in, from 1 (crowded) to 5 (rare); int64, `(n,)`.
+    """Compute the quintile of each item, from 1 (crowded) to 5 (rare); int64, `(n,)`.
 
-    Where all weights differ, fifths are equal in size to within one item. Equal weights are in the
-    same fifth, that of their mean rank.
+    If all weights differ, the sizes of the quintiles differ by at most one. Items of equal weight
+    are all in the quintile of their mean rank.
+
+    Example:
+        >>> density_quintiles(np.arange(10.0)).tolist()
+        [1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
     """
     ranks = pd.Series(weights).rank().to_numpy() - 0.5
     return 1 + (5 * ranks / max(1, len(weights))).astype(np.int64)
 
 
 def describe_density(distances: np.ndarray, weights: np.ndarray) -> dict[str, Any]:
-    r"""What is to be known of weights, ready for JSON.
+    r"""Summarise weights, ready for JSON.
 
     The effective sample size is $(\sum_i w_i)^2 / \sum_i w_i^2$ (Kish 1965, Survey Sampling): the
     number of equally weighted items whose mean has the variance of the weighted mean. Duplicates
-    are the items whose nearest neighbour is at distance 0, but for rounding.
+    are the items whose nearest neighbour is at distance 0 up to rounding.
 
     Args:
-        distances: `(n, k)`, to the nearest neighbours, the nearest first.
+        distances: `(n, k)`, to the nearest neighbours, ascending.
         weights: `(n,)`.
     """
     exact = weights.astype(np.float64)
@@ -138,5 +148,5 @@ def describe_density(distances: np.ndarray, weights: np.ndarray) -> dict[str, An
 
 
 def _rounding(distances: np.ndarray) -> float:
-    """What a distance of 0 may come out as: cosines of parallel vectors are not quite 1."""
+    """The greatest distance that counts as 0: the cosine of parallel vectors rounds to about 1."""
     return float(np.finfo(np.float32).eps * distances.max())

@@ -1,1 +1,1 @@
-"""Nearest vectors, and texts by their terms."""
+"""Search for the nearest vectors, and for texts by their terms."""

@@ -1,4 +1,4 @@
-"""Approximate k nearest neighbours, where comparing all pairs would take too long."""
+"""Approximate k nearest neighbours, for collections too large to compare all pairs."""
 
 import logging
 from collections.abc import Iterator
@@ -22,12 +22,12 @@ logger = logging.getLogger(__name__)
 # Rows read, added or searched at a time.
 CHUNK_SIZE = 16384
 
-# Vectors of the training sample for each cell: the least that faiss takes without a warning, and
-# the number taken where there are as many.
+# Training vectors for each k-means cell: the number below which faiss warns, and the number used
+# if the collection has as many.
 LEAST_PER_CELL = 39
 PER_CELL = 48
 
-# Relative difference within which two computed distances are the same.
+# Distances whose relative difference is less count as equal.
 TOLERANCE = 1e-4
 
 
@@ -36,30 +36,31 @@ def approximate_neighbours(
     k: int,
     metric: Metric = "euclidean",
     target_recall: float = 0.95,
-    n_sample: int = 1000,
+    num_samples: int = 1000,
     seed: int = 0,
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """About the k nearest other rows of each row, by an inverted file, and how many of them.
+    """Find about the k nearest other rows of each row by an inverted file, and measure the recall.
 
-    Vectors are divided by k-means into cells, and a row's neighbours looked for in the cells
-    nearest to it: in as many as it takes to reach the target on a sample of rows.
+    k-means divides the vectors into cells, and the neighbours of a row are searched in the cells
+    nearest to it. The number of cells is raised until a sample of rows reaches the target recall.
 
     Args:
-        vectors: `(n, d)`, read in chunks into an index of their size in float32; the exact
-            neighbours of the samples take twice this size before.
-        k: neighbours of each row.
+        vectors: `(n, d)`, read in chunks into an index of their size in float32; before that, the
+            exact neighbours of the samples take twice this size.
+        k: number of neighbours of each row.
         metric: Euclidean distance, or 1 - cosine.
-        target_recall: share of the true neighbours to be found.
-        n_sample: rows of the sample that sets the search, and of the one that measures it; each
-            at most half of the rows.
-        seed: of the samples and of k-means.
+        target_recall: share of the true neighbours that must be found.
+        num_samples: number of rows by which the number of cells is set, and of other rows on which
+            recall is measured; each at most half of the rows.
+        seed: seed of the samples and of k-means.
 
     Returns:
-        Distances, float32, and row numbers, int64, both `(n, k)`, the nearest first, equally near
-        ones by row number; and the recall measured on a sample of other rows.
+        Distances, float32, and row numbers, int64, both `(n, k)`, in ascending order of distance,
+        ties by row number; and the recall measured on the second sample.
 
     Raises:
-        InputError: if k is not from 1 to n - 1, a vector is not finite, or, for cosines, is null.
+        InputError: if k is not from 1 to n - 1, a vector is not finite, or the metric is cosine
+            and a vector is zero.
 
     References:
         Jégou et al. 2011, Product Quantization for Nearest Neighbor Search (the inverted file);
@@ -67,14 +68,14 @@ def approximate_neighbours(
     """
     check_count(k, len(vectors) - 1)
     rng = np.random.default_rng(seed)
-    half = min(n_sample, len(vectors) // 2)
+    half = min(num_samples, len(vectors) // 2)
     rows = rng.permutation(len(vectors))[: 2 * half]
     radii = _exact_radii(vectors, rows, k, metric)
     search = _Search(_build_index(vectors, metric, rng), vectors, k, metric)
     _set_probes(search, rows[:half], radii[:half], target_recall)
     recall = float(search.recalls(rows[half:], radii[half:]).mean())
     logger.info(
-        "Approximate neighbours: %d of %d cells are searched, recall@%d %.4f",
+        "Approximate neighbours: searching %d of %d cells a row, recall@%d %.4f",
         *(search.index.nprobe, search.index.nlist, k, recall),
     )
     return *_search_all(search), recall
@@ -82,7 +83,7 @@ def approximate_neighbours(
 
 @dataclass(frozen=True)
 class _Search:
-    """An index, and what is looked for in it."""
+    """A search for the k nearest other rows of some rows."""
 
     index: faiss.IndexIVFFlat
     vectors: np.ndarray
@@ -90,11 +91,11 @@ class _Search:
     metric: Metric
 
     def neighbours(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Distances and numbers of the neighbours found for some rows, both `(m, k)`."""
+        """Find the neighbours of some rows: distances and row numbers, both `(m, k)`."""
         queries = read_vectors(self.vectors[rows], self.metric)
         squared, found = self.index.search(queries, self.k + 1)
         probes = self.index.nprobe
-        # Where the cells hold too few, the index answers -1: look in more of them.
+        # The index fills up with -1 if the cells hold too few vectors: search more cells.
         while probes < self.index.nlist and (few := (found < 0).any(axis=1)).any():
             probes = min(2 * probes, self.index.nlist)
             wider = faiss.SearchParametersIVF()
@@ -106,17 +107,18 @@ class _Search:
         return to_metric(nearest, self.metric), others
 
     def recalls(self, rows: np.ndarray, radii: np.ndarray) -> np.ndarray:
-        """The share of neighbours found that are no farther than the true k-th; `(m,)`.
+        """Compute the share of the neighbours found that are no farther than the true k-th, `(m,)`.
 
         References:
-            Aumüller et al. 2020, ANN-Benchmarks: equally near ones count the same.
+            Aumüller et al. 2020, ANN-Benchmarks: recall by distance, so that ties count as found.
         """
         distances, _ = self.neighbours(rows)
-        return (distances <= (1 + TOLERANCE) * radii[:, None]).mean(axis=1)
+        recalls: np.ndarray = (distances <= (1 + TOLERANCE) * radii[:, None]).mean(axis=1)
+        return recalls
 
 
 def _exact_radii(vectors: np.ndarray, rows: np.ndarray, k: int, metric: Metric) -> np.ndarray:
-    """The distances `(m,)` of some rows to their k-th nearest others."""
+    """Distances `(m,)` of some rows to their k-th nearest other row."""
     distances, found = neighbours_of(vectors[rows], vectors, k + 1, metric)
     return without_self(distances, found, rows)[0][:, -1]
 
@@ -124,22 +126,22 @@ def _exact_radii(vectors: np.ndarray, rows: np.ndarray, k: int, metric: Metric) 
 def _build_index(
     vectors: np.ndarray, metric: Metric, rng: np.random.Generator
 ) -> faiss.IndexIVFFlat:
-    """An inverted file of about 4 sqrt(n) cells, as faiss's guidelines have it."""
-    n_rows, dimension = vectors.shape
-    n_cells = max(1, min(int(4 * n_rows**0.5), n_rows // LEAST_PER_CELL))
-    index = faiss.IndexIVFFlat(faiss.IndexFlatL2(dimension), dimension, n_cells)
+    """An inverted file of about 4 sqrt(n) cells, which faiss's guidelines recommend."""
+    num_rows, dimension = vectors.shape
+    num_cells = max(1, min(int(4 * num_rows**0.5), num_rows // LEAST_PER_CELL))
+    index = faiss.IndexIVFFlat(faiss.IndexFlatL2(dimension), dimension, num_cells)
     index.cp.seed = int(rng.integers(2**31))
-    sample = rng.choice(n_rows, min(n_rows, PER_CELL * n_cells), replace=False)
+    sample = rng.choice(num_rows, min(num_rows, PER_CELL * num_cells), replace=False)
     index.train(read_vectors(vectors[np.sort(sample)], metric))
-    for rows in _chunks(n_rows, "indexing vectors"):
+    for rows in _chunks(num_rows, "indexing vectors"):
         index.add(read_vectors(vectors[rows], metric))
     return index
 
 
 def _set_probes(search: _Search, rows: np.ndarray, radii: np.ndarray, target: float) -> None:
-    """Search in as many cells as it takes to reach the target.
+    """Raise the number of cells searched until the recall of a sample reaches the target.
 
-    The mean recall less two standard errors is to reach it, so that other rows will, too.
+    The mean recall minus two standard errors must reach it, so that other rows reach it as well.
     """
     index = search.index
     while index.nprobe < index.nlist:
@@ -150,7 +152,7 @@ def _set_probes(search: _Search, rows: np.ndarray, radii: np.ndarray, target: fl
 
 
 def _search_all(search: _Search) -> tuple[np.ndarray, np.ndarray]:
-    """Distances and numbers of the neighbours of all rows, both `(n, k)`."""
+    """Distances and row numbers of the neighbours of all rows, both `(n, k)`."""
     shape = len(search.vectors), search.k
     distances, found = np.empty(shape, dtype=np.float32), np.empty(shape, dtype=np.int64)
     for rows in _chunks(len(search.vectors), "approximate neighbours"):
@@ -158,7 +160,7 @@ def _search_all(search: _Search) -> tuple[np.ndarray, np.ndarray]:
     return distances, found
 
 
-def _chunks(n_rows: int, description: str) -> Iterator[np.ndarray]:
-    """The numbers of successive rows, with a progress bar."""
-    for start in tqdm(range(0, n_rows, CHUNK_SIZE), desc=description, delay=2, leave=False):
-        yield np.arange(start, min(start + CHUNK_SIZE, n_rows))
+def _chunks(num_rows: int, description: str) -> Iterator[np.ndarray]:
+    """Numbers of successive rows, with a progress bar."""
+    for start in tqdm(range(0, num_rows, CHUNK_SIZE), desc=description, delay=2, leave=False):
+        yield np.arange(start, min(start + CHUNK_SIZE, num_rows))

@@ -1,4 +1,4 @@
-"""BM25, the lexical baseline."""
+"""BM25: search by terms."""
 
 import logging
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from embedlab.errors import InputError
 from embedlab.parameters import Parameters
 from embedlab.search.exact import make_run, stable_top_k
 
-# The library asks for its debug messages to be shown.
+# The library logs its debug messages by default.
 logging.getLogger("bm25s").setLevel(logging.WARNING)
 
 Stopwords = Literal[
@@ -29,14 +29,14 @@ BLOCK_SIZE = 2**24
 
 
 class Bm25Parameters(Parameters):
-    """How texts are cut into terms, and terms weighted.
+    """How texts are split into terms, and how terms are weighted.
 
     Attributes:
-        method: the form of the formula (Kamphuis et al. 2020).
-        k1: how slowly a repeated term's weight saturates.
-        b: how far a document's length counts, from 0 to 1.
-        stemmer: a Snowball language, or none.
-        stopwords: the language whose stop words are dropped, or none.
+        method: variant of the formula (Kamphuis et al. 2020).
+        k1: saturation of the term frequency; with 0, only presence counts.
+        b: strength of the length normalisation, from 0 to 1.
+        stemmer: language of the Snowball stemmer; null for none.
+        stopwords: language whose stop words are removed; null for none.
     """
 
     method: Literal["lucene", "robertson", "atire"] = "lucene"
@@ -61,18 +61,18 @@ def bm25_search(
     parameters: Bm25Parameters,
     top_k: int,
 ) -> pd.DataFrame:
-    r"""The documents of the greatest BM25 scores; those without a term of the query are left out.
+    r"""Find the documents with the greatest BM25 scores that have a term of the query.
 
-    In Lucene's form, with $f$ the count of term $t$ in document $D$ and $n_t$ the number of
-    documents, of $N$, that have it:
+    In Lucene's variant, with $f$ the count of term $t$ in document $D$ and $n_t$ the number of
+    documents, of $N$, that contain it, the score is
 
     $$\sum_{t \in Q} \ln\Big(1 + \frac{N - n_t + 0.5}{n_t + 0.5}\Big)
       \frac{f}{f + k_1 (1 - b + b |D| / \overline{|D|})}$$
 
-    Equal scores are ranked by position in the corpus.
+    Ties are ordered by position in the corpus.
 
     Returns:
-        A run: query_id, corpus_id, score; at most `top_k` rows a query, the best first.
+        A run: query_id, corpus_id, score; at most `top_k` rows a query, in descending order.
 
     Raises:
         InputError: if no document has any term.
@@ -80,14 +80,14 @@ def bm25_search(
     References:
         Robertson & Zaragoza 2009, The Probabilistic Relevance Framework: BM25 and Beyond;
         Kamphuis et al. 2020, Which BM25 Do You Mean?; Lù 2024 (bm25s), arXiv 2407.03618.
+
+    Example:
+        >>> corpus, ids = ["a red fish", "a blue bird"], ["d0", "d1"]
+        >>> bm25_search(corpus, ids, ["birds"], ["q"], Bm25Parameters(), 2)["corpus_id"].tolist()
+        ['d1']
     """
-    documents, queries = _terms(corpus_texts, parameters), _terms(query_texts, parameters)
-    if not any(documents):
-        raise InputError("BM25: no document has a term left; check bm25.stopwords and the corpus")
-    index = bm25s.BM25(method=parameters.method, k1=parameters.k1, b=parameters.b)
-    # The library's own bars show at once: have them only where there is something to wait for.
-    index.index(documents, show_progress=len(documents) > 100_000)
-    step = max(1, BLOCK_SIZE // len(documents))
+    index, queries = bm25_index(corpus_texts, parameters), bm25_terms(query_texts, parameters)
+    step = max(1, BLOCK_SIZE // len(corpus_texts))
     best = [
         stable_top_k(_scores(index, queries[start : start + step]), top_k)
         for start in tqdm(range(0, len(queries), step), desc="BM25 search", delay=2, leave=False)
@@ -97,18 +97,34 @@ def bm25_search(
     return run[run["score"] > 0].reset_index(drop=True)
 
 
-def _terms(texts: Sequence[str], parameters: Bm25Parameters) -> list[list[str]]:
-    """The terms of each text: words of two letters or more, in lower case, without stop words."""
-    return bm25s.tokenize(
+def bm25_index(texts: Sequence[str], parameters: Bm25Parameters) -> bm25s.BM25:
+    """Index texts by their terms.
+
+    Raises:
+        InputError: if no text has any term.
+    """
+    documents = bm25_terms(texts, parameters)
+    if not any(documents):
+        raise InputError("BM25: no document has a term left; check the stop words and the texts")
+    index = bm25s.BM25(method=parameters.method, k1=parameters.k1, b=parameters.b)
+    # The library shows a progress bar from the start: ask for it only where indexing takes long.
+    index.index(documents, show_progress=len(documents) > 100_000)
+    return index
+
+
+def bm25_terms(texts: Sequence[str], parameters: Bm25Parameters) -> list[list[str]]:
+    """Split texts into terms: lower-case words of two letters or more, without stop words."""
+    terms: list[list[str]] = bm25s.tokenize(
         tqdm(texts, desc="BM25 terms", delay=2, leave=False),
         stopwords=parameters.stopwords,
         stemmer=Stemmer.Stemmer(parameters.stemmer) if parameters.stemmer else None,
         return_ids=False,
         show_progress=False,
     )
+    return terms
 
 
 def _scores(index: bm25s.BM25, queries: Sequence[list[str]]) -> Tensor:
-    """The scores `(q, n)` of every document; a term that no document has counts nothing."""
+    """The scores `(q, n)` of all documents; a term that no document has adds nothing."""
     scores = [index.get_scores_from_ids(index.get_tokens_ids(terms)) for terms in queries]
     return torch.from_numpy(np.stack(scores))

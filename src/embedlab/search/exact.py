@@ -1,10 +1,10 @@
-"""Exact nearest-neighbour search, and the table that any search gives: a run.
+"""Exact search among all vectors, the k greatest scores, and the table of results: a run.
 
-A run has the columns query_id, corpus_id and score, the best document of each query first.
+A run has the columns query_id, corpus_id and score; scores of a query are in descending order.
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,8 +19,12 @@ Similarity = Literal["cosine", "dot", "euclidean"]
 # Queries in one matrix product: with the default chunk, 32 MiB of scores at a time.
 QUERY_BLOCK = 512
 
-# The best scores `(q, k)` of some queries, the greatest first, and their positions in the corpus.
-Best = tuple[np.ndarray, np.ndarray]
+
+class Best(NamedTuple):
+    """The greatest scores `(q, k)` of q queries in descending order, and their columns `(q, k)`."""
+
+    scores: Tensor
+    columns: Tensor
 
 
 def exact_search(
@@ -32,20 +36,20 @@ def exact_search(
     similarity: Similarity = "dot",
     chunk_size: int = 16384,
 ) -> pd.DataFrame:
-    """The `top_k` most similar documents of each query, by comparing all of them.
+    """Find the `top_k` most similar documents of each query by comparing all of them.
 
-    The corpus is read once, `chunk_size` documents at a time, so it may be a memory map larger than
-    the memory. Equal scores are ranked by position in the corpus.
+    The corpus is read once, `chunk_size` documents at a time, so a memory map may exceed the main
+    memory. Ties are ordered by position in the corpus.
 
     Args:
         queries: vectors `(q, d)`.
         corpus: vectors `(n, d)`.
-        query_ids: the q identifiers of the queries.
-        corpus_ids: the n identifiers of the documents.
-        top_k: documents kept for each query, fewer if n is less.
-        similarity: dot product, dot product of the L2-normalised vectors, or minus the Euclidean
+        query_ids: identifiers of the queries, q of them.
+        corpus_ids: identifiers of the documents, n of them.
+        top_k: number of documents kept for each query; all n if n is less.
+        similarity: dot product, dot product of the L2-normalised vectors, or negative Euclidean
             distance.
-        chunk_size: documents compared at a time.
+        chunk_size: number of documents compared at a time.
 
     Returns:
         A run of `q * min(top_k, n)` rows.
@@ -53,6 +57,11 @@ def exact_search(
     Raises:
         InputError: if queries and documents have different dimensions, or vectors and ids differ
             in number.
+
+    Example:
+        >>> corpus = np.eye(3, dtype=np.float32)
+        >>> exact_search(corpus[:1], corpus, ["q"], ["a", "b", "c"], top_k=1).values.tolist()
+        [['q', 'a', 1.0]]
     """
     _check_counts("queries", queries, query_ids)
     _check_counts("documents", corpus, corpus_ids)
@@ -64,45 +73,69 @@ def exact_search(
     vectors = _read(queries)
     if similarity == "cosine":
         vectors = torch.nn.functional.normalize(vectors)
-    blocks = vectors.split(QUERY_BLOCK)
-    best = [_nothing(len(block)) for block in blocks]
+    blocks = torch.split(vectors, QUERY_BLOCK)
+    best: list[Best | None] = [None] * len(blocks)
     starts = range(0, len(corpus), chunk_size)
     for start in tqdm(starts, desc="exact search", unit="chunk", delay=2, leave=False):
         chunk = _read(corpus[start : start + chunk_size])
-        squares = np.einsum("nd,nd->n", chunk, chunk)
+        squares = torch.from_numpy(np.einsum("nd,nd->n", chunk, chunk))
         for i, block in enumerate(blocks):
             scores = _compare(block, chunk, squares, similarity)
-            best[i] = _merge(best[i], scores, start, top_k)
-    scores, positions = (np.concatenate(parts) for parts in zip(*best, strict=True))
+            best[i] = merge_top_k(best[i], scores, torch.arange(start, start + len(chunk)), top_k)
+    scores, positions = (torch.cat(parts) for parts in zip(*filter(None, best), strict=True))
     if similarity == "euclidean":
-        lengths = vectors.square().sum(dim=1, keepdim=True).numpy()
-        scores = -np.sqrt(np.maximum(lengths - 2 * scores, 0))
-    return make_run(query_ids, corpus_ids, scores, positions)
+        squares = vectors.square().sum(dim=1, keepdim=True)
+        scores = -(squares - 2 * scores).clamp(min=0).sqrt()
+    return make_run(query_ids, corpus_ids, scores.numpy(), positions.numpy())
 
 
-def stable_top_k(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k greatest of each row of `scores` (q, n), and their columns, equal ones by column.
+def stable_top_k(scores: Tensor, k: int) -> Best:
+    """Find the k greatest of each row of `scores`; ties are ordered by column.
 
-    Returns:
-        Scores and columns, both `(q, min(k, n))`, the greatest first.
+    Shape:
+        - scores: `(q, n)`
+        - output: scores and columns, both `(q, min(k, n))`
+
+    Example:
+        >>> stable_top_k(torch.tensor([[1.0, 3.0, 2.0, 3.0, 3.0]]), k=2).columns
+        tensor([[1, 3]])
     """
-    n_columns = scores.shape[1]
-    best, columns = scores.topk(min(k + 1, n_columns), dim=1)
-    if n_columns > k:
-        # Where the last place is shared, topk may have taken any of the equals: sort that row.
-        shared = best[:, k - 1] == best[:, k]
-        if shared.any():
-            best[shared], columns[shared] = _stable_sort(scores[shared], k + 1)
+    num_columns = scores.shape[1]
+    best, columns = scores.topk(min(k + 1, num_columns), dim=1)
+    if num_columns > k:
+        # If the k-th and the next are equal, topk may have kept any of their equals: sort that row.
+        tied = best[:, k - 1] == best[:, k]
+        if tied.any():
+            best[tied], columns[tied] = _stable_sort(scores[tied], k + 1)
         best, columns = best[:, :k], columns[:, :k]
     columns, order = columns.sort(dim=1)
     best, order = _stable_sort(best.gather(1, order), k)
-    return best, columns.gather(1, order)
+    return Best(best, columns.gather(1, order))
+
+
+def merge_top_k(best: Best | None, scores: Tensor, documents: Tensor, k: int) -> Best:
+    """Keep the k greatest of those found so far and of the scores of further documents.
+
+    Args:
+        best: scores and documents so far, None at the start.
+        scores: `(q, m)`.
+        documents: `(m,)`, the numbers of the columns of `scores`; ascending, and greater than those
+            so far, so that ties are ordered by number.
+        k: number of documents to keep.
+    """
+    if best is None:
+        found, columns = stable_top_k(scores, k)
+        return Best(found, documents[columns])
+    is_full = best.scores.shape[1] == k
+    found, columns = _above(scores, best.scores[:, -1:]) if is_full else stable_top_k(scores, k)
+    kept, order = _stable_sort(torch.cat([best.scores, found], dim=1), k)
+    return Best(kept, torch.cat([best.columns, documents[columns]], dim=1).gather(1, order))
 
 
 def make_run(
     query_ids: Sequence[str], corpus_ids: Sequence[str], scores: np.ndarray, positions: np.ndarray
 ) -> pd.DataFrame:
-    """A run from the scores and corpus positions `(q, k)` of each query's results."""
+    """Make a run from the scores and corpus positions `(q, k)` of the results of q queries."""
     return pd.DataFrame(
         {
             "query_id": np.repeat(np.array(query_ids, dtype=object), positions.shape[1]),
@@ -120,70 +153,49 @@ def _check_counts(name: str, vectors: np.ndarray, ids: Sequence[str]) -> None:
 
 
 def _read(array: np.ndarray) -> Tensor:
-    """Vectors `(m, d)` in memory: those of a read-only map are read, others left in place."""
+    """Vectors `(m, d)` in memory: a copy if the array is a read-only map, else the array itself."""
     return torch.from_numpy(np.require(array, np.float32, ["C", "W"]))
 
 
-def _compare(
-    queries: Tensor, documents: Tensor, squares: np.ndarray, similarity: Similarity
-) -> np.ndarray:
-    """Scores `(q, m)` of which the greater is the more similar.
+def _compare(queries: Tensor, documents: Tensor, squares: Tensor, similarity: Similarity) -> Tensor:
+    """Scores `(q, m)` in the order of similarity.
 
-    They are the similarity itself, queries being of unit norm for cosines; but for the Euclidean
-    distance, $q^T x - ||x||^2 / 2 = (||q||^2 - ||q - x||^2) / 2$.
+    Scores are similarities, given L2-normalised queries for cosine; except that for Euclidean
+    distance they are $q^T x - ||x||^2 / 2 = (||q||^2 - ||q - x||^2) / 2$.
 
     Args:
         queries: `(q, d)`.
         documents: `(m, d)`.
-        squares: the squared norms of the documents, `(m,)`.
-        similarity: what is asked for.
+        squares: squared norms of the documents, `(m,)`.
+        similarity: which one.
     """
-    scores = (queries @ documents.T).numpy()
+    scores = queries @ documents.T
     if similarity == "euclidean":
         scores -= squares / 2
     elif similarity == "cosine":
-        scores /= np.sqrt(np.where(squares > 0, squares, 1))
+        scores /= squares.where(squares > 0, 1).sqrt()
     return scores
 
 
-def _nothing(n_queries: int) -> Best:
-    """No documents."""
-    return np.empty((n_queries, 0), np.float32), np.empty((n_queries, 0), np.int64)
+def _above(scores: Tensor, floor: Tensor) -> tuple[Tensor, Tensor]:
+    """The scores above each row's floor `(q, 1)`, and their columns in ascending order.
 
-
-def _merge(best: Best, scores: np.ndarray, start: int, k: int) -> Best:
-    """The k best so far and in the scores `(q, m)` of the documents from `start` on."""
-    known, positions = best
-    if known.shape[1] < k:
-        found, columns = (part.numpy() for part in stable_top_k(torch.from_numpy(scores), k))
-    else:
-        found, columns = _above(scores, known[:, -1:])
-    candidates = np.hstack([known, found])
-    # Earlier positions stand first, so that a stable sort keeps the order of equal scores.
-    order = np.argsort(-candidates, axis=1, kind="stable")[:, :k]
-    rows = np.hstack([positions, columns + start])
-    return np.take_along_axis(candidates, order, axis=1), np.take_along_axis(rows, order, axis=1)
-
-
-def _above(scores: np.ndarray, floor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The scores above each row's floor `(q, 1)`, and their columns, which ascend.
-
-    They are few once many documents have been seen, and finding them is quicker than sorting.
+    These are few once many documents have been seen, and finding them is faster than sorting.
 
     Returns:
-        Scores and columns, both `(q, w)` for the w of the fullest row, the others ended by -inf.
+        Scores and columns, both `(q, w)`, where w is the greatest count of a row; other rows are
+        padded with -inf.
     """
-    found = np.flatnonzero(scores > floor)
-    rows, columns = np.divmod(found, scores.shape[1])
-    counts = np.bincount(rows, minlength=len(scores))
-    places = np.arange(len(found)) - np.repeat(counts.cumsum() - counts, counts)
-    above = np.full((len(scores), counts.max()), -np.inf, dtype=np.float32)
-    above_columns = np.zeros(above.shape, dtype=np.int64)
-    above[rows, places], above_columns[rows, places] = scores[rows, columns], columns
+    rows, columns = (scores > floor).nonzero(as_tuple=True)
+    counts = rows.bincount(minlength=len(scores))
+    slots = torch.arange(len(rows), device=rows.device) - (counts.cumsum(0) - counts)[rows]
+    above = scores.new_full((len(scores), int(counts.max())), -torch.inf)
+    above_columns = torch.zeros_like(above, dtype=torch.int64)
+    above[rows, slots], above_columns[rows, slots] = scores[rows, columns], columns
     return above, above_columns
 
 
 def _stable_sort(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The first k columns of the rows sorted downwards, equal scores in their present order."""
+    """The k greatest of each row and their columns by a full sort, ties in their present order."""
     ordered, columns = scores.sort(dim=1, descending=True, stable=True)
     return ordered[:, :k], columns[:, :k]

@@ -1,6 +1,5 @@
 """Exact k nearest neighbours: candidates by faiss, re-ranked by distances in double precision."""
 
-from collections.abc import Iterator
 from hashlib import blake2b
 from typing import Literal
 
@@ -104,6 +103,7 @@ def read_vectors(array: np.ndarray, metric: Metric, name: str = "vectors") -> np
         InputError: names the first row that is not finite or, if the metric is cosine, zero.
     """
     vectors = np.array(array, dtype=np.float32, order="C")
+    vectors += 0.0  # -0 becomes 0, so that equal vectors have equal bytes
     lengths = torch.linalg.vector_norm(torch.from_numpy(vectors), dim=1).numpy()
     if not np.isfinite(lengths).all():
         row = int(np.isfinite(lengths).argmin())
@@ -144,7 +144,6 @@ def without_self(
 
 def _duplicates(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The group `(n,)` of equal vectors that each row is in, and its rank `(n,)` in the group."""
-    vectors += 0.0  # -0 becomes 0
     digests = np.array([blake2b(row, digest_size=16).digest() for row in vectors], dtype=object)
     groups, _ = pd.factorize(digests)
     return groups, pd.Series(groups).groupby(groups).cumcount().to_numpy()
@@ -166,7 +165,8 @@ def _find(
     distances = np.empty((len(queries), k), dtype=np.float32)
     found = np.empty((len(queries), k), dtype=np.int64)
     doubtful = np.zeros(len(queries), dtype=bool)
-    for block in _blocks(np.arange(len(queries)), count * vectors.shape[1]):
+    blocks = _blocks(np.arange(len(queries)), count * vectors.shape[1])
+    for block in _progress(blocks, "nearest neighbours"):
         points = queries[block] - centre
         squares, candidates = faiss.knn(points, centred, count)
         exact = _distances(queries[block, None], vectors[candidates])
@@ -193,7 +193,7 @@ def _settle(
     centre = vectors.mean(axis=0, dtype=np.float64)
     centred = vectors - centre
     norms = np.einsum("nd,nd->n", centred, centred)
-    for block in _blocks(doubtful, len(vectors)):
+    for block in _progress(_blocks(doubtful, len(vectors)), "near-duplicates"):
         points = queries[block] - centre
         limits = _limits(points, distances[block, -1]) - np.einsum("bd,bd->b", points, points)
         near = norms - 2 * points @ centred.T <= limits[:, None]
@@ -220,15 +220,18 @@ def _limits(points: np.ndarray, radii: np.ndarray) -> np.ndarray:
     """
     slack = (points.shape[1] + 8) * np.finfo(points.dtype).eps  # eps is 2 u
     lengths = np.linalg.norm(points.astype(np.float64), axis=1)
-    radii = radii * (1 + np.finfo(np.float32).eps)
-    return radii**2 + slack * (lengths**2 + (lengths + radii) ** 2)
+    reach = radii.astype(np.float64) * (1 + np.finfo(np.float32).eps)
+    limits: np.ndarray = reach**2 + slack * (lengths**2 + (lengths + reach) ** 2)
+    return limits
 
 
 def _distances(points: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Distances along the last axis, computed in double precision, rounded to float32."""
     differences = others.astype(np.float64)
     differences -= points
-    return np.sqrt(np.einsum("...d,...d->...", differences, differences)).astype(np.float32)
+    squares = np.einsum("...d,...d->...", differences, differences)
+    distances: np.ndarray = np.sqrt(squares).astype(np.float32)
+    return distances
 
 
 def _select(vectors: np.ndarray, kept: np.ndarray) -> np.ndarray:
@@ -236,9 +239,11 @@ def _select(vectors: np.ndarray, kept: np.ndarray) -> np.ndarray:
     return vectors if kept.all() else vectors[kept]
 
 
-def _blocks(rows: np.ndarray, width: int) -> Iterator[np.ndarray]:
-    """Blocks of rows of `width` numbers each, at most `BLOCK_SIZE` numbers in all."""
+def _blocks(rows: np.ndarray, width: int) -> list[np.ndarray]:
+    """Split rows of `width` numbers into blocks of at most `BLOCK_SIZE` numbers."""
     step = max(1, BLOCK_SIZE // width)
-    starts = range(0, len(rows), step)
-    for start in tqdm(starts, desc="nearest neighbours", unit="block", delay=2, leave=False):
-        yield rows[start : start + step]
+    return np.array_split(rows, range(step, len(rows), step))
+
+
+def _progress(blocks: list[np.ndarray], name: str) -> "tqdm[np.ndarray]":
+    return tqdm(blocks, desc=name, unit="block", delay=2, leave=False)

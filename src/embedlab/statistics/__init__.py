@@ -1,1 +1,1 @@
-"""Intervals, tests and summaries of samples."""
+"""Confidence intervals, tests and summaries of samples."""

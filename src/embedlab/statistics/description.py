@@ -1,4 +1,4 @@
-"""What a set of numbers is like, in few of them."""
+"""Summary statistics of a sample."""
 
 import numpy as np
 
@@ -6,7 +6,12 @@ PERCENTILES = (5, 25, 50, 75, 95)
 
 
 def describe(values: np.ndarray) -> dict[str, float]:
-    """Mean, deviation, extremes and percentiles of values `(m,)`."""
+    """Compute mean, standard deviation, extremes and percentiles of values `(m,)`.
+
+    Example:
+        >>> list(describe(np.arange(5)))
+        ['mean', 'std', 'min', 'max', 'p5', 'p25', 'p50', 'p75', 'p95']
+    """
     exact = values.astype(np.float64)
     levels = zip(PERCENTILES, np.percentile(exact, PERCENTILES), strict=True)
     named = {name: float(getattr(exact, name)()) for name in ("mean", "std", "min", "max")}

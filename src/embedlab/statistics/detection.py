@@ -1,6 +1,6 @@
-"""How well a score tells novel items from known ones.
+"""Measures of how well a score separates novel items from known ones.
 
-A score is meant to be greater the more novel an item is; novel items are the positive class.
+Novel items are the positive class: their scores should be greater.
 """
 
 import numpy as np
@@ -8,31 +8,36 @@ from scipy import stats
 
 
 def auroc(novel: np.ndarray, known: np.ndarray) -> float:
-    r"""The area under the ROC curve, $P(x > y) + P(x = y) / 2$ for x novel and y known.
+    r"""Compute the area under the ROC curve, $P(x > y) + P(x = y) / 2$ for x novel and y known.
 
-    It is the Mann-Whitney statistic over the number of pairs, from the ranks of all scores.
+    This is the Mann-Whitney statistic divided by the number of pairs, from the ranks of all scores.
 
     Args:
         novel: scores `(a,)`.
         known: scores `(b,)`.
 
     Returns:
-        From 0 to 1; 0.5 for a score that tells nothing.
+        From 0 to 1; 0.5 for a random score.
 
     Raises:
-        ValueError: if there is no score of either kind, or one is not a number.
+        ValueError: if either array is empty or has a NaN.
 
     References:
         Mann & Whitney 1947; Hanley & McNeil 1982, The meaning and use of the area under a receiver
         operating characteristic (ROC) curve.
+
+    Example:
+        >>> auroc(np.array([3.0, 4.0]), np.array([1.0, 3.0]))
+        0.875
     """
     return float(_placements(novel, known)[0].mean())
 
 
 def false_positive_rate(novel: np.ndarray, known: np.ndarray, recall: float = 0.95) -> float:
-    """The share of known items flagged where at least `recall` of the novel ones are.
+    """Compute the share of known items that are flagged if `recall` of the novel items are.
 
-    Items are flagged whose score is at or above a threshold: the highest one of that recall.
+    Items with a score at or above a threshold are flagged: the highest threshold that flags at
+    least the share `recall` of the novel items.
 
     Args:
         novel: scores `(a,)`.
@@ -40,11 +45,10 @@ def false_positive_rate(novel: np.ndarray, known: np.ndarray, recall: float = 0.
         recall: above 0 and at most 1.
 
     Returns:
-        From 0 to 1; about `recall` for a score that tells nothing.
+        From 0 to 1; about `recall` for a random score.
 
     Raises:
-        ValueError: if there is no score of either kind, one is not a number, or recall is out of
-            range.
+        ValueError: if either array is empty or has a NaN, or recall is out of range.
 
     References:
         FPR95 of Hendrycks, Mazeika & Dietterich 2019, Deep Anomaly Detection with Outlier Exposure,
@@ -53,7 +57,7 @@ def false_positive_rate(novel: np.ndarray, known: np.ndarray, recall: float = 0.
     _check(novel, known)
     if not 0 < recall <= 1:
         raise ValueError(f"recall must be above 0 and at most 1 (got {recall})")
-    # Counts are compared as shares: recall * a, rounded, may be just above a whole number.
+    # Compare shares, not counts: recall * a may round to just above a whole number.
     shares = np.arange(1, len(novel) + 1) / len(novel)
     threshold = np.sort(novel)[::-1][np.searchsorted(shares, recall)]
     return float((known >= threshold).mean())
@@ -66,28 +70,28 @@ def delong_test(
     known_b: np.ndarray,
     confidence: float = 0.95,
 ) -> dict[str, float | None]:
-    r"""How much greater the AUROC of score A is than that of B on the same items, and its p-value.
+    r"""Test whether the AUROC of score A differs from that of score B on the same items.
 
-    With $V(x)$ the share of known items that a novel x exceeds and $V(y)$ the share of novel items
-    that exceed a known y (ties count half), $\Delta$ A's less B's and $s^2$ the sample variance,
-    the difference is normal about its mean, with variance $s^2(\Delta V(x)) / a + s^2(\Delta V(y))
-    / b$. This holds for many items; the interval is not cut at -1 and 1.
+    Let $V(x)$ be the share of known items below a novel x, $V(y)$ the share of novel items above a
+    known y (ties count half), $\Delta$ the difference A - B, and $s^2$ the sample variance. For
+    many items, the difference of the AUROCs is normal with variance
+    $s^2(\Delta V(x)) / a + s^2(\Delta V(y)) / b$. The interval is not limited to [-1, 1].
 
     Args:
         novel_a: scores A of the novel items, `(a,)`.
         known_a: scores A of the known items, `(b,)`.
         novel_b: scores B of the same novel items, in the same order.
         known_b: scores B of the same known items, in the same order.
-        confidence: probability that the interval is to cover.
+        confidence: coverage probability of the interval.
 
     Returns:
-        difference, low, high and the two-sided p_value. Where no item's share varies, as where both
-        scores are perfect, the interval is a point, and p is 1 for no difference and 0, the limit,
-        for any other. One item of a kind tells no variance: low, high and p_value are None.
+        difference (A - B), low, high and the two-sided p_value. If the variance is zero, for
+        example because both scores are perfect, the interval is a point, and p is 1 for equal
+        AUROCs, else 0. With a single novel or known item the variance is unknown: low, high and
+        p_value are None.
 
     Raises:
-        ValueError: if A and B have different numbers of scores, there is none of either kind, or
-            one is not a number.
+        ValueError: if A and B have different numbers of scores, or an array is empty or has a NaN.
 
     References:
         DeLong, DeLong & Clarke-Pearson 1988, Comparing the areas under two or more correlated
@@ -114,17 +118,16 @@ def delong_test(
 
 
 def _placements(novel: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The share of pairs that each item has the right way round, ties as half; `(a,)` and `(b,)`.
+    """The share of each item's pairs that are in the right order, ties as half; `(a,)` and `(b,)`.
 
-    An item's rank among all scores, less its rank among those of its kind, counts the scores of
-    the other kind below it (Sun & Xu 2014).
+    The number of scores of the other kind below an item is its rank among all scores minus its rank
+    among the scores of its kind (Sun & Xu 2014).
     """
     _check(novel, known)
     ranks = stats.rankdata(np.concatenate([novel, known]))
-    n_novel = len(novel)
-    below_novel = ranks[:n_novel] - stats.rankdata(novel)
-    below_known = ranks[n_novel:] - stats.rankdata(known)
-    return below_novel / len(known), 1 - below_known / n_novel
+    below_novel = ranks[: len(novel)] - stats.rankdata(novel)
+    below_known = ranks[len(novel) :] - stats.rankdata(known)
+    return below_novel / len(known), 1 - below_known / len(novel)
 
 
 def _check(novel: np.ndarray, known: np.ndarray) -> None:

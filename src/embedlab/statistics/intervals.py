@@ -15,7 +15,7 @@ class Interval(NamedTuple):
 
     Example:
         >>> Interval(0.5, 0.25, 1.25).clipped(0, 1)._asdict()
-        {'mean': 0.5, 'low': 0.25, 'high': 1.0}
+        {'mean': 0.5, 'low': 0.25, 'high': 1}
     """
 
     mean: float

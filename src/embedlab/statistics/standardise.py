@@ -1,21 +1,32 @@
-"""Standardisation of vectors by statistics that training data fixes."""
+"""Standardisation of vectors by the mean and standard deviation of training data."""
 
 import math
 
 import torch
 from torch import Tensor, nn
 
-# A component that deviates less, over its mean, is constant but for rounding: not to be blown up.
+# Components whose standard deviation is below this fraction of the mean count as constant: dividing
+# by it would only amplify rounding error.
 SMALLEST_DEVIATION = 1e-6
 
 
 class Standardise(nn.Module):
-    """(x - mean) / standard deviation, each component by itself, clipped to +-limit.
+    """Standardise each component, (x - mean) / standard deviation, and clip it to +-limit.
 
-    The statistics are buffers: saved with the model, never trained, and no scoring changes them.
+    The statistics are buffers: saved with the model, and changed by `fit` only.
+
+    Args:
+        dimension: d.
+        limit: greatest absolute value of the output.
 
     Shape:
         - input, output: `(..., d)`
+
+    Example:
+        >>> standardise = Standardise(1)
+        >>> standardise.fit(torch.tensor([[1.0], [3.0]]))
+        >>> standardise(torch.tensor([[4.0]])).tolist()
+        [[2.0]]
     """
 
     mean: Tensor
@@ -28,12 +39,12 @@ class Standardise(nn.Module):
         self.register_buffer("deviation", torch.ones(dimension))
 
     def fit(self, vectors: Tensor) -> None:
-        """Take the statistics of `vectors` (n, d)."""
+        """Compute the statistics from `vectors`, `(n, d)`."""
         deviation, mean = torch.std_mean(vectors, dim=0, correction=0)
         self.mean.copy_(mean)
         varies = deviation > SMALLEST_DEVIATION * mean.abs()
         self.deviation.copy_(torch.where(varies, deviation, 1.0))
 
     def forward(self, vectors: Tensor) -> Tensor:
-        """Standardise."""
+        """Standardise vectors."""
         return ((vectors - self.mean) / self.deviation).clamp(-self.limit, self.limit)

@@ -87,7 +87,7 @@ def weigh_prefixes(
 def draw_sample(weights: np.ndarray, ids: list[str], parameters: DensityParameters) -> list[str]:
     """Ids of prefixes drawn by their weights."""
     sample = parameters.sample
-    return sample_ids(ids, weights, sample.n_samples, sample.replacement, sample.seed)
+    return sample_ids(ids, weights, sample.num_samples, sample.replacement, sample.seed)
 
 
 def plot_density(
@@ -147,7 +147,7 @@ def evaluate_reward_models(
     tested: pd.DataFrame, parameters: DensityParameters
 ) -> tuple[dict[str, Any], Figure]:
     """Accuracies of both models and the baselines, and what density weighting changed."""
-    resampling = (parameters.n_resamples, parameters.seed)
+    resampling = (parameters.num_resamples, parameters.seed)
     summaries = summarise_margins(tested, [*VARIANTS, *BASELINES], *resampling)
     rare = tested[tested["quintile"] == RARE_QUINTILE]
     density_against_uniform = {

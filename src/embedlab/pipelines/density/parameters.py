@@ -9,35 +9,37 @@ from embedlab.search.neighbours import Metric
 
 
 class SampleParameters(Parameters):
-    """Which prefixes to draw, the rare ones more often.
+    """A sample of prefixes, drawn in proportion to their weights.
 
     Attributes:
-        n_samples: how many.
-        replacement: whether a prefix may be drawn again.
-        seed: of the draw.
+        num_samples: number of prefixes.
+        replacement: whether a prefix may be drawn more than once.
+        seed: seed of the draws.
     """
 
-    n_samples: int = Field(1000, ge=1)
+    num_samples: int = Field(1000, ge=1)
     replacement: bool = True
     seed: Seed = 0
 
 
 class DensityParameters(Parameters):
-    """How prefixes are weighed, and what is done with the weights.
+    """Density weights of prefixes, the sample drawn by them, and the reward models.
 
     Attributes:
-        encoder: whose vectors of prefixes and responses are used; if null, those of the first one
-            of `embedding_cache.encoders`.
-        k: neighbours of each prefix.
-        metric: the distance between vectors.
-        estimator: how rare a prefix is, by the distances to its neighbours.
-        exponent: power of that; 1 is gentle, the intrinsic dimension of the vectors steep.
-        exact_up_to: prefixes beyond which neighbours are found by an approximate index.
+        encoder: encoder of the prefixes and responses; null for the first of
+            `embedding_cache.encoders`.
+        k: number of neighbours of each prefix.
+        metric: distance between vectors.
+        estimator: distance r that determines the weight of a prefix: the mean over its neighbours,
+            or the k-th.
+        exponent: the weight is r to this power. 1 gives little contrast, the intrinsic dimension of
+            the vectors much.
+        exact_up_to: number of prefixes above which neighbours are searched in an approximate index.
         target_recall: share of the true neighbours that this index must find.
         sample: the sample for policy training.
         reward_model: the reward models.
-        n_resamples: bootstrap samples behind each interval, and sign flips of each test.
-        seed: of the index and of these samples.
+        num_resamples: number of bootstrap samples of each interval, and of sign flips of each test.
+        seed: seed of the index, the bootstrap samples and the sign flips.
     """
 
     encoder: str | None = None
@@ -49,5 +51,5 @@ class DensityParameters(Parameters):
     target_recall: float = Field(0.95, gt=0, le=1)
     sample: SampleParameters = SampleParameters()
     reward_model: RewardModelParameters = RewardModelParameters()
-    n_resamples: int = Field(1000, ge=1)
+    num_resamples: int = Field(1000, ge=1)
     seed: Seed = 0
