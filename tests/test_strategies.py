@@ -114,7 +114,7 @@ def test_training_is_on_ms_marco(strategy):
 def test_every_public_set_of_beir_is_tested_on_beside_the_baselines(strategy):
     parameters = parameters_of(strategy)
     names, notes = parameters.retrieval_sets()
-    assert len(names) == 13 + 12  # the forums of CQADupStack are sets of their own
+    assert len(names) == 13 + 12  # each forum of CQADupStack is a set
     assert len(notes) == 4
     base = "mpnet" if strategy == "smart_hybrid" else "embeddinggemma"
     assert parameters.base_encoder() == base
@@ -154,8 +154,8 @@ TIPS = {
 def test_a_tip_changes_only_what_the_document_says(tip):
     stages = "encoder_pretrain,weight_export"
     assert command_of(tip) == ["run", f"--env={tip}", f"--pipelines={stages}"]
-    base, own = (parameters_of(env).model_dump() for env in (None, tip))
-    given = own["encoder_pretrain"]
+    base, tuned = (parameters_of(env).model_dump() for env in (None, tip))
+    given = tuned["encoder_pretrain"]
     found = {"num_copies": given["augmentation"]["num_copies"]} | given["training"]
     assert found | TIPS[tip] == found
     assert (given["wandb"] is not None) == (tip == "production")
@@ -164,7 +164,7 @@ def test_a_tip_changes_only_what_the_document_says(tip):
     for part, names in (("augmentation", ["mode", "num_copies"]), ("training", trained)):
         given[part] |= {name: base["encoder_pretrain"][part][name] for name in names}
     given["wandb"] = None
-    assert own == base
+    assert tuned == base
 
 
 @pytest.fixture(scope="module")
@@ -202,7 +202,7 @@ def write_rows(path, rows):
 
 
 def write_ms_marco(path, rows):
-    """Titles as queries in MS MARCO's own shape; each other passage is a negative."""
+    """Titles as queries in MS MARCO's format; each other passage is a negative."""
     write_rows(
         path,
         [

@@ -74,12 +74,12 @@ def test_scifact_and_cranfield(scifact):
     rows = json.loads((scifact / "data/08_reporting/isotropic/ablations.json").read_text())
     by_name = {row["variant"]: row for row in rows}
     for name in ("full", "covariance_10", "mlp_isometry"):
-        own = by_name[name]
-        print(name, json.dumps(own["sets"]), json.dumps(own["isotropy"]))
-        assert own["seeds"] == SEEDS
-        assert own["sets"]["scifact"]["difference"]["mean"] > 0.02
-        lower = own["sets"]["cranfield"]["difference"]["mean"] < 0
-        assert not (lower and own["sets"]["cranfield"]["p_value"] < 0.05)
+        summary = by_name[name]
+        print(name, json.dumps(summary["sets"]), json.dumps(summary["isotropy"]))
+        assert summary["seeds"] == SEEDS
+        assert summary["sets"]["scifact"]["difference"]["mean"] > 0.02
+        lower = summary["sets"]["cranfield"]["difference"]["mean"] < 0
+        assert not (lower and summary["sets"]["cranfield"]["p_value"] < 0.05)
 
 
 def synthetic(n_pairs, dimension, h=1):

@@ -34,7 +34,7 @@ SPECTRA = {"base": [0.7, 0.2, 0.1], "isotropic": [0.25] * 4}
 
 
 def history(n_steps: int) -> list[dict[str, float]]:
-    """Rows of steps, then of validations, which have a mean loss of their own."""
+    """Rows of steps, then of validations, which have a mean loss too."""
     steps = range(1, n_steps + 1)
     return [
         *({"step": s, "contrastive": 2 / s, "reg": 0.0, "learning_rate_0": 1e-3} for s in steps),

@@ -20,7 +20,7 @@ WORDS = ["the", "a", "cat", "dog", "mat", "sat", "ran", "on", "and", "query", ":
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
-    """A tiny BERT of four layers with mean pooling and no normalisation of its own."""
+    """A tiny BERT of four layers with mean pooling and without a normalisation module."""
     folder = tiny_bert(tmp_path_factory.mktemp("bert"), WORDS)
     return {"kind": "sentence_transformer", "model": str(folder), "prompts": {"query": "query : "}}
 

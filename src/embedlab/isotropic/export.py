@@ -2,10 +2,9 @@
 
 import copy
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypedDict
 
-import pandas as pd
 from huggingface_hub import ModelCardData
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Dense, Normalize
@@ -91,7 +90,6 @@ def build_sentence_transformer(
 
 def model_card(facts: ModelFacts) -> str:
     """The text of README.md: YAML front matter for the hub, then sections for readers."""
-    parameters = pd.json_normalize(dict(facts["parameters"])).to_dict("records")[0]
     data = ModelCardData(
         library_name="sentence-transformers",
         pipeline_tag="sentence-similarity",
@@ -100,7 +98,7 @@ def model_card(facts: ModelFacts) -> str:
     )
     tables = {
         "data": markdown_table(facts["data"]),
-        "parameters": markdown_table([{"parameter": k, "value": v} for k, v in parameters.items()]),
+        "parameters": markdown_table(list(_parameter_rows(facts["parameters"]))),
         "metrics": markdown_table(facts["metrics"]),
     }
     return CARD.format(**(facts | tables), front_matter=data.to_yaml())
@@ -128,6 +126,14 @@ def _dense(weight: Tensor, bias: Tensor, activation: nn.Module) -> Dense:
         init_weight=weight.clone(),
         init_bias=bias.clone(),
     )
+
+
+def _parameter_rows(nested: Mapping[str, Any], prefix: str = "") -> Iterator[dict[str, Any]]:
+    for key, value in nested.items():
+        if isinstance(value, Mapping):
+            yield from _parameter_rows(value, f"{prefix}{key}.")
+        else:
+            yield {"parameter": prefix + key, "value": value}
 
 
 def _cell(value: Any) -> str:

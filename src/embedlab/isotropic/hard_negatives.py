@@ -176,10 +176,11 @@ def _fill(
     """
     short = np.flatnonzero((drawn < 0).any(axis=1))
     starts = random.integers(len(permutation), size=len(short))
-    length = min(len(permutation), drawn.shape[1] + relevant.shape[1])
+    offsets = np.arange(min(len(permutation), drawn.shape[1] + relevant.shape[1]))
+    excluded = np.concatenate([drawn, relevant], axis=1)
     for row, start in zip(short, starts, strict=True):
-        section = permutation.take(range(start, start + length), mode="wrap")
-        taken = np.isin(section, [*drawn[row], *relevant[row]])
+        section = permutation[(start + offsets) % len(permutation)]
+        taken = (section[:, None] == excluded[row]).any(axis=1)
         missing = drawn[row] < 0
         drawn[row, missing] = section[~taken][: missing.sum()]
     return drawn

@@ -75,7 +75,7 @@ def project(projection: nn.Module, vectors: np.ndarray, device: torch.device = C
     """
 
     def project_block(block: np.ndarray) -> np.ndarray:
-        outputs = projection(torch.from_numpy(np.array(block)).to(device))
+        outputs: Tensor = projection(torch.from_numpy(np.array(block)).to(device))
         return outputs.float().cpu().numpy()
 
     # One array, filled block by block: concatenating the blocks would take twice the memory.

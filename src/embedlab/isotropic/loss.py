@@ -112,13 +112,13 @@ def _contrastive(batch: Batch, parameters: ObjectiveParameters) -> Tensor:
         return info_nce_loss(queries, candidates, targets, forbidden, parameters.temperature)
     if parameters.contrastive == "hardest":
         return hardest_in_batch_loss(queries, candidates, targets, forbidden, parameters.margin)
-    positives, negatives = documents.tensor_split([len(queries)])
+    positives, negatives = documents[: len(queries)], documents[len(queries) :]
     # This process's documents are consecutive candidates; the first is the first query's positive.
     columns = targets[0] + torch.arange(len(queries), len(documents), device=queries.device)
     return triplet_loss(
         queries,
         positives,
-        negatives.unflatten(0, (len(queries), -1)),
+        negatives.view(len(queries), -1, negatives.shape[1]),
         parameters.margin,
         forbidden.gather(1, columns.view(len(queries), -1)),
     )

@@ -157,9 +157,9 @@ def plot_frontier(
     models = [dict(base, name=f"{base['name']} (base)"), *points]
     for i, model in enumerate(models):
         x, y = model["isotropy"], model["ndcg"]
-        style = f"{MARKERS[i % len(MARKERS)]}C{i % 10}" if i else "*k"
-        name, error = model["name"], model.get("error")
-        axes.errorbar(x, y, error, fmt=style, ecolor="silver", elinewidth=1, label=name)
+        style, size = (f"{MARKERS[i % len(MARKERS)]}C{i % 10}", 6) if i else ("*k", 12)
+        bars: dict[str, Any] = {"yerr": model.get("error"), "ecolor": "silver", "elinewidth": 1}
+        axes.errorbar(x, y, fmt=style, markersize=size, label=model["name"], zorder=size, **bars)
     axes.axhline(base["ndcg"], color="grey", linewidth=1, linestyle=":")
     axes.axvline(base["isotropy"], color="grey", linewidth=1, linestyle=":")
     optimal = _pareto_front(np.array([[model["isotropy"], model["ndcg"]] for model in models]))
