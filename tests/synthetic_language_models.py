@@ -1,4 +1,4 @@
-"""Tiny causal language models of random weights, as folders that transformers loads."""
+"""Tiny language models of random weights, as folders that transformers loads."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +23,7 @@ from embedlab.resource_encoder.tools import default_tool_registry
 
 HIDDEN_SIZE, NUM_LAYERS, NUM_HEADS = 32, 2, 4
 PROMPT = "Configuration of a tool: <|resource|>\n{instruction}\n"
-# So wide that what a model writes depends on every position before it.
+# So large that each decoded token depends on every position before it.
 INITIALIZER_RANGE = 0.3
 
 
@@ -56,7 +56,7 @@ def tiny_language_model(
 
 
 def tiny_masked_model(folder: Path) -> Path:
-    """Save a model that reads the words on both sides of a masked one; returns the folder."""
+    """Save a masked language model, which is not causal; returns the folder."""
     tokenizer = tiny_tokenizer()
     config = RobertaConfig(
         vocab_size=len(tokenizer),
@@ -80,7 +80,7 @@ def loaded(folder: Path, dtype: torch.dtype = torch.float32) -> LanguageModel:
 
 def _rotary(config: type[PretrainedConfig]) -> Callable[..., PretrainedConfig]:
     def make(**options: Any) -> PretrainedConfig:
-        own = {
+        shape = {
             "hidden_size": HIDDEN_SIZE,
             "intermediate_size": 2 * HIDDEN_SIZE,
             "num_hidden_layers": NUM_LAYERS,
@@ -89,14 +89,14 @@ def _rotary(config: type[PretrainedConfig]) -> Callable[..., PretrainedConfig]:
             "max_position_embeddings": 512,
             "tie_word_embeddings": True,
         }
-        return config(**own | options)
+        return config(**shape | options)
 
     return make
 
 
 def _gpt2(**options: Any) -> PretrainedConfig:
-    own = {"n_embd": HIDDEN_SIZE, "n_layer": NUM_LAYERS, "n_head": NUM_HEADS, "n_positions": 512}
-    return GPT2Config(**own | options)
+    shape = {"n_embd": HIDDEN_SIZE, "n_layer": NUM_LAYERS, "n_head": NUM_HEADS, "n_positions": 512}
+    return GPT2Config(**shape | options)
 
 
 CONFIGS: dict[str, Callable[..., PretrainedConfig]] = {

@@ -1,4 +1,4 @@
-"""The resource encoder: a training step against the plain loop, and the export.
+"""The resource encoder: speed of a training step relative to a plain loop, and of the export.
 
 pytest tests/benchmarks/test_resource_encoder.py -n 0 -s
 """
@@ -61,7 +61,7 @@ def encoder(language_model, configs):
 
 
 class PlainLoop:
-    """A training step as one would write it first: all but the tokens is made anew each time."""
+    """The simplest training step: recomputes everything except the tokens."""
 
     def __init__(self, encoder, language_model, configs, recomputes_tools):
         self.encoder, self.llm, self.configs = encoder, language_model, configs
@@ -91,10 +91,10 @@ class PlainLoop:
         return normalize(encoder.output_norm(fused), dim=1) * encoder.norm
 
     def sequence(self, row):
-        """Tokens of the whole, padded, where the vector stands, and which tokens count."""
+        """Padded token ids, attention mask, labels, and the index of the vector."""
         tokenizer, end = self.llm.tokenizer, self.llm.tokenizer.eos_token_id
         text = PROMPT.replace(INSTRUCTION, INSTRUCTIONS[self.configs.wordings[row]])
-        before, after = (tokenizer(part)["input_ids"] for part in text.split(PLACEHOLDER))
+        before, after = (tokenizer(half)["input_ids"] for half in text.split(PLACEHOLDER))
         target = [*tokenizer(self.configs.texts[row])["input_ids"], end]
         ids = [*before, end, *after, *target]
         labels = [-100] * (len(ids) - len(target)) + target
@@ -104,11 +104,10 @@ class PlainLoop:
 
     def loss(self, rows):
         rows = rows.tolist()
-        ids, mask, labels, places = (
-            torch.tensor(part) for part in zip(*(self.sequences[row] for row in rows), strict=True)
-        )
+        columns = zip(*(self.sequences[row] for row in rows), strict=True)
+        ids, mask, labels, indices = map(torch.tensor, columns)
         embedded = self.llm.model.get_input_embeddings()(ids)
-        embedded[torch.arange(len(rows)), places] = self.vectors(rows)
+        embedded[torch.arange(len(rows)), indices] = self.vectors(rows)
         logits = self.llm.model(inputs_embeds=embedded, attention_mask=mask, use_cache=False).logits
         labels = labels[:, 1:]
         losses = cross_entropy(
@@ -118,7 +117,7 @@ class PlainLoop:
 
 
 class Steps:
-    """One training step after the other, on batches that are the same for all."""
+    """Training steps on the same batches for all encoders."""
 
     def __init__(self, encoder, n_configs, loss_of):
         self.loss_of, self.losses = loss_of, []
@@ -135,15 +134,15 @@ class Steps:
 
 
 @pytest.mark.parametrize("recomputes_tools", [True, False])
-def test_a_training_step_beside_the_plain_loop(
+def test_speed_of_a_training_step_relative_to_the_plain_loop(
     language_model, configs, encoder, benchmark, recomputes_tools
 ):
-    own, other = copy.deepcopy(encoder), copy.deepcopy(encoder)
+    first, second = copy.deepcopy(encoder), copy.deepcopy(encoder)
     prompt = VectorPrompt(language_model, PROMPT, INSTRUCTIONS)
-    losses = DescriptionLosses(own, prompt, configs)
-    plain = PlainLoop(other, language_model, configs, recomputes_tools)
-    ours = Steps(own, len(configs), lambda rows: losses(own, rows, 0)["loss"])
-    peer = Steps(other, len(configs), plain.loss)
+    losses = DescriptionLosses(first, prompt, configs)
+    plain = PlainLoop(second, language_model, configs, recomputes_tools)
+    ours = Steps(first, len(configs), lambda rows: losses(first, rows, 0)["loss"])
+    peer = Steps(second, len(configs), plain.loss)
     for steps in (ours, peer):
         steps()  # the first one is slow
 
@@ -164,7 +163,7 @@ def test_a_training_step_beside_the_plain_loop(
     ("hidden_size", "limit"), [(SmallLanguageModelParameters().hidden_size, 1), (3584, None)]
 )
 def test_the_export_of_all_configurations(configs, benchmark, hidden_size, limit):
-    """With an LLM of 7 billion parameters, it is 0.4 TFLOP, and the machine decides."""
+    """With the hidden size of an LLM of 7 billion parameters: 0.4 TFLOP, so no limit."""
     encoder = ResourceEncoder(torch.randn(len(REGISTRY), hidden_size), 1.0, 8, PARAMETERS)
     rows = configs.take(range(1701))
     encoder.resource_mlp.standardise.fit(rows.values)

@@ -95,7 +95,7 @@ def test_sixteen_times_the_input_takes_less_than_sixteen_times_as_long() -> None
     assert 2 * before < after < 16 * before
 
 
-def test_tools_without_a_known_work_get_one_from_the_seed() -> None:
+def test_latencies_of_unknown_tools_follow_from_the_seed() -> None:
     names = [f"tool_{number}" for number in range(20)]
     registry = pd.DataFrame({"tool_name": names, "description": "Does something."})
     latencies = default_tool_configs(registry, seed=0)["latency_ms"]
@@ -106,7 +106,7 @@ def test_tools_without_a_known_work_get_one_from_the_seed() -> None:
     np.testing.assert_allclose(alone, latencies[7 * 243 : 8 * 243], rtol=0.3)
 
 
-def test_own_rows_are_ordered_by_the_registry_then_by_the_file(tmp_path: Path) -> None:
+def test_rows_of_a_profile_are_ordered_by_the_registry_then_by_the_file(tmp_path: Path) -> None:
     configs = read_tool_configs(write_csv(tmp_path, *SOUND), TOOLS)
     assert configs["config_id"].tolist() == [0, 1, 2]
     assert configs["tool_name"].tolist() == ["glue", "cut", "cut"]
@@ -117,8 +117,8 @@ def test_own_rows_are_ordered_by_the_registry_then_by_the_file(tmp_path: Path) -
 def test_the_default_profile_can_be_edited_and_read_back(tmp_path: Path) -> None:
     registry = default_tool_registry()
     configs = default_tool_configs(registry, seed=0)
-    configs.drop(columns="config_id").to_csv(tmp_path / "own.csv", index=False)
-    pd.testing.assert_frame_equal(read_tool_configs(tmp_path / "own.csv", registry), configs)
+    configs.drop(columns="config_id").to_csv(tmp_path / "edited.csv", index=False)
+    pd.testing.assert_frame_equal(read_tool_configs(tmp_path / "edited.csv", registry), configs)
 
 
 @pytest.mark.parametrize(
@@ -149,14 +149,14 @@ def test_a_tool_without_rows_is_named(tmp_path: Path) -> None:
     assert line.startswith(f"{path}: no rows for glue;")
 
 
-def test_absent_columns_and_own_identifiers_are_refused(tmp_path: Path) -> None:
+def test_missing_columns_and_a_config_id_are_refused(tmp_path: Path) -> None:
     path = write_csv(tmp_path, "cut,small", header="tool_name,input_size")
     assert "no column cpu_cores, memory_gb," in only_line(lambda: read_tool_configs(path, TOOLS))
     path = write_csv(tmp_path, f"5,{SOUND[0]}", header=f"config_id,{HEADER}")
     assert "remove the column config_id" in only_line(lambda: read_tool_configs(path, TOOLS))
 
 
-def test_own_tools_are_read_in_the_order_of_the_file(tmp_path: Path) -> None:
+def test_a_registry_is_read_in_the_order_of_the_file(tmp_path: Path) -> None:
     path = write_json(tmp_path, TOOLS.to_dict("records"))
     pd.testing.assert_frame_equal(read_tool_registry(path), TOOLS)
 

@@ -1,4 +1,4 @@
-"""The resource encoder: its two streams, their fusion, and what it takes from the LLM."""
+"""The resource encoder: vectors of tools and of resources, their fusion, and its logs."""
 
 import json
 import math
@@ -127,8 +127,8 @@ def test_a_saved_encoder_gives_the_same_vectors(
 ) -> None:
     encoder = encoder_of(language_model, data, fusion=fusion, num_heads=2)
     take_steps(losses_of(language_model, data, encoder), encoder, 2)
-    own = shape(fusion=fusion, num_heads=None).model_dump(mode="json")
-    content = {"encoder": encoder.state_dict(), "num_heads": 2, "parameters": {"encoder": own}}
+    parameters = {"encoder": shape(fusion=fusion, num_heads=None).model_dump(mode="json")}
+    content = {"encoder": encoder.state_dict(), "num_heads": 2, "parameters": parameters}
     again = load_resource_encoder(content)
     assert not again.training
     assert torch.equal(again(*inputs(data)), encoder(*inputs(data)))
@@ -145,7 +145,7 @@ def test_heads_that_do_not_divide_the_hidden_size_are_refused(
 
 
 @pytest.mark.parametrize(("given", "expected"), [(None, NUM_HEADS), (8, 8)])
-def test_without_a_number_of_heads_there_are_as_many_as_the_llm_has(
+def test_num_heads_defaults_to_that_of_the_llm(
     language_model: LanguageModel, data: ResourceData, given: int | None, expected: int
 ) -> None:
     encoder = encoder_of(language_model, data, num_heads=given)
@@ -239,7 +239,7 @@ def test_tools_go_through_the_llm_once_and_never_in_training(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_tool_stream_is_frozen_and_the_rest_is_trained(
+def test_tool_representations_are_frozen_and_the_rest_is_trained(
     language_model: LanguageModel, data: ResourceData, kind: str
 ) -> None:
     encoder = encoder_of(language_model, data, tool_representation=kind)
@@ -256,7 +256,7 @@ def test_the_tool_stream_is_frozen_and_the_rest_is_trained(
 # Fusion.
 
 
-def test_a_shut_gate_keeps_the_tool_out_until_training_opens_it(
+def test_a_closed_gate_ignores_the_tool_until_training_opens_it(
     language_model: LanguageModel, data: ResourceData
 ) -> None:
     encoder = encoder_of(language_model, data, fusion="gated_cross_attention")

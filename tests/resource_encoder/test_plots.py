@@ -115,11 +115,11 @@ def test_each_set_has_a_bar_for_each_field() -> None:
 
 
 @pytest.mark.parametrize("n_tools", [7, 20])
-def test_each_tool_has_a_look_of_its_own(n_tools: int) -> None:
+def test_each_tool_has_a_distinct_style(n_tools: int) -> None:
     figure = weights(n_tools)
     points = figure.axes[0].collections
-    looks = {(*c.get_facecolor()[0], c.get_paths()[0].vertices.tobytes()) for c in points}
-    assert len(looks) == n_tools
+    styles = {(*c.get_facecolor()[0], c.get_paths()[0].vertices.tobytes()) for c in points}
+    assert len(styles) == n_tools
     assert sum(len(c.get_offsets()) for c in points) == 35
     assert figure.axes[0].get_xlabel() == "principal component 1 (40% of variance)"
 

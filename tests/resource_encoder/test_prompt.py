@@ -1,4 +1,4 @@
-"""A vector amid a prompt: what the language model loses on each text, and what it writes."""
+"""A vector in a prompt: the language model's loss on each text, and its greedy decoding."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -32,7 +32,7 @@ Load = Callable[..., LanguageModel]
 
 @pytest.fixture(scope="module")
 def load(tmp_path_factory: pytest.TempPathFactory) -> Load:
-    """Loads an architecture's model anew, so that no test changes that of another."""
+    """Loads a new instance of an architecture's model, so that tests do not share one."""
     folders = {
         name: tiny_language_model(tmp_path_factory.mktemp(name), architecture=name)
         for name in CONFIGS
@@ -127,7 +127,7 @@ def assert_as_plain(
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("no place for {instruction}", "occurs 0 times in the prompt"),
+        ("only {instruction}", "occurs 0 times in the prompt"),
         ("<|resource|> <|resource|> {instruction}", "occurs 2 times in the prompt"),
         ("<|resource|>", "once in the prompt, after <|"),
         ("{instruction} <|resource|>", "once in the prompt, after <|"),
@@ -141,7 +141,7 @@ def assert_as_plain(
         ),
     ],
 )
-def test_a_prompt_without_one_place_each_is_refused(load: Load, text: str, reason: str) -> None:
+def test_a_prompt_needs_each_placeholder_once(load: Load, text: str, reason: str) -> None:
     validate = ResourceTrainingParameters.model_validate
     for make in (partial(prompt_of, load()), lambda prompt: validate({"prompt": prompt})):
         with pytest.raises(InputError) as error:
@@ -173,7 +173,9 @@ def test_losses_and_gradients_are_those_of_the_plain_computation(
         max_size=5,
     )
 )
-def test_so_they_are_for_any_batch(prompt: VectorPrompt, rows: list[tuple[int, str]]) -> None:
+def test_any_batch_equals_the_plain_computation(
+    prompt: VectorPrompt, rows: list[tuple[int, str]]
+) -> None:
     assert_as_plain(prompt, *zip(*rows, strict=True))
 
 
@@ -193,7 +195,7 @@ def test_only_the_tokens_of_the_texts_count(load: Load) -> None:
         expected = torch.zeros_like(row)
         expected[start : start + len(target)] = True
         assert row.tolist() == expected.tolist()
-    # Logits of positions that nothing is to be learned from are not even computed.
+    # Logits are computed only for positions that predict a token of a text.
     assert logits.shape[1] < max(map(len, targets)) + max(suffixes)
 
 
@@ -265,7 +267,7 @@ def test_gradient_checkpointing_changes_no_loss_and_no_gradient(
     found, recomputing_calls = run(prompt_of(language_model, caches_prefix=False))
     for ours, expected in zip(found, plain, strict=True):
         torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-5)
-    # The prefix is the plain run's second forward pass, the recomputation the other one's.
+    # The plain run has a second forward pass for the prefix, the other one for recomputation.
     assert calls == recomputing_calls == 2 * NUM_LAYERS
 
 
@@ -288,7 +290,7 @@ def plain_tokens(prompt: VectorPrompt, vector: Tensor, wording: int, n_tokens: i
 def test_decoding_writes_the_most_probable_tokens(load: Load, architecture: str, text: str) -> None:
     prompt = prompt_of(load(architecture), text)
     tokenizer, vectors = prompt.language_model.tokenizer, some_vectors()
-    # Instruction-tuned models bring settings of their own, for chats.
+    # Instruction-tuned models have generation settings for chats.
     settings: Any = prompt.language_model.model.generation_config
     settings.update(do_sample=True, temperature=2.0, top_k=5, repetition_penalty=1.5)
     expected = [
@@ -300,7 +302,7 @@ def test_decoding_writes_the_most_probable_tokens(load: Load, architecture: str,
     assert prompt.decode(vectors, 0, 10) != expected
 
 
-def test_a_text_ends_where_the_model_ends_it_whatever_the_others_do(load: Load) -> None:
+def test_each_text_of_a_batch_ends_at_its_end_token(load: Load) -> None:
     prompt = prompt_of(load())
     tokenizer, vectors = prompt.language_model.tokenizer, some_vectors()
     written = [plain_tokens(prompt, vector, 0, 8) for vector in vectors]

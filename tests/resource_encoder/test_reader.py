@@ -1,4 +1,4 @@
-"""Any configuration as a vector, and what a language model reads from it."""
+"""Vectors of any configurations, and the descriptions that a language model decodes from them."""
 
 import pytest
 import torch
@@ -33,7 +33,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def content(folder):
-    """What `pretrained_encoder.pt` holds, of an encoder at its start."""
+    """The content of a `pretrained_encoder.pt` with initial weights."""
     language_model = loaded(folder)
     parameters = ResourceTrainingParameters(prompt=PROMPT)
     described = DescribedConfigs.from_table(CONFIGS.assign(template=0, text=""), NAMES)
@@ -63,14 +63,14 @@ def test_rows_in_any_order_have_the_vectors_of_the_export(reader, content):
     torch.testing.assert_close(reader.vectors(rows), weights[rows["config_id"].tolist()])
 
 
-def test_values_that_no_table_has_have_vectors_of_their_own(reader):
+def test_values_that_are_not_in_the_profile_have_distinct_vectors(reader):
     rows = CONFIGS[:3]
     distances = torch.cdist(reader.vectors(rows.assign(cpu_cores=3)), reader.vectors(CONFIGS))
     assert distances.min() > 0.01 * reader.encoder.norm
 
 
 @pytest.mark.parametrize("template", [0, 3])
-def test_the_model_reads_each_row_in_the_wording_asked_for(reader, template):
+def test_the_model_decodes_each_row_with_the_instruction_of_the_template(reader, template):
     rows = CONFIGS[::300]
     longest = max(len(reader.prompt.target(text)) for text in describe(rows, template))
     first = reader.prompt.decode(reader.vectors(rows[:1]), template, longest)

@@ -50,7 +50,7 @@ def test_fields_are_read_back_from_every_template(row: tuple, template: int) -> 
 
 
 @pytest.mark.parametrize("template", range(len(TEMPLATES)))
-def test_each_field_is_read_on_its_own_from_a_garbled_text(template: int) -> None:
+def test_each_field_is_read_independently_from_a_damaged_text(template: int) -> None:
     (text,) = describe(one_row("odd_job", "large", 2, 4, 20, 3, 150.0), template)
     sound = read_fields(text, template)
     assert list(sound) == list(FIELDS)
@@ -63,7 +63,7 @@ def test_each_field_is_read_on_its_own_from_a_garbled_text(template: int) -> Non
         assert found.items() <= sound.items()
 
 
-def test_numbers_are_written_with_as_few_digits_as_tell_them_apart() -> None:
+def test_numbers_are_written_with_as_few_digits_as_distinguish_them() -> None:
     (text,) = describe(one_row("odd_job", "small", 4.0, 4.12, 20, 1270.0, 0.5), 0)
     assert text == (
         "The odd job tool runs a small input on 4 CPU cores, 4.12 GB memory, 20 GPU SMs and 1270 GB"
@@ -71,7 +71,7 @@ def test_numbers_are_written_with_as_few_digits_as_tell_them_apart() -> None:
     )
 
 
-def test_templates_are_at_least_five_short_and_known_from_their_instruction() -> None:
+def test_templates_are_at_least_five_and_short_with_distinct_instructions() -> None:
     assert len(TEMPLATES) >= 5
     assert len(set(INSTRUCTIONS)) == len(INSTRUCTIONS) == len(TEMPLATES)
     for template, instruction in enumerate(INSTRUCTIONS):
@@ -80,7 +80,7 @@ def test_templates_are_at_least_five_short_and_known_from_their_instruction() ->
 
 
 @pytest.mark.parametrize("mode", ["jitter", "variation", "both"])
-def test_the_first_copies_are_the_configurations_as_they_are(mode: str) -> None:
+def test_the_first_copies_are_the_unchanged_configurations(mode: str) -> None:
     rows = augmented(mode=mode, num_copies=4)
     assert len(rows) == 4 * N
     pd.testing.assert_frame_equal(rows[:N], augmented(mode="none"))

@@ -1,4 +1,4 @@
-"""The small language model: its words, its texts, its training, and its folder."""
+"""The small language model: its tokens, its texts, its training, and its folder."""
 
 import math
 from pathlib import Path
@@ -25,7 +25,6 @@ from embedlab.resource_encoder.descriptions import INSTRUCTIONS, TEMPLATES, desc
 from embedlab.resource_encoder.language_model import load_language_model
 from embedlab.resource_encoder.prompt import PLACEHOLDER
 from embedlab.resource_encoder.small_language_model import (
-    MEASURE,
     SmallLanguageModel,
     SmallLanguageModelParameters,
     mix_configs,
@@ -33,6 +32,7 @@ from embedlab.resource_encoder.small_language_model import (
 )
 from embedlab.resource_encoder.tokenizer import bag_vocabulary, bags_of_words, make_tokenizer
 from embedlab.resource_encoder.tools import default_tool_registry
+from embedlab.resource_encoder.training import MEASURE
 from embedlab.training.checkpoints import Checkpoint
 from embedlab.training.history import History
 
@@ -90,7 +90,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[SmallLanguageMode
 def configs(draw: st.DrawFn) -> pd.DataFrame:
     numbers = st.floats(0.01, 1e5).map(lambda value: float(f"{value:.3g}"))
     row = {name: draw(numbers) for name in NUMBERS}
-    row |= {"tool_name": draw(st.sampled_from([*TOOLS, "a_tool_of_nobody"]))}
+    row |= {"tool_name": draw(st.sampled_from([*TOOLS, "unknown_tool"]))}
     return pd.DataFrame([row | {"input_size": draw(st.sampled_from(["small", "medium", "large"]))}])
 
 
@@ -191,7 +191,7 @@ def test_a_couple_of_hundred_steps_teach_the_phrases(
 
 
 @pytest.mark.parametrize("n_configs", [1, 20])
-def test_a_table_of_few_rows_will_do(tmp_path: Path, n_configs: int) -> None:
+def test_a_profile_may_have_few_rows(tmp_path: Path, n_configs: int) -> None:
     _, history = train(tmp_path, CONFIGS[:n_configs], num_texts=40, training={"max_epochs": 1})
     assert math.isfinite(history.last[MEASURE])
 

@@ -30,16 +30,9 @@ ConfigRow = tuple[str | float, ...]
 def default_tool_configs(registry: pd.DataFrame, seed: int) -> pd.DataFrame:
     """Every tool with every combination of five resources at three levels each.
 
-    The latencies are synthetic: `latency_ms` computes them.
-
     Returns:
-        Columns config_id, tool_name, input_size, cpu_cores, memory_gb, gpu_sm, gpu_memory_gb,
-        latency_ms; 243 rows for each of the registry's tools, in its order.
-
-    Example:
-        >>> registry = pd.DataFrame({"tool_name": ["cut", "glue"]})
-        >>> default_tool_configs(registry, seed=0).shape
-        (486, 8)
+        Columns config_id, tool_name and `RESOURCES`, with synthetic latencies (`latency_ms`); 243
+        rows for each of the registry's tools, in its order.
     """
     configs = _table(itertools.product(registry["tool_name"], *RESOURCE_LEVELS, [math.nan]))
     latencies = latency_ms(list(configs["tool_name"]), resource_values(configs)[:, :5], seed)
@@ -69,11 +62,10 @@ def read_tool_configs(path: Path, registry: pd.DataFrame) -> pd.DataFrame:
         return row
 
     rows = read_sound_rows(path, parse)
-    found = {row[0] for row in rows}
-    if missing := ", ".join(tool for tool in order if tool not in found):
-        raise InputError(
-            f"{path}: no rows for {missing}; add them or take the tool off the registry"
-        )
+    missing = ", ".join(sorted(order.keys() - {row[0] for row in rows}, key=order.__getitem__))
+    if missing:
+        hint = "add them or take the tool off the registry"
+        raise InputError(f"{path}: no rows for {missing}; {hint}")
     return _table(sorted(rows, key=lambda row: order[row[0]]))
 
 

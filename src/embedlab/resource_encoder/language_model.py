@@ -81,7 +81,8 @@ def load_language_model(
     files = find_model(source)
     options: dict[str, Any] = {"gguf_file": files.gguf_file} if files.gguf_file else {}
     options |= {"trust_remote_code": source.trust_remote_code, "local_files_only": True}
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    disable_progress_bar: Any = transformers_logging.disable_progress_bar  # has no type hints
+    disable_progress_bar()
     try:
         tokenizer = AutoTokenizer.from_pretrained(files.folder, **options)
         loaded: Any = AutoModelForCausalLM.from_pretrained(

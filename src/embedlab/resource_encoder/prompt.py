@@ -30,8 +30,7 @@ class VectorPrompt:
         language_model: the model that gets the prompt.
         prompt: text with `PLACEHOLDER` in the vector's place, and `INSTRUCTION` after it.
         instructions: one for each wording of the text to decode.
-        caches_prefix: whether the keys and values of the tokens before the vector are computed
-            once, not for every batch.
+        caches_prefix: compute the keys and values of the tokens before the vector only once.
 
     Raises:
         InputError: if `check_prompt` refuses the prompt.

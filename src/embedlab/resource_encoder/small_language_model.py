@@ -43,7 +43,6 @@ CARD = """# A small language model of configurations
 configurations, each after a bag of words at one position. It knows no other text: it stands in for
 a large language model where there is none.
 """
-MEASURE = "validation_loss"
 VALIDATION_TEXTS = 256
 
 
@@ -60,12 +59,12 @@ class LanguageModelLoopParameters(TrainingParameters):
 
 
 class SmallLanguageModelParameters(Parameters):
-    """The shape of the small language model, and how it is trained.
+    """Architecture and training of the small language model.
 
     Attributes:
-        hidden_size: of the embeddings.
-        num_layers: of the transformer.
-        num_heads: of its attention.
+        hidden_size: dimension of the embeddings.
+        num_layers: transformer layers.
+        num_heads: attention heads per layer.
         num_texts: descriptions to train on, of other configurations than the table's.
         training: the loop.
         seed: of the descriptions, the initialisation and the order.
@@ -80,7 +79,7 @@ class SmallLanguageModelParameters(Parameters):
 
     @model_validator(mode="after")
     def _heads_fit(self) -> Self:
-        if self.hidden_size % (2 * self.num_heads):  # rotary positions turn pairs of components
+        if self.hidden_size % (2 * self.num_heads):  # rotary embeddings rotate pairs of components
             raise ValueError(
                 f"hidden_size: {self.hidden_size} is no multiple of twice num_heads: "
                 f"{self.num_heads}"
@@ -112,7 +111,7 @@ def train_small_language_model(
 
     Args:
         configs: the profile, columns tool_name and `RESOURCES`; values are drawn from it.
-        prompt: text before each description.
+        prompt: text before each description, as of `VectorPrompt`.
         jitter: largest relative change of a number.
         parameters: architecture and training.
         checkpoint: from which an interrupted training resumes.
@@ -125,14 +124,13 @@ def train_small_language_model(
     device: Any = training_device()  # as transformers is typed
     model.to(device)
     texts = _Texts(LanguageModel(model, tokenizer), prompt, rows)
-    n_validated = min(VALIDATION_TEXTS, len(rows) // 2)
+    num_validated = min(VALIDATION_TEXTS, len(rows) // 2)
     task = Task(
         "language model",
         model,
-        lambda _, positions, seed: {"loss": texts.losses(positions + n_validated).mean()},
-        len(rows) - n_validated,
-        lambda: texts.losses(torch.arange(n_validated)).mean().item(),
-        MEASURE,
+        lambda _, indices, seed: {"loss": texts.losses(indices + num_validated).mean()},
+        len(rows) - num_validated,
+        lambda: texts.losses(torch.arange(num_validated)).mean().item(),
     )
     groups = [{"params": list(model.parameters()), "lr": parameters.training.learning_rate}]
     history = train(task, groups, parameters.training, parameters.seed, checkpoint)
