@@ -39,26 +39,8 @@ class LibraryDocsParameters(Parameters):
         seed: seed of every draw.
     """
 
-    libraries: tuple[LibraryName, ...] = (
-        "datasets",
-        "fsspec",
-        "huggingface_hub",
-        "kedro",
-        "matplotlib",
-        "networkx",
-        "numpy",
-        "pandas",
-        "pyarrow",
-        "pydantic",
-        "scipy",
-        "sentence_transformers",
-        "sklearn",
-        "stdlib",
-        "sympy",
-        "torch",
-        "transformers",
-    )
-    test_libraries: tuple[LibraryName, ...] = ("kedro", "matplotlib", "sklearn")
+    libraries: tuple[LibraryName, ...]
+    test_libraries: tuple[LibraryName, ...]
     sample_size: int = Field(1800, ge=50, le=4000)
     validation_fraction: float = Field(0.1, gt=0, le=0.5)
     pairs_per_prefix: int = Field(3, ge=1, le=10)
@@ -159,13 +141,9 @@ def retrieval_set(docs: pd.DataFrame) -> RetrievalSet:
     corpus = pd.DataFrame({"id": documents["id"], "title": "", "text": documents["body"]})
     test = docs[docs["split"] == "test"].drop_duplicates("summary")
     queries = pd.DataFrame({"id": "query:" + test["id"], "text": test["summary"]})
-    qrels = (
-        docs.merge(queries, left_on="summary", right_on="text", suffixes=("_object", ""))
-        .rename(columns={"id": "query_id"})[["query_id", "body"]]
-        .merge(corpus, left_on="body", right_on="text")
-        .rename(columns={"id": "corpus_id"})[["query_id", "corpus_id"]]
-        .assign(score=1)
-    )
+    query_ids = docs["summary"].map(queries.set_index("text")["id"])
+    corpus_ids = docs["body"].map(corpus.set_index("text")["id"])
+    qrels = pd.DataFrame({"query_id": query_ids, "corpus_id": corpus_ids, "score": 1}).dropna()
     return RetrievalSet(*(table.reset_index(drop=True) for table in (corpus, queries, qrels)))
 
 
