@@ -115,6 +115,7 @@ SOURCES = [LIBRARY_DOCS, FILES, {"source": "msmarco"}, {"source": "beir", "sets"
 def parameters(**changes: Any) -> DataIngestionParameters:
     tables = ("problem_solutions", "preference_pairs", "retrieval_pairs")
     base = {**dict.fromkeys(tables, LIBRARY_DOCS), "retrieval_sets": []}
+    base["library_docs"] = {"libraries": ["kedro", "numpy"], "test_libraries": ["kedro"]}
     return DataIngestionParameters.model_validate(base | changes)
 
 

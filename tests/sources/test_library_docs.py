@@ -256,7 +256,9 @@ def test_too_few_documents_give_one_line(docs, part):
 )
 def test_faulty_parameters_give_one_line(values, reason):
     with pytest.raises(InputError, match=reason):
-        LibraryDocsParameters.model_validate(values)
+        LibraryDocsParameters.model_validate(
+            {"libraries": ["kedro", "numpy"], "test_libraries": ["kedro"]} | values
+        )
 
 
 def test_the_nearest_text_shares_most_words_and_not_the_key():

@@ -53,8 +53,7 @@ class TransformerEncoder(ABC):
         except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
             reason = " ".join(str(error).split())
             raise InputError(f"encoder model {folder}: cannot load: {reason}") from error
-        self._check_tokenizer()
-        self._check_length()
+        self._check_model()
         self.model.eval().to(self.device)
         # Not the buffers: in bfloat16, rotary frequencies lose the precision of far positions.
         for parameter in self.model.parameters():
@@ -105,18 +104,15 @@ class TransformerEncoder(ABC):
         filler: int | None = self.tokenizer.pad_token_id
         return 0 if filler is None else filler
 
-    def _check_tokenizer(self) -> None:
-        """Refuse models whose first module is no transformer, such as static embeddings."""
+    def _check_model(self) -> None:
+        """Refuse models without a tokenizer, such as static embeddings; bound a text's tokens."""
+        name = f"encoder model {self.parameters.model}"
         if not isinstance(self.tokenizer, PreTrainedTokenizerBase):
-            raise InputError(f"encoder model {self.parameters.model}: not a transformer; take one")
-
-    def _check_length(self) -> None:
-        """Limit a text's tokens to the number of positions that the model has."""
+            raise InputError(f"{name}: not a transformer; take one")
         configs = [getattr(module, "config", None) for module in self.model.modules()]
         positions = [n for c in configs if (n := getattr(c, "max_position_embeddings", None))]
         limit = min(positions, default=self.max_length)
         if self.parameters.max_length and self.max_length > limit:
-            name = f"encoder model {self.parameters.model}"
             raise InputError(f"{name}: max_length {self.max_length} is above its limit {limit}")
         self.max_length = min(self.max_length, limit)
 

@@ -14,17 +14,11 @@ MAX_SHOWN_CHARACTERS = 80
 
 
 class BadRowError(Exception):
-    """A row that cannot be used.
-
-    Attributes:
-        reason: the fault; rows are counted by it.
-        value: the faulty value, shown in examples.
-    """
+    """A row that cannot be used: rows are counted by `reason`, examples show the `value`."""
 
     def __init__(self, reason: str, value: Any = None) -> None:
         super().__init__(reason)
-        self.reason = reason
-        self.value = value
+        self.reason, self.value = reason, value
 
     def __str__(self) -> str:
         """The reason, with the shortened value in brackets."""

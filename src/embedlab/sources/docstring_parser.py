@@ -56,7 +56,9 @@ def documented_objects(module: str, path: Path) -> list[ObjectDoc] | None:
         source = path.read_bytes()
         if not any(quotes in source for quotes in _QUOTES):
             return []
-        definitions = list(_public_definitions(_parse(source).body, module))
+        with warnings.catch_warnings():  # about invalid escape sequences in other people's code
+            warnings.simplefilter("ignore")
+            definitions = list(_public_definitions(ast.parse(source).body, module))
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         return None
     return [doc for name, node in definitions if (doc := _object_doc(name, node))]
@@ -92,12 +94,6 @@ def is_usable(name: str, summary: str, body: str) -> bool:
 
 def _letters(text: str) -> str:
     return _NOT_A_LETTER.sub("", text).lower()
-
-
-def _parse(source: bytes) -> ast.Module:
-    with warnings.catch_warnings():  # about invalid escape sequences in other people's code
-        warnings.simplefilter("ignore")
-        return ast.parse(source)
 
 
 def _public_definitions(nodes: Iterable[ast.stmt], prefix: str) -> Iterator[tuple[str, Definition]]:

@@ -120,29 +120,25 @@ def _parser(p: DocumentPairsParameters) -> Callable[[Record], tuple[str, ...]]:
     seen: set[str] = set()
 
     def parse(record: Record) -> tuple[str, ...]:
-        number, text = next(numbers), required_text(record, p.text_column)
-        default = f"{p.data.label}-{number}"
+        default = f"{p.data.label}-{next(numbers)}"
+        text = required_text(record, p.text_column)
         identifier = ids.check(required_id(record, p.id_column) if p.id_column else default)
-        title, text = optional_text(record, p.title_column), " ".join(text.split())
+        title = optional_text(record, p.title_column)
+        text = shortened(" ".join(text.split()), p.max_characters or len(text))
         if len(text) < p.min_characters:
             raise UnwantedRowError("shorter than min_characters")
-        query, rest = first_sentence(shortened(text, p.max_characters or len(text)))
-        _check_pair(query, rest, title, p.keep_sentence, seen)
+        query, rest = first_sentence(text)
+        if not rest:
+            raise UnwantedRowError("one sentence only")
+        if query in seen or rest in seen:
+            raise UnwantedRowError("repeats an earlier document")
+        if not p.keep_sentence and query in f"{title} {rest}":
+            raise UnwantedRowError("says its first sentence again")
         seen.update((query, rest))
         positive = f"{query} {rest}" if p.keep_sentence else rest
         return identifier, title, query, positive, p.data.label
 
     return parse
-
-
-def _check_pair(query: str, rest: str, title: str, keep_sentence: bool, seen: set[str]) -> None:
-    """Raise `UnwantedRowError` if a document gives no pair."""
-    if not rest:
-        raise UnwantedRowError("one sentence only")
-    if query in seen or rest in seen:
-        raise UnwantedRowError("repeats an earlier document")
-    if not keep_sentence and query in f"{title} {rest}":
-        raise UnwantedRowError("says its first sentence again")
 
 
 def _split(
@@ -161,7 +157,6 @@ def _split(
 
 
 def _with_negatives(pairs: pd.DataFrame, kind: str, rng: np.random.Generator) -> pd.DataFrame:
-    """The pairs as query, positive, negative, source."""
     positives = (pairs["title"] + " " + pairs["text"]).str.strip()
     negatives = None
     if kind == "random":

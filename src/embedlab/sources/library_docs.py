@@ -43,26 +43,8 @@ class LibraryDocsParameters(Parameters):
         seed: seed of every draw.
     """
 
-    libraries: tuple[LibraryName, ...] = (
-        "datasets",
-        "fsspec",
-        "huggingface_hub",
-        "kedro",
-        "matplotlib",
-        "networkx",
-        "numpy",
-        "pandas",
-        "pyarrow",
-        "pydantic",
-        "scipy",
-        "sentence_transformers",
-        "sklearn",
-        "stdlib",
-        "sympy",
-        "torch",
-        "transformers",
-    )
-    test_libraries: tuple[LibraryName, ...] = ("kedro", "matplotlib", "sklearn")
+    libraries: tuple[LibraryName, ...]
+    test_libraries: tuple[LibraryName, ...]
     sample_size: int = Field(1800, ge=50, le=4000)
     validation_fraction: float = Field(0.1, gt=0, le=0.5)
     pairs_per_prefix: int = Field(3, ge=1, le=10)
@@ -112,73 +94,56 @@ def sample_docs(
     return sample, report
 
 
-def problem_solutions(docs: pd.DataFrame) -> pd.DataFrame:
-    """Summaries as problems, bodies as their solutions.
-
-    Args:
-        docs: the sample of `sample_docs`.
+def problem_solutions(sample: pd.DataFrame) -> pd.DataFrame:
+    """The sample with summaries as problems and bodies as their solutions.
 
     Returns:
         Columns id, problem, solution, source, split; one row per document.
     """
-    renamed = docs.rename(columns={"summary": "problem", "body": "solution"})
-    return renamed.assign(source=_source(docs))[["id", "problem", "solution", "source", "split"]]
+    renamed = sample.rename(columns={"summary": "problem", "body": "solution"})
+    return renamed.assign(source=_source(sample))[["id", "problem", "solution", "source", "split"]]
 
 
-def retrieval_pairs(docs: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Training and validation pairs of a summary, its body, and another body that is BM25-close.
+def retrieval_pairs(sample: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Training and validation pairs: a summary, its body, and the other body that BM25 ranks first.
 
     Negatives are drawn from the training documents, for validation from its documents too. Pairs
     that share a summary or a body with a held-out library's document are left out.
 
-    Args:
-        docs: the sample of `sample_docs`.
-
     Returns:
         Two tables of the columns query, positive, negative, source.
     """
-    test = docs[docs["split"] == "test"]
-    asked = docs[~docs["summary"].isin(test["summary"]) & ~docs["body"].isin(test["body"])]
+    test = sample[sample["split"] == "test"]
+    kept = sample[~sample["summary"].isin(test["summary"]) & ~sample["body"].isin(test["body"])]
     # A body of two summaries might be relevant to the query whose negative it becomes.
-    single = docs[~docs["body"].duplicated(keep=False)]
-    train, validation = (asked[asked["split"] == split] for split in ("train", "validation"))
+    single = sample[~sample["body"].duplicated(keep=False)]
+    train, validation = (kept[kept["split"] == split] for split in ("train", "validation"))
     return (
         _with_negatives(train, single[single["split"] == "train"]),
         _with_negatives(validation, single[single["split"] != "test"]),
     )
 
 
-def retrieval_set(docs: pd.DataFrame) -> RetrievalSet:
+def retrieval_set(sample: pd.DataFrame) -> RetrievalSet:
     """A test set whose queries are the summaries of the held-out libraries.
 
     The corpus has each distinct body of the whole sample once, so that training documents are
     distractors. Every body of an identical summary is relevant, whatever its library. Titles are
     empty, since an object's name would identify its body. Queries and documents share no ids,
     because beir drops documents whose id is the query's.
-
-    Args:
-        docs: the sample of `sample_docs`.
     """
-    documents = docs.drop_duplicates("body")
+    documents = sample.drop_duplicates("body")
     corpus = pd.DataFrame({"id": documents["id"], "title": "", "text": documents["body"]})
-    test = docs[docs["split"] == "test"].drop_duplicates("summary")
+    test = sample[sample["split"] == "test"].drop_duplicates("summary")
     queries = pd.DataFrame({"id": "query:" + test["id"], "text": test["summary"]})
-    qrels = (
-        docs.merge(queries, left_on="summary", right_on="text", suffixes=("_object", ""))
-        .rename(columns={"id": "query_id"})[["query_id", "body"]]
-        .merge(corpus, left_on="body", right_on="text")
-        .rename(columns={"id": "corpus_id"})[["query_id", "corpus_id"]]
-        .assign(score=1)
-    )
+    query_ids = sample["summary"].map(queries.set_index("text")["id"])
+    corpus_ids = sample["body"].map(corpus.set_index("text")["id"])
+    qrels = pd.DataFrame({"query_id": query_ids, "corpus_id": corpus_ids, "score": 1}).dropna()
     return RetrievalSet(*(table.reset_index(drop=True) for table in (corpus, queries, qrels)))
 
 
-def preference_pairs(docs: pd.DataFrame, parameters: LibraryDocsParameters) -> pd.DataFrame:
-    """Ask what each object does; its summary is chosen, BM25-close other summaries are rejected.
-
-    Args:
-        docs: the sample of `sample_docs`.
-        parameters: `pairs_per_prefix` is the number of rejected summaries.
+def preference_pairs(sample: pd.DataFrame, parameters: LibraryDocsParameters) -> pd.DataFrame:
+    """Ask what each object does: its summary is chosen, those nearest to it by BM25 are rejected.
 
     Returns:
         Columns prefix, chosen, rejected, src, prefix_id; `pairs_per_prefix` rows per document,
@@ -188,20 +153,20 @@ def preference_pairs(docs: pd.DataFrame, parameters: LibraryDocsParameters) -> p
     Raises:
         InputError: if the sample has too few different summaries.
     """
-    folded = _folded(docs["summary"])
+    folded = _folded(sample["summary"])
     codes, keys = pd.factorize(folded)
-    summaries = docs["summary"].to_numpy()[~pd.Series(folded).duplicated()]
+    summaries = sample["summary"].to_numpy()[~pd.Series(folded).duplicated()]
     texts = summaries.tolist()
     near = near_neighbours(texts, keys, texts, keys, parameters.pairs_per_prefix, BM25)
     questions = [
         [Message(role="user", content=f"What does the {kind} `{name}` do?")]
-        for kind, name in zip(docs["kind"], docs["name"], strict=True)
+        for kind, name in zip(sample["kind"], sample["name"], strict=True)
     ]
     pairs = {
         "prefix": [{"messages": messages} for messages in questions],
-        "chosen": docs["summary"].to_numpy(),
+        "chosen": sample["summary"].to_numpy(),
         "rejected": list(summaries[near[codes]]),
-        "src": _source(docs).to_numpy(),
+        "src": _source(sample).to_numpy(),
         "prefix_id": list(map(prefix_id, questions)),
     }
     return pd.DataFrame(pairs).explode("rejected", ignore_index=True)

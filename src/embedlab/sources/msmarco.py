@@ -69,11 +69,7 @@ def read_msmarco(p: MsMarcoParameters) -> tuple[pd.DataFrame, pd.DataFrame, dict
     if p.validation is None:
         train, validation = hold_out(train, "query", p.validation_fraction, rng)
     counts = {"train_pairs": len(train), "validation_pairs": len(validation)}
-    return (
-        train.reset_index(drop=True),
-        validation.reset_index(drop=True),
-        bad_rows.report() | counts,
-    )
+    return train, validation, bad_rows.report() | counts
 
 
 def _rows(source: HuggingFaceSource, bad_rows: BadRows) -> Iterator[tuple[str | None, ...]]:

@@ -5,8 +5,8 @@ import pandas as pd
 
 
 def draw_rows(table: pd.DataFrame, size: int | None, rng: np.random.Generator) -> pd.DataFrame:
-    """Draw `size` rows without replacement, or all if there are fewer; their order is kept."""
-    return table.iloc[np.sort(rng.permutation(len(table))[:size])]
+    """Draw `size` rows without replacement, or all if there are fewer, in their original order."""
+    return table.iloc[np.sort(rng.permutation(len(table))[:size])].reset_index(drop=True)
 
 
 def hold_out(
@@ -22,7 +22,7 @@ def hold_out(
         rng: draws the values.
 
     Returns:
-        Training rows and held-out rows, each in their original order.
+        Training rows and held-out rows, each in their original order, numbered from 0.
 
     Example:
         >>> pairs = pd.DataFrame({"query": ["a", "a", "b"], "positive": ["x", "y", "z"]})
@@ -34,4 +34,4 @@ def hold_out(
     size = max(1, round(fraction * len(values))) if fraction else 0
     drawn = rng.permutation(len(values))[: min(size, len(values) - 1)]
     held_out = np.isin(codes, drawn)
-    return table[~held_out], table[held_out]
+    return table[~held_out].reset_index(drop=True), table[held_out].reset_index(drop=True)

@@ -48,7 +48,7 @@ class DataIngestionParameters(Parameters):
         beir: where BEIR sets are stored.
     """
 
-    library_docs: LibraryDocsParameters = LibraryDocsParameters()
+    library_docs: LibraryDocsParameters
     problem_solutions: Annotated[
         FromLibraryDocs | ProblemSolutionParameters, Field(discriminator="source")
     ]
