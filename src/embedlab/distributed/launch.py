@@ -55,7 +55,9 @@ def run_in_processes(function: Callable[[], object], num_processes: int) -> None
         raise InputError(f"{num_processes} processes for {gpus} GPU(s); use fewer devices")
     store = dist.TCPStore(LOCALHOST, 0, is_master=True, wait_for_workers=False)
     threads = max(1, torch.get_num_threads() // num_processes)
-    spawn(_run, (num_processes, store.port, threads, _pickled(function)), num_processes)
+    stream = io.BytesIO()
+    _Pickler(stream).dump(function)
+    spawn(_run, (num_processes, store.port, threads, stream.getvalue()), num_processes)
 
 
 def _run(index: int, num_processes: int, port: int, threads: int, function: bytes) -> None:
@@ -74,12 +76,6 @@ def _run(index: int, num_processes: int, port: int, threads: int, function: byte
     )
     pickle.loads(function)()
     dist.destroy_process_group()
-
-
-def _pickled(function: Callable[[], object]) -> bytes:
-    stream = io.BytesIO()
-    _Pickler(stream).dump(function)
-    return stream.getvalue()
 
 
 class _Pickler(pickle.Pickler):

@@ -9,9 +9,9 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
 from tqdm import tqdm
 
+from embedlab.distributed.launch import spawn
 from embedlab.encoders.hashing import HashingEncoder
 from embedlab.encoders.parameters import (
     CausalLMParameters,
@@ -20,7 +20,6 @@ from embedlab.encoders.parameters import (
 )
 from embedlab.encoders.recipe import Recipe
 from embedlab.encoders.store import VectorCache, Vectors, VectorStore, text_keys
-from embedlab.errors import InputError
 
 logger = logging.getLogger(__name__)
 
@@ -102,21 +101,7 @@ def _encode_missing(
         _encode_share(0, 1, texts, recipe, cache, execution)
         return
     # Each process writes its own shards: the store takes several writers.
-    try:
-        torch.multiprocessing.spawn(
-            _encode_share, (processes, texts, recipe, cache, execution), nprocs=processes
-        )
-    except ProcessExitedException as error:
-        raise InputError(
-            f"an encoding process ended ({error}); what it finished is kept: run again, with fewer "
-            "processes if memory was short"
-        ) from error
-    except ProcessRaisedException as error:
-        # Its text is the other process's traceback, which ends with the reason.
-        *_, reason = str(error).split("embedlab.errors.InputError: ")
-        if reason == str(error):
-            raise
-        raise InputError(reason.strip()) from error
+    spawn(_encode_share, (processes, texts, recipe, cache, execution), processes)
 
 
 def _encode_share(

@@ -44,13 +44,6 @@ def train_isotropic(
     The initial model is validated, too. If no step improves a residual projection, the result is
     its initial isometry, which ranks documents as the base does.
 
-    Args:
-        data: training pairs and validation pairs.
-        parameters: of model, losses and loop.
-        checkpoint: stores the state of the training.
-        log: receives the losses of the steps and the scores.
-        name: for the progress bar and error messages.
-
     Returns:
         The best model, as states of `projection` and `base` (None for a frozen base) with
         `input_dim`; and the validations.

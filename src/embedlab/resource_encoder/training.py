@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -49,18 +50,10 @@ def train_resource_encoder(
     parameters: ResourceTrainingParameters,
     checkpoint: Checkpoint,
     log: StepLog | None = None,
-    name: str = "encoder",
 ) -> tuple[dict[str, Any], History]:
     """Train the encoder so that the frozen LLM generates a configuration's text from its vector.
 
     Training stops at the target loss on the configurations without augmentation.
-
-    Args:
-        data: samples, configurations and LLM.
-        parameters: of prompt, encoder and loop.
-        checkpoint: stores the state of the training.
-        log: receives the losses of the steps and the validation losses.
-        name: for the progress bar and error messages.
 
     Returns:
         The best encoder, as `encoder` (its state) and `num_heads`; and the validations.
@@ -82,12 +75,13 @@ def train_resource_encoder(
     with torch.random.fork_rng():
         torch.manual_seed(parameters.seed)
         encoder = new_encoder(language_model, data, parameters.encoder).to(device)
+    validation = DescriptionLosses(encoder, prompt, data.configs)
     task = Task(
-        name=name,
+        name="encoder",
         model=encoder,
         losses=DescriptionLosses(encoder, prompt, data.samples),
         num_items=len(data.samples),
-        validate=Validation(encoder, prompt, data.configs, training.batch_size),
+        validate=partial(mean_loss, validation, training.batch_size),
         measure=MEASURE,
         target=training.target_loss,
     )
@@ -170,21 +164,8 @@ class DescriptionLosses:
         return {"loss": losses.mean()} | self.encoder.monitored()
 
 
-class Validation:
-    """The mean over configurations of the mean loss per token."""
-
-    def __init__(
-        self,
-        encoder: ResourceEncoder,
-        prompt: VectorPrompt,
-        configs: DescribedConfigs,
-        batch_size: int,
-    ):
-        self.encoder, self.batch_size, self.num_configs = encoder, batch_size, len(configs)
-        self.losses = DescriptionLosses(encoder, prompt, configs)
-
-    def __call__(self) -> float:
-        """The loss of the encoder with its present weights."""
-        batches = torch.arange(self.num_configs).split(self.batch_size)
-        losses = [self.losses(self.encoder, batch, 0)["loss"] * len(batch) for batch in batches]
-        return math.fsum(loss.item() for loss in losses) / self.num_configs
+def mean_loss(losses: DescriptionLosses, batch_size: int) -> float:
+    """The mean over all samples of the loss per token, with the encoder's present weights."""
+    batches = torch.arange(len(losses.samples)).split(batch_size)
+    sums = [losses(losses.encoder, batch, 0)["loss"] * len(batch) for batch in batches]
+    return math.fsum(loss.item() for loss in sums) / len(losses.samples)

@@ -4,6 +4,7 @@ import copy
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -83,20 +84,19 @@ def train(
     return run.history
 
 
+@dataclass
 class _Run:
-    """The state of a run and the steps that change it."""
+    """The state of a run and the steps that change it; fields as `train` has arguments."""
 
-    def __init__(
-        self,
-        task: Task,
-        groups: ParameterGroups,
-        parameters: LoopParameters,
-        seed: int,
-        checkpoint: Checkpoint,
-        log: StepLog | None,
-    ):
-        self.task, self.parameters, self.seed = task, parameters, seed
-        self.checkpoint, self.log = checkpoint, log
+    task: Task
+    groups: ParameterGroups
+    parameters: LoopParameters
+    seed: int
+    checkpoint: Checkpoint
+    log: StepLog | None
+
+    def __post_init__(self) -> None:
+        task, parameters = self.task, self.parameters
         self.step = 0
         self.history = History(task.measure, task.higher_is_better)
         self.best: dict[str, Tensor] = {}
@@ -109,7 +109,7 @@ class _Run:
         self.epoch, self.batches = 0, self._batches(0)
         self.steps_per_epoch = -(-len(self.batches) // parameters.accumulation_steps)
         self.total_steps = parameters.max_epochs * self.steps_per_epoch
-        self.optimizer = torch.optim.AdamW(groups, weight_decay=parameters.weight_decay)
+        self.optimizer = torch.optim.AdamW(self.groups, weight_decay=parameters.weight_decay)
         self.scheduler = torch.optim.lr_scheduler.LambdaLR(
             self.optimizer,
             learning_rate_factor(parameters.schedule, parameters.warmup_steps, self.total_steps),
