@@ -15,7 +15,6 @@ from embedlab.density.weights import (
     density_weights,
     describe_density,
     loss_weights,
-    sampling_probabilities,
 )
 from embedlab.errors import InputError
 from embedlab.search.neighbours import nearest_neighbours
@@ -121,7 +120,8 @@ def test_loss_weights_have_mean_one_then_a_cap(
 
 @given(WEIGHTS)
 def test_probabilities_sum_to_one_in_proportion(weights: np.ndarray) -> None:
-    probabilities = sampling_probabilities(weights)
+    sampler = density_sampler(weights, 1, replacement=True, seed=0)
+    probabilities = sampler.weights.numpy()
     assert probabilities.dtype == np.float64
     assert probabilities.sum() == pytest.approx(1, abs=1e-12)
     np.testing.assert_allclose(probabilities * weights[0], weights * probabilities[0], rtol=1e-12)

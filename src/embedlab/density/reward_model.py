@@ -11,7 +11,6 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from embedlab.density.reward_head import RewardHead, RewardHeadParameters
-from embedlab.density.reward_pairs import RewardPairs
 from embedlab.density.splits import SPLITS, split_by_group
 from embedlab.density.weights import WeightMode, loss_weights
 from embedlab.losses.bradley_terry import bradley_terry_loss
@@ -25,6 +24,8 @@ from embedlab.training.task import Losses, Task
 VARIANTS = ("uniform", "density")
 # Maximum number of training pairs from which the features are standardised.
 STATISTICS_SIZE = 8192
+# Pairs scored at a time.
+BLOCK_SIZE = 8192
 
 
 class RewardModelParameters(Parameters):
@@ -53,6 +54,42 @@ class RewardModelParameters(Parameters):
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds must be different (got {self.seeds})")
         return self
+
+
+@dataclass(frozen=True)
+class RewardPairs:
+    """Preference pairs as a reward head takes them.
+
+    Attributes:
+        embeddings: prefix and response vectors concatenated, float32 `(m, 2d)`; may be a memory
+            map.
+        chosen: rows of the chosen responses, `(p,)`.
+        rejected: rows of the rejected responses, `(p,)`.
+        weights: density weights of the pairs' prefixes, `(p,)`.
+        device: device of the head.
+    """
+
+    embeddings: np.ndarray
+    chosen: np.ndarray
+    rejected: np.ndarray
+    weights: np.ndarray
+    device: torch.device
+
+    def responses(self, pairs: np.ndarray) -> Tensor:
+        """Vectors `(2b, 2d)`: the chosen responses of b pairs, then their rejected ones."""
+        rows = np.concatenate([self.chosen[pairs], self.rejected[pairs]])
+        return torch.from_numpy(self.embeddings[rows]).to(self.device)
+
+    def losses(self, head: nn.Module, pairs: np.ndarray) -> Tensor:
+        """Compute the Bradley-Terry loss of each of b pairs, `(b,)`."""
+        return bradley_terry_loss(*head(self.responses(pairs)).chunk(2))
+
+    @torch.no_grad()
+    def margins(self, head: RewardHead, pairs: np.ndarray) -> np.ndarray:
+        """Compute the reward of the chosen response minus that of the rejected one, `(b,)`."""
+        blocks = np.array_split(pairs, len(pairs) // BLOCK_SIZE + 1)
+        rewards = [head(self.responses(block)).chunk(2) for block in blocks]
+        return torch.cat([chosen - rejected for chosen, rejected in rewards]).cpu().numpy()
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch.utils.data import WeightedRandomSampler
 
-from embedlab.density.weights import density_mapping, sampling_probabilities
+from embedlab.density.weights import density_mapping
 from embedlab.errors import InputError
 
 
@@ -41,8 +41,9 @@ def density_sampler(
             "replacement: lower num_samples, or set replacement to true"
         )
     generator = torch.Generator().manual_seed(seed)
-    probabilities = sampling_probabilities(weights).tolist()
-    return WeightedRandomSampler(probabilities, num_samples, replacement, generator)
+    exact = weights.astype(np.float64)
+    probabilities = exact / exact.sum()
+    return WeightedRandomSampler(probabilities.tolist(), num_samples, replacement, generator)
 
 
 def sample_ids(

@@ -76,13 +76,6 @@ def loss_weights(weights: np.ndarray, mode: WeightMode, cap: float | None = None
     return capped.astype(np.float32)
 
 
-def sampling_probabilities(weights: np.ndarray) -> np.ndarray:
-    r"""Compute the probabilities $w_i / \sum_j w_j$, float64, `(n,)`."""
-    exact = weights.astype(np.float64)
-    probabilities: np.ndarray = exact / exact.sum()
-    return probabilities
-
-
 def density_mapping(ids: Sequence[str], weights: np.ndarray) -> dict[str, float]:
     """Map ids to weights, in the order of the ids.
 

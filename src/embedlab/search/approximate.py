@@ -27,6 +27,9 @@ CHUNK_SIZE = 16384
 LEAST_PER_CELL = 39
 PER_CELL = 48
 
+# Rows by which the number of cells to search is set, and other rows on which recall is measured.
+SAMPLE_SIZE = 1000
+
 # Distances whose relative difference is less count as equal.
 TOLERANCE = 1e-4
 
@@ -36,7 +39,6 @@ def approximate_neighbours(
     k: int,
     metric: Metric = "euclidean",
     target_recall: float = 0.95,
-    num_samples: int = 1000,
     seed: int = 0,
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Find about the k nearest other rows of each row by an inverted file, and measure the recall.
@@ -50,13 +52,11 @@ def approximate_neighbours(
         k: number of neighbours of each row.
         metric: Euclidean distance, or 1 - cosine.
         target_recall: share of the true neighbours that must be found.
-        num_samples: number of rows by which the number of cells is set, and of other rows on which
-            recall is measured; each at most half of the rows.
         seed: seed of the samples and of k-means.
 
     Returns:
         Distances, float32, and row numbers, int64, both `(n, k)`, in ascending order of distance,
-        ties by row number; and the recall measured on the second sample.
+        ties by row number; and the recall on a second sample.
 
     Raises:
         InputError: if k is not from 1 to n - 1, a vector is not finite, or the metric is cosine
@@ -68,7 +68,7 @@ def approximate_neighbours(
     """
     check_count(k, len(vectors) - 1)
     rng = np.random.default_rng(seed)
-    half = min(num_samples, len(vectors) // 2)
+    half = min(SAMPLE_SIZE, len(vectors) // 2)
     rows = rng.permutation(len(vectors))[: 2 * half]
     radii = _exact_radii(vectors, rows, k, metric)
     search = _Search(_build_index(vectors, metric, rng), vectors, k, metric)
@@ -78,7 +78,11 @@ def approximate_neighbours(
         "Approximate neighbours: searching %d of %d cells a row, recall@%d %.4f",
         *(search.index.nprobe, search.index.nlist, k, recall),
     )
-    return *_search_all(search), recall
+    shape = len(vectors), k
+    distances, found = np.empty(shape, dtype=np.float32), np.empty(shape, dtype=np.int64)
+    for chunk in _chunks(len(vectors), "approximate neighbours"):
+        distances[chunk], found[chunk] = search.neighbours(chunk)
+    return distances, found, recall
 
 
 @dataclass(frozen=True)
@@ -149,15 +153,6 @@ def _set_probes(search: _Search, rows: np.ndarray, radii: np.ndarray, target: fl
         if recalls.mean() - 2 * recalls.std() / len(rows) ** 0.5 >= target:
             return
         index.nprobe = min(index.nprobe + max(1, index.nprobe // 4), index.nlist)
-
-
-def _search_all(search: _Search) -> tuple[np.ndarray, np.ndarray]:
-    """Distances and row numbers of the neighbours of all rows, both `(n, k)`."""
-    shape = len(search.vectors), search.k
-    distances, found = np.empty(shape, dtype=np.float32), np.empty(shape, dtype=np.int64)
-    for rows in _chunks(len(search.vectors), "approximate neighbours"):
-        distances[rows], found[rows] = search.neighbours(rows)
-    return distances, found
 
 
 def _chunks(num_rows: int, description: str) -> Iterator[np.ndarray]:

@@ -158,16 +158,9 @@ def _read(array: np.ndarray) -> Tensor:
 
 
 def _compare(queries: Tensor, documents: Tensor, squares: Tensor, similarity: Similarity) -> Tensor:
-    """Scores `(q, m)` in the order of similarity.
+    """Scores `(q, m)`, the similarities; queries are L2-normalised for cosine.
 
-    Scores are similarities, given L2-normalised queries for cosine; except that for Euclidean
-    distance they are $q^T x - ||x||^2 / 2 = (||q||^2 - ||q - x||^2) / 2$.
-
-    Args:
-        queries: `(q, d)`.
-        documents: `(m, d)`.
-        squares: squared norms of the documents, `(m,)`.
-        similarity: which one.
+    For Euclidean distance the scores are $q^T x - ||x||^2 / 2 = (||q||^2 - ||q - x||^2) / 2$.
     """
     scores = queries @ documents.T
     if similarity == "euclidean":
@@ -180,11 +173,8 @@ def _compare(queries: Tensor, documents: Tensor, squares: Tensor, similarity: Si
 def _above(scores: Tensor, floor: Tensor) -> tuple[Tensor, Tensor]:
     """The scores above each row's floor `(q, 1)`, and their columns in ascending order.
 
-    These are few once many documents have been seen, and finding them is faster than sorting.
-
-    Returns:
-        Scores and columns, both `(q, w)`, where w is the greatest count of a row; other rows are
-        padded with -inf.
+    These are few once many documents have been seen, and finding them is faster than sorting. Rows
+    with fewer than others are padded with -inf.
     """
     rows, columns = (scores > floor).nonzero(as_tuple=True)
     counts = rows.bincount(minlength=len(scores))

@@ -49,7 +49,7 @@ def nearest_neighbours(
     points = read_vectors(vectors, metric)
     groups, ranks = _duplicates(points)
     # Duplicates have the same k + 1 nearest rows, themselves included.
-    distances, rows = _find(_select(points, ranks == 0), points, ranks, k + 1)
+    distances, rows = _find(points[ranks == 0] if ranks.any() else points, points, ranks, k + 1)
     nearest, others = without_self(distances[groups], rows[groups], np.arange(len(points)))
     return to_metric(nearest, metric), others
 
@@ -158,7 +158,7 @@ def _find(
     of them would fill all the places of the candidates.
     """
     rows = np.flatnonzero(ranks < k)
-    vectors = _select(vectors, ranks < k)
+    vectors = vectors if len(rows) == len(vectors) else vectors[rows]
     centre = vectors.mean(axis=0)  # an offset that all share would cost digits of the products
     centred = vectors - centre
     count = min(k + SPARE, len(vectors))
@@ -166,7 +166,7 @@ def _find(
     found = np.empty((len(queries), k), dtype=np.int64)
     doubtful = np.zeros(len(queries), dtype=bool)
     blocks = _blocks(np.arange(len(queries)), count * vectors.shape[1])
-    for block in _progress(blocks, "nearest neighbours"):
+    for block in tqdm(blocks, desc="nearest neighbours", delay=2, leave=False):
         points = queries[block] - centre
         squares, candidates = faiss.knn(points, centred, count)
         exact = _distances(queries[block, None], vectors[candidates])
@@ -193,7 +193,8 @@ def _settle(
     centre = vectors.mean(axis=0, dtype=np.float64)
     centred = vectors - centre
     norms = np.einsum("nd,nd->n", centred, centred)
-    for block in _progress(_blocks(doubtful, len(vectors)), "near-duplicates"):
+    blocks = _blocks(doubtful, len(vectors))
+    for block in tqdm(blocks, desc="near-duplicates", delay=2, leave=False):
         points = queries[block] - centre
         limits = _limits(points, distances[block, -1]) - np.einsum("bd,bd->b", points, points)
         near = norms - 2 * points @ centred.T <= limits[:, None]
@@ -234,16 +235,7 @@ def _distances(points: np.ndarray, others: np.ndarray) -> np.ndarray:
     return distances
 
 
-def _select(vectors: np.ndarray, kept: np.ndarray) -> np.ndarray:
-    """Rows of a mask, without a copy where these are all."""
-    return vectors if kept.all() else vectors[kept]
-
-
 def _blocks(rows: np.ndarray, width: int) -> list[np.ndarray]:
     """Split rows of `width` numbers into blocks of at most `BLOCK_SIZE` numbers."""
     step = max(1, BLOCK_SIZE // width)
     return np.array_split(rows, range(step, len(rows), step))
-
-
-def _progress(blocks: list[np.ndarray], name: str) -> "tqdm[np.ndarray]":
-    return tqdm(blocks, desc=name, unit="block", delay=2, leave=False)

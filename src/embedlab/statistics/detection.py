@@ -6,6 +6,8 @@ Novel items are the positive class: their scores should be greater.
 import numpy as np
 from scipy import stats
 
+from embedlab.statistics.intervals import TAILS
+
 
 def auroc(novel: np.ndarray, known: np.ndarray) -> float:
     r"""Compute the area under the ROC curve, $P(x > y) + P(x = y) / 2$ for x novel and y known.
@@ -68,7 +70,6 @@ def delong_test(
     known_a: np.ndarray,
     novel_b: np.ndarray,
     known_b: np.ndarray,
-    confidence: float = 0.95,
 ) -> dict[str, float | None]:
     r"""Test whether the AUROC of score A differs from that of score B on the same items.
 
@@ -82,13 +83,12 @@ def delong_test(
         known_a: scores A of the known items, `(b,)`.
         novel_b: scores B of the same novel items, in the same order.
         known_b: scores B of the same known items, in the same order.
-        confidence: coverage probability of the interval.
 
     Returns:
-        difference (A - B), low, high and the two-sided p_value. If the variance is zero, for
-        example because both scores are perfect, the interval is a point, and p is 1 for equal
-        AUROCs, else 0. With a single novel or known item the variance is unknown: low, high and
-        p_value are None.
+        difference (A - B) with the ends of its 95 % interval, low and high, and the two-sided
+        p_value. If the variance is zero, for example because both scores are perfect, the interval
+        is a point, and p is 1 for equal AUROCs, else 0. With a single novel or known item the
+        variance is unknown: low, high and p_value are None.
 
     Raises:
         ValueError: if A and B have different numbers of scores, or an array is empty or has a NaN.
@@ -106,7 +106,7 @@ def delong_test(
     if min(map(len, changes)) < 2:
         return {"difference": difference, "low": None, "high": None, "p_value": None}
     error = sum(change.var(ddof=1) / len(change) for change in changes) ** 0.5
-    margin = stats.norm.isf((1 - confidence) / 2) * error
+    margin = stats.norm.isf(TAILS / 2) * error
     limit = np.inf if difference else 0.0
     deviation = abs(difference) / error if error else limit
     return {

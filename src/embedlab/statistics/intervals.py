@@ -9,9 +9,12 @@ from scipy import stats
 # Numbers held at a time: 32 MiB.
 BLOCK_SIZE = 2**22
 
+# Share of both tails of an interval: 95 % confidence.
+TAILS = 0.05
+
 
 class Interval(NamedTuple):
-    """An estimate with the ends of its confidence interval, which are None where unknown.
+    """An estimate with the ends of its 95 % confidence interval; unknown ends are None.
 
     Example:
         >>> Interval(0.5, 0.25, 1.25).clipped(0, 1)._asdict()
@@ -40,16 +43,13 @@ class Interval(NamedTuple):
         return f"{mean} [{low}, {high}]"
 
 
-def mean_interval(
-    values: np.ndarray, num_resamples: int, seed: int, confidence: float = 0.95
-) -> Interval:
+def mean_interval(values: np.ndarray, num_resamples: int, seed: int) -> Interval:
     """Compute the mean over items with its percentile bootstrap interval.
 
     Args:
         values: `(n,)`.
         num_resamples: number of bootstrap samples.
         seed: seed of the samples.
-        confidence: coverage probability of the interval.
 
     References:
         Efron & Tibshirani 1993, An Introduction to the Bootstrap, section 13.3.
@@ -59,15 +59,13 @@ def mean_interval(
         '30.0 [30.0, 30.0]'
     """
     means = _resampled_sums(values, num_resamples, seed) / len(values)
-    return _interval(values.mean(), means, confidence)
+    return _interval(values.mean(), means)
 
 
-def mean_intervals(
-    values: np.ndarray, num_resamples: int, seed: int, confidence: float = 0.95
-) -> list[Interval]:
+def mean_intervals(values: np.ndarray, num_resamples: int, seed: int) -> list[Interval]:
     """Compute `mean_interval` of each of m columns `(n, m)`, which share the resamples."""
     means = _resampled_sums(values, num_resamples, seed) / len(values)
-    return _intervals(values.mean(axis=0), means, confidence)
+    return _intervals(values.mean(axis=0), means)
 
 
 def stratified_mean_intervals(
@@ -75,7 +73,6 @@ def stratified_mean_intervals(
     weights: Sequence[float],
     num_resamples: int,
     seed: int,
-    confidence: float = 0.95,
 ) -> list[Interval]:
     """Compute weighted sums of the means of strata, with percentile bootstrap intervals.
 
@@ -86,7 +83,6 @@ def stratified_mean_intervals(
         weights: weight of each stratum; they sum to 1 for an average.
         num_resamples: number of bootstrap samples.
         seed: seed of the samples.
-        confidence: coverage probability of each interval.
 
     Returns:
         The interval of each of the m columns.
@@ -98,7 +94,7 @@ def stratified_mean_intervals(
     pairs = list(zip(weights, strata, strict=True))
     means = [w / len(rows) * _resampled_sums(rows, num_resamples, rng) for w, rows in pairs]
     mean = np.sum([w * rows.mean(axis=0) for w, rows in pairs], axis=0)
-    return _intervals(mean, np.sum(means, axis=0), confidence)
+    return _intervals(mean, np.sum(means, axis=0))
 
 
 def ratio_interval(
@@ -106,7 +102,6 @@ def ratio_interval(
     denominators: np.ndarray,
     num_resamples: int,
     seed: int,
-    confidence: float = 0.95,
 ) -> Interval:
     """Compute the ratio of two sums over clusters, with its percentile bootstrap interval.
 
@@ -119,7 +114,6 @@ def ratio_interval(
         denominators: `(c,)`, not negative, with a positive sum.
         num_resamples: number of bootstrap samples.
         seed: seed of the samples.
-        confidence: coverage probability of the interval.
 
     Returns:
         The ratio; without ends for a single cluster, all of whose resamples are alike.
@@ -140,17 +134,16 @@ def ratio_interval(
         return Interval(ratio, None, None)
     sums = _resampled_sums(columns, num_resamples, seed)
     defined = sums[sums[:, 1] > 0]
-    return _interval(ratio, defined[:, 0] / defined[:, 1], confidence)
+    return _interval(ratio, defined[:, 0] / defined[:, 1])
 
 
-def seed_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
+def seed_interval(values: Sequence[float]) -> Interval:
     r"""Compute the mean over seeds with its interval, $\bar x \pm t_{n - 1} s / \sqrt n$.
 
     The interval covers the variation over seeds on the same items, not over items.
 
     Args:
         values: one value for each seed.
-        confidence: coverage probability of the interval.
 
     Returns:
         The mean; without ends for a single seed.
@@ -166,7 +159,7 @@ def seed_interval(values: Sequence[float], confidence: float = 0.95) -> Interval
     mean = float(np.mean(values))
     if len(values) == 1:
         return Interval(mean, None, None)
-    margin = float(stats.t.isf((1 - confidence) / 2, len(values) - 1) * stats.sem(values))
+    margin = float(stats.t.isf(TAILS / 2, len(values) - 1) * stats.sem(values))
     return Interval(mean, mean - margin, mean + margin)
 
 
@@ -190,11 +183,10 @@ def _resampled_sums(
     return np.concatenate([rng.multinomial(len(values), chances, len(r)) @ values for r in rows])
 
 
-def _interval(mean: float, resampled: np.ndarray, confidence: float) -> Interval:
-    tail = (1 - confidence) / 2
-    return Interval(float(mean), *np.quantile(resampled, (tail, 1 - tail)).tolist())
+def _interval(mean: float, resampled: np.ndarray) -> Interval:
+    ends = np.quantile(resampled, (TAILS / 2, 1 - TAILS / 2))
+    return Interval(float(mean), *ends.tolist())
 
 
-def _intervals(means: np.ndarray, resampled: np.ndarray, confidence: float) -> list[Interval]:
-    pairs = zip(means, resampled.T, strict=True)
-    return [_interval(mean, column, confidence) for mean, column in pairs]
+def _intervals(means: np.ndarray, resampled: np.ndarray) -> list[Interval]:
+    return [_interval(*pair) for pair in zip(means, resampled.T, strict=True)]

@@ -15,10 +15,6 @@ class Standardise(nn.Module):
 
     The statistics are buffers: saved with the model, and changed by `fit` only.
 
-    Args:
-        dimension: d.
-        limit: greatest absolute value of the output.
-
     Shape:
         - input, output: `(..., d)`
 
