@@ -78,15 +78,16 @@ def exact_search(
     starts = range(0, len(corpus), chunk_size)
     for start in tqdm(starts, desc="exact search", unit="chunk", delay=2, leave=False):
         chunk = _read(corpus[start : start + chunk_size])
-        squares = torch.from_numpy(np.einsum("nd,nd->n", chunk, chunk))
+        squares = np.einsum("nd,nd->n", chunk, chunk)
         for i, block in enumerate(blocks):
             scores = _compare(block, chunk, squares, similarity)
             best[i] = merge_top_k(best[i], scores, torch.arange(start, start + len(chunk)), top_k)
-    scores, positions = (torch.cat(parts) for parts in zip(*filter(None, best), strict=True))
+    found = filter(None, best)
+    values, positions = (torch.cat(parts).numpy() for parts in zip(*found, strict=True))
     if similarity == "euclidean":
-        squares = vectors.square().sum(dim=1, keepdim=True)
-        scores = -(squares - 2 * scores).clamp(min=0).sqrt()
-    return make_run(query_ids, corpus_ids, scores.numpy(), positions.numpy())
+        lengths = vectors.square().sum(dim=1, keepdim=True).numpy()
+        values = -np.sqrt(np.maximum(lengths - 2 * values, 0))
+    return make_run(query_ids, corpus_ids, values, positions)
 
 
 def stable_top_k(scores: Tensor, k: int) -> Best:
@@ -157,16 +158,18 @@ def _read(array: np.ndarray) -> Tensor:
     return torch.from_numpy(np.require(array, np.float32, ["C", "W"]))
 
 
-def _compare(queries: Tensor, documents: Tensor, squares: Tensor, similarity: Similarity) -> Tensor:
+def _compare(
+    queries: Tensor, documents: Tensor, squares: np.ndarray, similarity: Similarity
+) -> Tensor:
     """Scores `(q, m)`, the similarities; queries are L2-normalised for cosine.
 
     For Euclidean distance the scores are $q^T x - ||x||^2 / 2 = (||q||^2 - ||q - x||^2) / 2$.
     """
     scores = queries @ documents.T
     if similarity == "euclidean":
-        scores -= squares / 2
+        scores -= torch.from_numpy(squares / 2)
     elif similarity == "cosine":
-        scores /= squares.where(squares > 0, 1).sqrt()
+        scores /= torch.from_numpy(np.sqrt(np.where(squares > 0, squares, 1)))
     return scores
 
 

@@ -6,7 +6,7 @@ Novel items are the positive class: their scores should be greater.
 import numpy as np
 from scipy import stats
 
-from embedlab.statistics.intervals import TAILS
+from embedlab.statistics.intervals import TAIL
 
 
 def auroc(novel: np.ndarray, known: np.ndarray) -> float:
@@ -106,7 +106,7 @@ def delong_test(
     if min(map(len, changes)) < 2:
         return {"difference": difference, "low": None, "high": None, "p_value": None}
     error = sum(change.var(ddof=1) / len(change) for change in changes) ** 0.5
-    margin = stats.norm.isf(TAILS / 2) * error
+    margin = stats.norm.isf(TAIL) * error
     limit = np.inf if difference else 0.0
     deviation = abs(difference) / error if error else limit
     return {

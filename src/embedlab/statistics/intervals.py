@@ -9,8 +9,8 @@ from scipy import stats
 # Numbers held at a time: 32 MiB.
 BLOCK_SIZE = 2**22
 
-# Share of both tails of an interval: 95 % confidence.
-TAILS = 0.05
+# Share of each of the two tails outside an interval of 95 % confidence.
+TAIL = (1 - 0.95) / 2
 
 
 class Interval(NamedTuple):
@@ -159,7 +159,7 @@ def seed_interval(values: Sequence[float]) -> Interval:
     mean = float(np.mean(values))
     if len(values) == 1:
         return Interval(mean, None, None)
-    margin = float(stats.t.isf(TAILS / 2, len(values) - 1) * stats.sem(values))
+    margin = float(stats.t.isf(TAIL, len(values) - 1) * stats.sem(values))
     return Interval(mean, mean - margin, mean + margin)
 
 
@@ -184,7 +184,7 @@ def _resampled_sums(
 
 
 def _interval(mean: float, resampled: np.ndarray) -> Interval:
-    ends = np.quantile(resampled, (TAILS / 2, 1 - TAILS / 2))
+    ends = np.quantile(resampled, (TAIL, 1 - TAIL))
     return Interval(float(mean), *ends.tolist())
 
 
