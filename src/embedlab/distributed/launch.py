@@ -5,18 +5,22 @@ import mmap
 import pickle
 from collections.abc import Callable
 from datetime import timedelta
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import torch
 import torch.distributed as dist
-from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
+from torch.multiprocessing.spawn import (
+    ProcessExitedException,
+    ProcessRaisedException,
+    start_processes,
+)
 
 from embedlab.errors import InputError
 
 # Processes wait this long for the first one, which alone validates and saves.
 TIMEOUT = timedelta(days=1)
-LOCALHOST = "127.0.0.1"
 
 
 def spawn(function: Callable[..., None], args: tuple[Any, ...], num_processes: int) -> None:
@@ -28,7 +32,7 @@ def spawn(function: Callable[..., None], args: tuple[Any, ...], num_processes: i
         InputError: if a process raises it, or is killed.
     """
     try:
-        torch.multiprocessing.spawn(function, args, num_processes, daemon=True)
+        start_processes(function, args, num_processes, daemon=True)
     except ProcessExitedException as error:
         raise InputError(
             f"{error}; finished work is kept: run again, with fewer processes if memory was short"
@@ -53,27 +57,22 @@ def run_in_processes(function: Callable[[], object], num_processes: int) -> None
     """
     if 0 < (gpus := torch.cuda.device_count()) < num_processes:
         raise InputError(f"{num_processes} processes for {gpus} GPU(s); use fewer devices")
-    store = dist.TCPStore(LOCALHOST, 0, is_master=True, wait_for_workers=False)
     threads = max(1, torch.get_num_threads() // num_processes)
     stream = io.BytesIO()
     _Pickler(stream).dump(function)
-    spawn(_run, (num_processes, store.port, threads, stream.getvalue()), num_processes)
+    with TemporaryDirectory() as folder:
+        store = f"file://{folder}/store"
+        spawn(_run, (num_processes, store, threads, stream.getvalue()), num_processes)
 
 
-def _run(index: int, num_processes: int, port: int, threads: int, function: bytes) -> None:
+def _run(index: int, num_processes: int, store: str, threads: int, function: bytes) -> None:
     """One process of the group."""
     torch.set_num_threads(threads)
     backend = "gloo"
     if torch.cuda.is_available():
         backend = "cpu:gloo,cuda:nccl"
         torch.cuda.set_device(index)
-    dist.init_process_group(
-        backend,
-        store=dist.TCPStore(LOCALHOST, port, timeout=TIMEOUT),
-        timeout=TIMEOUT,
-        rank=index,
-        world_size=num_processes,
-    )
+    dist.init_process_group(backend, store, TIMEOUT, num_processes, index)
     pickle.loads(function)()
     dist.destroy_process_group()
 
