@@ -35,7 +35,8 @@ LOSSES = {
     "covariance": lambda queries, documents: covariance_isotropy(documents, STD),
     "variance": lambda queries, documents: variance_regularisation(documents, STD),
     "triplet": lambda queries, documents: triplet_loss(
-        queries, documents, documents.flip(1).unsqueeze(1), 0.5
+        *(queries, documents, documents.flip(1).unsqueeze(1), 0.5),
+        forbidden=torch.zeros(len(queries), 1, dtype=torch.bool),
     ),
     "hardest in batch": contrastive(hardest_in_batch_loss),
     "InfoNCE": contrastive(info_nce_loss),

@@ -20,7 +20,7 @@ def world_size() -> int:
 
 def rank() -> int:
     """The index of this process."""
-    return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
+    return dist.get_rank() if world_size() > 1 else 0
 
 
 def all_reduce_sum(x: Tensor) -> Tensor:
@@ -40,7 +40,9 @@ def gather_rows(x: Tensor) -> Tensor:
         - x: `(n, ...)`, the same on every process
         - output: `(n * world_size, ...)`
     """
-    return x if world_size() == 1 else _GatherRows.apply(x)  # type: ignore[no-untyped-call]
+    blocks = [torch.zeros_like(x)] * world_size()
+    blocks[rank()] = x
+    return x if len(blocks) == 1 else all_reduce_sum(torch.cat(blocks))
 
 
 def centre(x: Tensor) -> tuple[Tensor, int]:
@@ -74,17 +76,3 @@ class _AllReduceSum(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         return _summed(gradient)
-
-
-class _GatherRows(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        x = x.contiguous()
-        blocks = [torch.empty_like(x) for _ in range(world_size())]
-        dist.all_gather(blocks, x)
-        return torch.cat(blocks)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        return _summed(gradient).chunk(world_size())[rank()]
