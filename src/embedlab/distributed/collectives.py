@@ -40,9 +40,11 @@ def gather_rows(x: Tensor) -> Tensor:
         - x: `(n, ...)`, the same on every process
         - output: `(n * world_size, ...)`
     """
+    if world_size() == 1:
+        return x
     blocks = [torch.zeros_like(x)] * world_size()
     blocks[rank()] = x
-    return x if len(blocks) == 1 else all_reduce_sum(torch.cat(blocks))
+    return all_reduce_sum(torch.cat(blocks))
 
 
 def centre(x: Tensor) -> tuple[Tensor, int]:
@@ -61,18 +63,14 @@ def centre(x: Tensor) -> tuple[Tensor, int]:
     return x - all_reduce_sum(x.sum(0)) / count, count
 
 
-def _summed(x: Tensor) -> Tensor:
-    total = x.clone(memory_format=torch.contiguous_format)
-    dist.all_reduce(total)
-    return total
-
-
 class _AllReduceSum(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        return _summed(x)
+        total = x.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        return total
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        return _summed(gradient)
+        return _AllReduceSum.forward(ctx, gradient)

@@ -22,7 +22,6 @@ from embedlab.encoders.transformer import SentenceTransformerEncoder
 from embedlab.errors import InputError
 from embedlab.isotropic.inputs import project
 from embedlab.isotropic.projection import GaussianProjection
-from embedlab.training.recomputation import recompute_activations
 
 
 def load_base(encoder: AnyEncoder) -> SentenceTransformer:
@@ -111,20 +110,6 @@ class TrainableEncoder(nn.Module):
             if parameter is first_trained:
                 break
             parameter.requires_grad_(False)
-
-    def enable_gradient_checkpointing(self) -> None:
-        """Recompute activations in the backward pass: less memory, about a third more time."""
-        recompute_activations(self.base)
-
-    def parameter_groups(
-        self, base_learning_rate: float, projection_learning_rate: float
-    ) -> list[dict[str, Any]]:
-        """The optimiser's groups: the base, then the projection, without frozen parameters."""
-        parts = ((self.base, base_learning_rate), (self.projection, projection_learning_rate))
-        return [
-            {"params": [p for p in part.parameters() if p.requires_grad], "lr": rate}
-            for part, rate in parts
-        ]
 
 
 def _freeze_unused(base: SentenceTransformer) -> None:

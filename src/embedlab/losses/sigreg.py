@@ -40,15 +40,9 @@ def sigreg(vectors: Tensor, directions: Tensor, num_knots: int = 17, t_max: floa
     is exp(-t_k^2 / 2) times the trapezoid rule's weight, doubled for the knots below zero.
     Computed in float32 at least, also under autocast; directions get no gradient.
 
-    Args:
-        vectors: a batch, equally large on every process, whose target distribution is N(0, I).
-        directions: unit columns, the same on every process.
-        num_knots: at least 2.
-        t_max: the last knot.
-
     Shape:
-        - vectors: `(n, d)`
-        - directions: `(d, s)`
+        - vectors: `(n, d)`, equally many on every process; their target distribution is N(0, I)
+        - directions: `(d, s)`, unit columns, the same on every process
         - output: `()`
 
     References:

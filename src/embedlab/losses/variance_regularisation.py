@@ -11,14 +11,11 @@ EPSILON = 1e-4
 def variance_regularisation(vectors: Tensor, target_std: float) -> Tensor:
     """Compute the mean over dimensions of `max(0, 1 - sqrt(Var(x_j / s) + epsilon))`.
 
-    Var is the unbiased variance over the vectors of all processes.
-
-    Args:
-        vectors: a batch, equally large on every process, of at least two vectors in total.
-        target_std: s, the target standard deviation of each dimension.
+    Var is the unbiased variance over the vectors of all processes; s is `target_std`, the target
+    standard deviation of each dimension.
 
     Shape:
-        - vectors: `(n, d)`
+        - vectors: `(n, d)`, equally many on every process, at least two in total
         - output: `()`
 
     References:
