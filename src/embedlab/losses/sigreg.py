@@ -36,8 +36,9 @@ def sigreg(vectors: Tensor, directions: Tensor, num_knots: int = 17, t_max: floa
 
         N * sum_k w_k * ((mean cos(t_k p) - exp(-t_k^2 / 2))^2 + (mean sin(t_k p))^2)
 
-    and the value is the mean over directions. The knots t_k are equally spaced on [0, t_max]; w_k
-    is exp(-t_k^2 / 2) times the trapezoid rule's weight, doubled for the knots below zero.
+    and the value is the mean over directions. The knots t_k, two at least, are equally spaced on
+    [0, t_max]; w_k is exp(-t_k^2 / 2) times the trapezoid rule's weight, doubled for the knots
+    below zero.
     Computed in float32 at least, also under autocast; directions get no gradient.
 
     Shape:

@@ -1,11 +1,12 @@
 """The training loop: seeded order, validation, early stopping, checkpoints, exact resume."""
 
 import copy
+import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -14,14 +15,17 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from embedlab.distributed.collectives import rank, world_size
+from embedlab.distributed.launch import run_in_processes
 from embedlab.distributed.processes import from_main_process, mean_over_processes
 from embedlab.errors import InputError
 from embedlab.training.checkpoints import Checkpoint
 from embedlab.training.history import History
-from embedlab.training.parameters import LoopParameters
-from embedlab.training.schedule import learning_rate_factor
+from embedlab.training.parameters import LoopParameters, learning_rate_factor
 from embedlab.training.step_log import StepLog
 from embedlab.training.task import Losses, Task
+
+logger = logging.getLogger(__name__)
+ResultT = TypeVar("ResultT")
 
 # Parameters with the learning rate `lr` of each group, as optimizers take them.
 ParameterGroups = list[dict[str, Any]]
@@ -82,6 +86,23 @@ def train(
     task.model.load_state_dict(run.best)
     task.model.eval()
     return run.history
+
+
+def train_on_devices(train: Callable[[], ResultT], devices: int = 1) -> ResultT:
+    """Train in as many processes as devices, or in this process, and return the result.
+
+    Args:
+        train: a picklable call of a training that keeps a checkpoint, such as a `partial`. After
+            the processes, this process calls it, too, which loads the finished training.
+        devices: number of processes; with 1, this process trains.
+
+    Raises:
+        InputError: as `train` and `run_in_processes` do.
+    """
+    if devices > 1:
+        logger.info("Training in %d processes", devices)
+        run_in_processes(train, devices)
+    return train()
 
 
 @dataclass
