@@ -7,7 +7,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from embedlab.distributed.collectives import rank, world_size
+from embedlab.distributed.collectives import all_reduce_sum, rank, world_size
 from embedlab.errors import InputError
 
 ResultT = TypeVar("ResultT")
@@ -45,6 +45,5 @@ def mean_over_processes(values: dict[str, Tensor]) -> dict[str, Tensor]:
     """The mean over processes of each scalar."""
     if world_size() == 1:
         return values
-    means = torch.stack([value.float() for value in values.values()])
-    dist.all_reduce(means)
-    return dict(zip(values, means / world_size(), strict=True))
+    sums = all_reduce_sum(torch.stack([value.float() for value in values.values()]))
+    return dict(zip(values, sums / world_size(), strict=True))

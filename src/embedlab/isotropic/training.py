@@ -12,12 +12,7 @@ from embedlab.distributed.processes import training_device
 from embedlab.errors import InputError
 from embedlab.isotropic.inputs import RetrievalInputs
 from embedlab.isotropic.loss import Batch, ObjectiveParameters, isotropic_retrieval_losses
-from embedlab.isotropic.models import (
-    IsotropicData,
-    build_model,
-    model_states,
-    parameter_groups,
-)
+from embedlab.isotropic.models import IsotropicData, build_model, model_states, parameter_groups
 from embedlab.isotropic.parameters import IsotropicTrainingParameters
 from embedlab.isotropic.projection import GaussianProjection, ProjectionParameters
 from embedlab.isotropic.rows import relevant_rows
@@ -121,11 +116,7 @@ class PairLosses:
 
 
 def _with_negatives(triples: np.ndarray) -> np.ndarray:
-    """Triples with missing negatives replaced by the pair's first negative.
-
-    Raises:
-        InputError: if a pair has no negative.
-    """
+    """Triples with missing negatives replaced by the pair's first negative."""
     if triples.shape[1] < 3 or (triples[:, 2] < 0).any():
         raise InputError(
             "contrastive: triplet needs a negative for every pair; raise hard_negatives.count"
