@@ -53,11 +53,7 @@ class TrainableEncoder(nn.Module):
     """A base encoder followed by a projection, both with gradients.
 
     DistributedDataParallel can wrap it: a training step makes a single forward pass, and every
-    parameter that is not frozen gets a gradient.
-
-    Args:
-        base: from `load_base`; parameters without influence on the vectors are frozen.
-        projection: whose input has the base's dimension.
+    parameter that is not frozen gets a gradient. Those without influence on the vectors are frozen.
 
     Shape:
         - input: tokenised batches, with tensors `(b_i, L_i)`

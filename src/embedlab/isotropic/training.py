@@ -7,8 +7,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from embedlab.distributed.collectives import gather_rows, rank
-from embedlab.distributed.processes import training_device
+from embedlab.distributed.processes import gather_rows, rank, training_device
 from embedlab.errors import InputError
 from embedlab.isotropic.inputs import RetrievalInputs
 from embedlab.isotropic.loss import Batch, ObjectiveParameters, isotropic_retrieval_losses

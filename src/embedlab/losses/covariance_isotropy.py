@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from embedlab.distributed.collectives import all_reduce_sum, centre
+from embedlab.distributed.processes import all_reduce_sum, centre
 
 
 def covariance_isotropy(vectors: Tensor, target_std: float) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from embedlab.distributed.collectives import all_reduce_sum, world_size
+from embedlab.distributed.processes import all_reduce_sum, world_size
 
 # Upper bound on the projections per block; on a CPU, a block's waves fit into the cache.
 CPU_BLOCK, ACCELERATOR_BLOCK = 2**15, 2**22

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from embedlab.distributed.collectives import all_reduce_sum, centre
+from embedlab.distributed.processes import all_reduce_sum, centre
 
 # Keeps the gradient of the square root finite where a dimension is constant.
 EPSILON = 1e-4

@@ -14,9 +14,8 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
-from embedlab.distributed.collectives import rank, world_size
 from embedlab.distributed.launch import run_in_processes
-from embedlab.distributed.processes import from_main_process, mean_over_processes
+from embedlab.distributed.processes import from_main_process, mean_over_processes, rank, world_size
 from embedlab.errors import InputError
 from embedlab.training.checkpoints import Checkpoint
 from embedlab.training.history import History
@@ -75,15 +74,10 @@ def train(
 
 
 def train_on_devices(train: Callable[[], ResultT], devices: int = 1) -> ResultT:
-    """Train in as many processes as devices, or in this process, and return the result.
+    """Train in as many processes as devices, and return the result.
 
-    Args:
-        train: a picklable call of a training that keeps a checkpoint, such as a `partial`. After
-            the processes, this process calls it, too, which loads the finished training.
-        devices: number of processes; with 1, this process trains.
-
-    Raises:
-        InputError: as `train` and `run_in_processes` do.
+    `train` is a picklable call of a training that keeps a checkpoint, such as a `partial`. After
+    the processes, this process calls it, too, which loads the finished training.
     """
     if devices > 1:
         logger.info("Training in %d processes", devices)

@@ -72,11 +72,7 @@ class TrainingRunParameters(Parameters):
     wandb: WandbParameters | None = None
 
     def step_log(self, checkpoint: Checkpoint, config: dict[str, Any]) -> StepLog:
-        """The log of a training, beside its checkpoint.
-
-        Raises:
-            InputError: as `StepLog` does.
-        """
+        """The log of a training, beside its checkpoint."""
         path = checkpoint.path
         board = path.parent / "tensorboard" / path.stem if self.tensorboard else None
         return StepLog(path.with_suffix(".jsonl"), board, self.wandb, config)

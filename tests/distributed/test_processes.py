@@ -5,7 +5,7 @@ import torch
 import torch.distributed as dist
 from torch.multiprocessing import spawn
 
-from embedlab.distributed.collectives import all_reduce_sum, gather_rows, rank, world_size
+from embedlab.distributed.processes import all_reduce_sum, gather_rows, rank, world_size
 from embedlab.losses.covariance_isotropy import covariance_isotropy
 from embedlab.losses.hardest_in_batch import hardest_in_batch_loss
 from embedlab.losses.info_nce import info_nce_loss
