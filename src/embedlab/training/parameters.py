@@ -48,11 +48,7 @@ class LoopParameters(Parameters):
 
 
 class TrainingParameters(LoopParameters):
-    """The training loop of a model with one learning rate.
-
-    Attributes:
-        learning_rate: of AdamW.
-    """
+    """The training loop of a model with one learning rate."""
 
     max_epochs: int = Field(50, ge=1)
     learning_rate: float = Field(3e-4, gt=0)
