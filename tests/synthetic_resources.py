@@ -19,7 +19,7 @@ from embedlab.resource_encoder.samples import AugmentationParameters, DescribedC
 from embedlab.resource_encoder.tools import default_tool_registry
 from embedlab.resource_encoder.training import ResourceData, train_resource_encoder
 from embedlab.training.checkpoints import Checkpoint
-from embedlab.training.devices import train_on_devices
+from embedlab.training.loop import train_on_devices
 from embedlab.training.step_log import StepLog
 
 N_CONFIGS = 12

@@ -15,7 +15,7 @@ from embedlab.isotropic.parameters import IsotropicTrainingParameters
 from embedlab.isotropic.training import train_isotropic
 from embedlab.parameters import merge
 from embedlab.training.checkpoints import Checkpoint
-from embedlab.training.devices import train_on_devices
+from embedlab.training.loop import train_on_devices
 from embedlab.training.step_log import StepLog
 
 N_TRAIN, N_VALIDATION, DIMENSION, N_TOPICS = 180, 60, 16, 6

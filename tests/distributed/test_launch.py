@@ -10,9 +10,8 @@ import pytest
 import torch
 from torch.multiprocessing import ProcessRaisedException
 
-from embedlab.distributed.collectives import rank, world_size
 from embedlab.distributed.launch import run_in_processes
-from embedlab.distributed.processes import from_main_process
+from embedlab.distributed.processes import from_main_process, rank, world_size
 from embedlab.errors import InputError
 
 

@@ -6,15 +6,8 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from embedlab.isotropic.plots import (
-    plot_distances,
-    plot_frontier,
-    plot_isotropy_spectrum,
-    plot_norms,
-    plot_training_curves,
-)
+from embedlab.isotropic.plots import plot_frontier, plot_training_curves
 
-RNG = np.random.default_rng(0)
 LABEL = "nDCG@10 on SciFact (points)"
 BASE = {"name": "bge-small", "isotropy": 0.1, "ndcg": 72.0, "error": 3.0}
 # A crowd near the base, and some apart.
@@ -25,12 +18,6 @@ POINTS = [
     {"name": "no contrastive", "isotropy": 0.9, "ndcg": 66.0, "error": 2.0},
     {"name": "mlp", "isotropy": 0.5, "ndcg": 60.0},
 ]
-DISTANCES = {
-    "base": (RNG.normal(0.8, 0.1, 90), RNG.normal(1.2, 0.1, 400)),
-    "isotropic": (RNG.normal(0.7, 0.1, 90), RNG.normal(1.4, 0.1, 400)),
-}
-NORM = {"mean": 1.02, "p5": 0.8, "p25": 0.9, "p50": 1.0, "p75": 1.1, "p95": 1.3}
-SPECTRA = {"base": [0.7, 0.2, 0.1], "isotropic": [0.25] * 4}
 
 
 def history(n_steps: int) -> list[dict[str, float]]:
@@ -52,23 +39,14 @@ def frontier() -> Figure:
 
 FIGURES: dict[str, Callable[[], Figure]] = {
     "curves": lambda: curves(history(40)),
-    "spectrum": lambda: plot_isotropy_spectrum(SPECTRA),
-    "norms": lambda: plot_norms({"base": NORM, "isotropic": NORM}),
-    "distances": lambda: plot_distances(DISTANCES),
     "frontier": frontier,
 }
 # What a log axis or a scale could stumble over.
-EXACT = dict.fromkeys(NORM, 1.0)
 ODD: dict[str, Callable[[], Figure]] = {
     "no validation yet": lambda: curves(history(5)),
     "one step": lambda: curves(history(1)),
     "no positive loss": lambda: curves([{"step": 1, "reg": 0.0}]),
     "validations alone": lambda: curves(history(20)[20:]),
-    "few vectors": lambda: plot_isotropy_spectrum({"few": [0.6, 0.4, 0.0, 0.0]}),
-    "nothing varies": lambda: plot_isotropy_spectrum({"collapsed": [0.0, 0.0]}),
-    "unit norms": lambda: plot_norms({"base": EXACT}),
-    "equal distances": lambda: plot_distances({"base": (np.ones(3), np.ones(5))}),
-    "one pair": lambda: plot_distances({"base": (np.ones(1), np.zeros(1))}),
     "base alone": lambda: plot_frontier([], BASE, "IsoScore", LABEL),
     "same place": lambda: plot_frontier([BASE, BASE], BASE, "IsoScore", LABEL),
 }
@@ -126,44 +104,6 @@ def test_many_steps_are_smoothed_over_the_single_ones() -> None:
     assert np.ptp(single.get_ydata()) == 1
     assert np.ptp(smooth.get_ydata()[10:-10]) < 0.2
     assert texts(curves(rows), 0) == ["loss"]
-
-
-def test_spectra_are_relative_to_the_dimension() -> None:
-    figure = FIGURES["spectrum"]()
-    even, base, isotropic = figure.axes[0].lines
-    assert set(even.get_ydata()) == {1}
-    np.testing.assert_allclose(base.get_ydata(), [2.1, 0.6, 0.3])
-    np.testing.assert_allclose(isotropic.get_ydata(), 1)
-    np.testing.assert_allclose(isotropic.get_xdata(), [0.125, 0.375, 0.625, 0.875])
-    assert texts(figure, 0) == ["all equal", "base", "isotropic"]
-
-
-def test_boxes_of_norms_stand_in_the_order_given_from_zero_on() -> None:
-    axes = plot_norms({"base": EXACT, "isotropic": NORM}).axes[0]
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["base", "isotropic"]
-    low, high = sorted(axes.get_ylim())
-    assert axes.get_ylim() == (high, low)
-    box = axes.patches[1].get_path().vertices[:, 0]
-    assert (box.min(), box.max()) == (0.9, 1.1)
-    assert axes.get_xlim()[0] == 0
-    assert axes.get_xlim()[1] > 1.3
-
-
-def test_distances_have_a_plot_for_each_model_with_its_auroc() -> None:
-    pairs = (np.array([1.0, 2.0]), np.array([1.0, 3.0, 4.0]))
-    figure = plot_distances({"bm": pairs, **DISTANCES, "mlp": pairs, "mpnet": pairs})
-    titles = [axes.get_title() for axes in figure.axes]
-    assert titles[0] == "bm, AUROC 0.750"
-    assert [title.split(",")[0] for title in titles] == [
-        "bm",
-        "base",
-        "isotropic",
-        "mlp",
-        "mpnet",
-    ]
-    for axes in figure.axes:
-        shares = [sum(bar.get_height() for bar in bars) for bars in axes.containers]
-        assert shares == pytest.approx([1, 1])
 
 
 def test_frontier_names_every_point_by_a_marker_that_no_other_has() -> None:

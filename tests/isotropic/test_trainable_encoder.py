@@ -11,8 +11,11 @@ from embedlab.encoders.embed import load_encoder
 from embedlab.encoders.parameters import EncoderParameters, ExecutionParameters
 from embedlab.encoders.recipe import make_recipe
 from embedlab.errors import InputError
+from embedlab.isotropic.models import parameter_groups
+from embedlab.isotropic.parameters import IsotropicTrainingParameters
 from embedlab.isotropic.projection import GaussianProjection, ProjectionParameters
 from embedlab.isotropic.trainable_encoder import TrainableEncoder, load_base
+from embedlab.training.recomputation import recompute_activations
 
 TEXTS = ["a cat", "the dog sat on a mat and the cat ran " * 30, "", "the dog ran on the mat"]
 WORDS = ["the", "a", "cat", "dog", "mat", "sat", "ran", "on", "and", "query", ":"]
@@ -101,7 +104,8 @@ def test_early_layers_are_frozen_and_stay_as_they_are(tiny):
     assert {name.split(".")[5] for name in trained if "layer." in name} == {"2", "3"}
 
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
-    groups = model.parameter_groups(1e-3, 1e-2)
+    rates = {"base_learning_rate": 1e-3, "projection_learning_rate": 1e-2}
+    groups = parameter_groups(model, IsotropicTrainingParameters(**rates))
     assert [group["lr"] for group in groups] == [1e-3, 1e-2]
     optimizer = torch.optim.SGD(groups)
     model(model.tokenize(TEXTS, "document")).square().sum().backward()
@@ -122,7 +126,7 @@ def test_gradient_checkpointing_computes_layers_twice_and_the_same_gradient(tiny
     for checkpointing in (False, True):
         model = model_of(tiny).train()
         if checkpointing:
-            model.enable_gradient_checkpointing()
+            recompute_activations(model.base)
         layer = model.base.transformers_model.encoder.layer[1].intermediate
         layer.register_forward_hook(lambda *_, on=checkpointing: calls.append(on))
         torch.manual_seed(1)  # of dropout

@@ -17,8 +17,7 @@ from embedlab.errors import InputError
 from embedlab.training import loop
 from embedlab.training.checkpoints import Checkpoint, CheckpointFolder, run_fingerprint
 from embedlab.training.loop import train
-from embedlab.training.parameters import LoopParameters
-from embedlab.training.schedule import learning_rate_factor
+from embedlab.training.parameters import LoopParameters, learning_rate_factor
 from embedlab.training.step_log import StepLog
 from embedlab.training.task import Task
 

@@ -66,8 +66,8 @@ class Ablation:
             parameters = variants[name].model_copy(update={"seed": seed})
             checkpoint, title = checkpoint_of(f"{name}-{seed}", parameters), f"{name}, seed {seed}"
             model, history = train_isotropic(self.data, parameters, checkpoint, name=title)
-            best = history.best[MEASURE]
-            logger.info("%s: nDCG@10 on validation queries %.1f", title, 100 * best)
+            best = 100 * history.best[MEASURE]
+            logger.info("%s: nDCG@10 on validation queries %.1f", title, best)
             projection = load_projection(model, parameters.projection)
             tables.append(self._evaluate(name, seed, projection))
         scores, measures = zip(*tables, strict=True)
@@ -100,13 +100,9 @@ def summarise_ablation(
     """Summarise each variant, the base first.
 
     A query's score is averaged over seeds before it is compared with the base's, so that the number
-    of seeds does not increase the sample size.
-
-    Args:
-        scores: from `Ablation.evaluate`.
-        measures: likewise.
-        num_resamples: bootstrap samples of each interval, and sign flips of each test.
-        seed: of both.
+    of seeds does not increase the sample size. `num_resamples` are the bootstrap samples of each
+    interval, and the sign flips of each test; the first two arguments are those of
+    `Ablation.evaluate`.
 
     Returns:
         For each variant nDCG@10 as the `average` of its `sets`; by set nDCG@10, the `difference`

@@ -48,6 +48,5 @@ def training_checkpoint(
     start = data.start or {}
     states = [start.get(part) or {} for part in ("projection", "base")]
     weights = [tensor.numpy() for state in states for tensor in state.values()]
-    return folder.checkpoint(
-        name, run_fingerprint(settings, data.triples, data.validation, *weights)
-    )
+    fingerprint = run_fingerprint(settings, data.triples, data.validation, *weights)
+    return folder.checkpoint(name, fingerprint)

@@ -7,13 +7,13 @@ import numpy as np
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor
-from torch.nn.functional import normalize
+from torch.nn.functional import normalize, pad
 from tqdm import tqdm
 
 from embedlab.errors import InputError
 from embedlab.isotropic.rows import relevant_rows
 from embedlab.parameters import Parameters, Seed
-from embedlab.search.exact import stable_top_k
+from embedlab.search.exact import Best, merge_top_k
 
 logger = logging.getLogger(__name__)
 
@@ -96,10 +96,15 @@ def mine_hard_negatives(
     for block in tqdm(blocks, desc="hard negatives", unit="block", delay=2, leave=False):
         rows, index = np.unique(pairs[block, 0], return_inverse=True)
         vectors = _read_units(queries, rows)
-        scores, candidates = _candidates(vectors, documents, pool, relevant[rows], p)
-        positives = (vectors[index] * _read_units(documents, pairs[block, 1])).sum(dim=1)
-        allowed = _allowed(scores[index], positives, p.max_relative_similarity)
-        drawn = _draw(candidates.cpu().numpy()[index], allowed.cpu().numpy(), p.count, random)
+        scores, candidates = (
+            found[index] for found in _candidates(vectors, documents, pool, relevant[rows], p)
+        )
+        allowed = scores.isfinite()
+        if p.max_relative_similarity is not None:
+            positives = _read_units(documents, pairs[block, 1])
+            similarities = (vectors[index] * positives).sum(dim=1, keepdim=True)
+            allowed &= scores < p.max_relative_similarity * similarities
+        drawn = _draw(candidates.cpu().numpy(), allowed.cpu().numpy(), p.count, random)
         num_random += int((drawn < 0).sum())
         negatives[block] = _fill(drawn, relevant[rows[index]], permutation, random)
     if num_random:
@@ -135,25 +140,17 @@ def _candidates(
     If there are fewer, the last similarities are minus infinity.
     """
     size = parameters.skip + parameters.depth
-    scores = queries.new_full((len(queries), size), -torch.inf)
-    rows = torch.zeros_like(scores, dtype=torch.int64)
-    for start in range(0, len(pool), DOCUMENT_BLOCK):
-        block = pool[start : start + DOCUMENT_BLOCK]
+    best: Best | None = None
+    for block in np.split(pool, range(DOCUMENT_BLOCK, len(pool), DOCUMENT_BLOCK)):
         similarity = queries @ _read_units(documents, block).T
         masked = np.isin(relevant, block)
         columns = np.searchsorted(block, relevant[masked])
         similarity[masked.nonzero()[0], columns] = -torch.inf
-        best, found = stable_top_k(similarity, size)
-        scores, kept = stable_top_k(torch.cat([scores, best], dim=1), size)
-        found = torch.from_numpy(block).to(rows.device)[found]
-        rows = torch.cat([rows, found], dim=1).gather(1, kept)
-    return scores[:, parameters.skip :], rows[:, parameters.skip :]
-
-
-def _allowed(scores: Tensor, positives: Tensor, share: float | None) -> Tensor:
-    """Which candidates `(b, depth)` may be negatives, by the positives' similarities `(b,)`."""
-    found = scores.isfinite()
-    return found if share is None else found & (scores < share * positives[:, None])
+        best = merge_top_k(best, similarity, torch.from_numpy(block).to(queries.device), size)
+    assert best is not None
+    missing = size - best.scores.shape[1]
+    scores = pad(best.scores, (0, missing), value=-torch.inf)
+    return scores[:, parameters.skip :], pad(best.columns, (0, missing))[:, parameters.skip :]
 
 
 def _draw(

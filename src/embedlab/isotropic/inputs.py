@@ -18,12 +18,9 @@ BLOCK_ROWS = 16384
 
 
 class CachedInputs:
-    """Base vectors from the cache, by row: a model only projects them.
+    """Base vectors `(n, d)` and `(m, d)` from the cache, by row: a model only projects them.
 
-    Args:
-        queries: `(n, d)`; of a memory map, only the rows in use are read.
-        documents: `(m, d)`, likewise.
-        device: of the model.
+    Of memory maps, only the rows in use are read.
     """
 
     def __init__(self, queries: np.ndarray, documents: np.ndarray, device: torch.device):

@@ -12,10 +12,9 @@ from embedlab.errors import InputError
 from embedlab.isotropic.inputs import CachedInputs, OnlineInputs, RetrievalInputs
 from embedlab.isotropic.parameters import IsotropicTrainingParameters
 from embedlab.isotropic.projection import GaussianProjection
+from embedlab.training.recomputation import recompute_activations
 
 if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
-
     from embedlab.isotropic.trainable_encoder import TrainableEncoder
 
 # Maximum number of documents that initialise a projection.
@@ -47,7 +46,11 @@ class IsotropicData:
 def build_model(
     data: IsotropicData, parameters: IsotropicTrainingParameters, device: torch.device
 ) -> tuple[nn.Module, RetrievalInputs]:
-    """The initial model, and what encodes rows of queries and documents with it."""
+    """The initial model, and what encodes rows of queries and documents with it.
+
+    Raises:
+        InputError: if `data.start` has other shapes, or a trained base where this one is frozen.
+    """
     model: nn.Module
     inputs: RetrievalInputs
     if parameters.freeze_base:
@@ -57,13 +60,17 @@ def build_model(
         sample = documents[_sample_rows(len(documents), SAMPLE_SIZE, parameters.seed)]
     else:
         # Imported late: slow, and not needed for a frozen base.
-        from embedlab.isotropic.trainable_encoder import load_base
+        from embedlab.isotropic.trainable_encoder import TrainableEncoder, load_base
 
         assert data.encoder is not None
         base = load_base(data.encoder)
         dimension = base.get_embedding_dimension() or 0
         projection = GaussianProjection(dimension, parameters.projection)
-        model = _trainable_encoder(base, projection, parameters)
+        model = TrainableEncoder(base, projection)
+        if parameters.frozen_layers is not None:
+            model.freeze_early_layers(parameters.frozen_layers)
+        if parameters.gradient_checkpointing:
+            recompute_activations(base)
         inputs = OnlineInputs(list(data.queries), list(data.documents), model)
         rows = _sample_rows(len(data.documents), 4 * dimension, parameters.seed)
         sample = base.to(device).encode_document([data.documents[row] for row in rows])
@@ -71,21 +78,6 @@ def build_model(
     if data.start is not None:
         _load_states(model, data.start)
     return model.to(device), inputs
-
-
-def _trainable_encoder(
-    base: "SentenceTransformer",
-    projection: GaussianProjection,
-    parameters: IsotropicTrainingParameters,
-) -> "TrainableEncoder":
-    from embedlab.isotropic.trainable_encoder import TrainableEncoder
-
-    model = TrainableEncoder(base, projection)
-    if parameters.frozen_layers is not None:
-        model.freeze_early_layers(parameters.frozen_layers)
-    if parameters.gradient_checkpointing:
-        model.enable_gradient_checkpointing()
-    return model
 
 
 def _sample_rows(num_rows: int, size: int, seed: int) -> np.ndarray:
@@ -106,10 +98,13 @@ def parameter_groups(
     model: nn.Module, parameters: IsotropicTrainingParameters
 ) -> list[dict[str, Any]]:
     """The parameters to train, with a learning rate for the base and one for the projection."""
-    rate = parameters.projection_learning_rate
-    if isinstance(model, GaussianProjection):
-        return [{"params": list(model.parameters()), "lr": rate}]
-    return cast("TrainableEncoder", model).parameter_groups(parameters.base_learning_rate, rate)
+    projection, base = _projection_and_base(model)
+    rates = parameters.base_learning_rate, parameters.projection_learning_rate
+    return [
+        {"params": [p for p in part.parameters() if p.requires_grad], "lr": rate}
+        for part, rate in zip((base, projection), rates, strict=True)
+        if part is not None
+    ]
 
 
 def _projection_and_base(model: nn.Module) -> tuple[GaussianProjection, nn.Module | None]:
@@ -124,11 +119,7 @@ def _cpu_state(module: nn.Module) -> dict[str, torch.Tensor]:
 
 
 def _load_states(model: nn.Module, start: dict[str, Any]) -> None:
-    """Initialise a model with the weights of another training.
-
-    Raises:
-        InputError: if the shapes differ, or if the other training changed a base frozen here.
-    """
+    """Initialise a model with the weights of another training."""
     projection, base = _projection_and_base(model)
     if start["base"] is not None and base is None:
         raise InputError(

@@ -31,11 +31,7 @@ class IsotropicTrainingParameters(Parameters):
             embeddings; null trains everything. Unfrozen base only.
         gradient_checkpointing: save memory at the cost of time. Unfrozen base only.
         base_learning_rate: of an unfrozen base.
-        projection_learning_rate: of the projection.
-        projection: its shape.
-        objective: the losses and their weights.
         hard_negatives: mined from the cached vectors, in addition to those given with the pairs.
-        training: the loop.
         validation: decides which step's weights are kept.
         seed: of initialisation, order, dropout and SIGReg's directions.
     """

@@ -1,27 +1,21 @@
-"""Figures about isotropic retrieval: how it was learnt, what its vectors are like, what it costs.
-
-A model has the same colour in every figure that is given the models in the same order.
-"""
+"""Figures of isotropic training: losses by step, and retrieval quality against isotropy."""
 
 from collections.abc import Mapping, Sequence
-from math import isqrt
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
 from embedlab.figure import new_figure
 from embedlab.isotropic.training import MEASURE
-from embedlab.statistics.detection import auroc
 
 # Points of a smoothed loss curve: more would not be visible.
 SMOOTH_POINTS = 200
 
-# Colours of Okabe & Ito 2008, told apart by colour-blind readers too.
-NEAR, FAR, OWN = "#0072b2", "#8c8c8c", "#d55e00"
+# Vermilion of Okabe & Ito 2008, a palette for colour-blind readers too.
+HIGHLIGHT = "#d55e00"
 
 # With the ten colours of the cycle, these tell 70 models apart.
 MARKERS = "osD^vPX"
@@ -57,88 +51,6 @@ def plot_training_curves(history: Sequence[Mapping[str, Any]], losses: Sequence[
     return figure
 
 
-def plot_isotropy_spectrum(spectra: Mapping[str, Sequence[float]]) -> Figure:
-    """Variance along the principal components, a line for each model.
-
-    Both axes are relative to the dimension, so that models of different dimensions compare: an
-    isotropic model is the level line at 1.
-
-    Args:
-        spectra: by model, shares of the variance `(d,)`, the greatest first; zeros are not drawn.
-    """
-    figure, axes = new_figure(6, 3.8)
-    axes.axhline(1, color="black", linewidth=1, linestyle="--", label="all equal")
-    for model, spectrum in spectra.items():
-        shares = np.asarray(spectrum)
-        dimension = len(shares)
-        axes.plot((np.arange(dimension) + 0.5) / dimension, dimension * shares, label=model)
-    axes.set_yscale("log", nonpositive="mask")
-    axes.xaxis.set_major_formatter(PercentFormatter(1))
-    axes.set_xlim(0, 1)
-    axes.set_xlabel("principal components, the greatest first")
-    axes.set_ylabel("variance over the mean variance")
-    axes.legend(frameon=False, fontsize="small")
-    return figure
-
-
-def plot_norms(norms: Mapping[str, Mapping[str, float]]) -> Figure:
-    """A box for each model: quartiles and median, whiskers over the middle 90 %, a dot at the mean.
-
-    Args:
-        norms: by model, at least mean, p5, p25, p50, p75 and p95 of the norms of its vectors.
-    """
-    figure, axes = new_figure(6, 1.2 + 0.4 * len(norms))
-    names = {"whislo": "p5", "q1": "p25", "med": "p50", "q3": "p75", "whishi": "p95"}
-    boxes = [
-        {"label": model, "mean": own["mean"]} | {key: own[name] for key, name in names.items()}
-        for model, own in norms.items()
-    ]
-    drawn = axes.bxp(
-        boxes,
-        orientation="horizontal",
-        showfliers=False,
-        showmeans=True,
-        patch_artist=True,
-        widths=0.5,
-        medianprops={"color": "black", "linewidth": 1.5},
-        meanprops={"marker": "o", "markeredgecolor": "black", "markerfacecolor": "white"},
-    )
-    for i, box in enumerate(drawn["boxes"]):
-        box.set(facecolor=f"C{i}", alpha=0.7)
-    axes.set_xlim(left=0)
-    axes.invert_yaxis()
-    axes.set_xlabel("norm of the vectors")
-    return figure
-
-
-def plot_distances(distances: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
-    """Histograms of the distances of relevant and of random pairs, a plot for each model.
-
-    Args:
-        distances: by model, of relevant pairs `(a,)` and of random ones `(b,)`.
-    """
-    # One row of up to three plots, else about a square.
-    n_columns = len(distances) if len(distances) < 4 else isqrt(len(distances) - 1) + 1
-    n_rows = -(-len(distances) // n_columns)
-    size = (1 + 2.6 * n_columns, 0.9 + 2.2 * n_rows)
-    figure = Figure(figsize=size, dpi=150, layout="constrained")
-    plots = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
-    for axes, (model, pairs) in zip(plots, distances.items(), strict=False):
-        bins = np.histogram_bin_edges(np.concatenate(pairs), 40)
-        for values, name, colour in zip(pairs, ("relevant", "random"), (NEAR, FAR), strict=True):
-            share = np.full(len(values), 1 / len(values))
-            axes.hist(values, bins=list(bins), weights=share, alpha=0.6, color=colour, label=name)
-        axes.set_title(f"{model}, AUROC {auroc(pairs[1], pairs[0]):.3f}", fontsize="small")
-        axes.spines[["top", "right"]].set_visible(False)
-    for axes in plots[len(distances) :]:
-        axes.remove()
-    figure.supxlabel("Euclidean distance of query and document", fontsize="medium")
-    figure.supylabel("share of pairs", fontsize="medium")
-    handles = figure.axes[0].get_legend_handles_labels()[0]
-    figure.legend(handles=handles, loc="outside upper center", ncols=2, frameon=False)
-    return figure
-
-
 def plot_frontier(
     points: Sequence[Mapping[str, Any]], base: Mapping[str, Any], measure: str, label: str
 ) -> Figure:
@@ -163,7 +75,7 @@ def plot_frontier(
     axes.axhline(base["ndcg"], color="grey", linewidth=1, linestyle=":")
     axes.axvline(base["isotropy"], color="grey", linewidth=1, linestyle=":")
     optimal = _pareto_front(np.array([[model["isotropy"], model["ndcg"]] for model in models]))
-    axes.plot(*optimal.T, color=OWN, linewidth=1.2, alpha=0.6, zorder=1)
+    axes.plot(*optimal.T, color=HIGHLIGHT, linewidth=1.2, alpha=0.6, zorder=1)
     axes.set_xlabel(f"isotropy ({measure})")
     axes.set_ylabel(label)
     figure.legend(loc="outside right upper", frameon=False, fontsize="small")
@@ -185,7 +97,7 @@ def _draw_validation(axes: Axes, steps: np.ndarray, values: np.ndarray) -> None:
     best = values.argmax()
     label = f"best: {values[best]:.4f} at step {steps[best]:,.0f}"
     axes.plot(steps, values, marker="o", markersize=3, color="black")
-    axes.plot(steps[best], values[best], marker="o", color=OWN, linestyle="", label=label)
+    axes.plot(steps[best], values[best], marker="o", color=HIGHLIGHT, linestyle="", label=label)
     axes.legend(frameon=False, fontsize="small")
 
 

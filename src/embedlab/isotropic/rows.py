@@ -18,11 +18,8 @@ def pair_rows(
 ) -> np.ndarray:
     """Rows of each pair's query, positive and negative, int64 `(n, 3)`; -1 for no negative.
 
-    Args:
-        pairs: columns query, positive and, optionally, negative.
-        query_ids: `text_id` of each query.
-        document_ids: `text_id` of each document.
-        name: of the pairs, for messages.
+    The pairs have the columns query, positive and, optionally, negative, and a `name` for messages;
+    the ids are the `text_id` of each query and of each document.
 
     Raises:
         InputError: naming the first pair whose text has no row.
@@ -46,9 +43,7 @@ def pair_rows(
 def relevant_rows(pairs: np.ndarray, num_queries: int) -> np.ndarray:
     """The documents relevant to each query, int64 `(num_queries, r)`, padded with -1.
 
-    Args:
-        pairs: rows of queries and of documents relevant to them, int64 `(p, 2)`.
-        num_queries: number of rows of the result.
+    Pairs are rows of queries and of documents relevant to them, int64 `(p, 2)`.
 
     Example:
         >>> relevant_rows(np.array([[0, 5], [2, 1], [0, 3], [0, 5]]), 3).tolist()
@@ -62,18 +57,9 @@ def relevant_rows(pairs: np.ndarray, num_queries: int) -> np.ndarray:
 
 
 def triples_table(
-    rows: np.ndarray,
-    mined: np.ndarray,
-    query_ids: Sequence[str],
-    document_ids: Sequence[str],
+    rows: np.ndarray, mined: np.ndarray, query_ids: Sequence[str], document_ids: Sequence[str]
 ) -> pd.DataFrame:
-    """Training pairs with their negatives, by identifier.
-
-    Args:
-        rows: from `pair_rows`, `(n, 3)`.
-        mined: rows of mined negatives, `(n, h)`.
-        query_ids: by row.
-        document_ids: by row.
+    """Name the training pairs and negatives of `pair_rows` `(n, 3)` and mined negatives `(n, h)`.
 
     Returns:
         Columns query_id, positive_id and negative_ids, lists in which the given negative is first.

@@ -22,7 +22,6 @@ from embedlab.encoders.transformer import SentenceTransformerEncoder
 from embedlab.errors import InputError
 from embedlab.isotropic.inputs import project
 from embedlab.isotropic.projection import GaussianProjection
-from embedlab.training.recomputation import recompute_activations
 
 
 def load_base(encoder: AnyEncoder) -> SentenceTransformer:
@@ -54,11 +53,7 @@ class TrainableEncoder(nn.Module):
     """A base encoder followed by a projection, both with gradients.
 
     DistributedDataParallel can wrap it: a training step makes a single forward pass, and every
-    parameter that is not frozen gets a gradient.
-
-    Args:
-        base: from `load_base`; parameters without influence on the vectors are frozen.
-        projection: whose input has the base's dimension.
+    parameter that is not frozen gets a gradient. Those without influence on the vectors are frozen.
 
     Shape:
         - input: tokenised batches, with tensors `(b_i, L_i)`
@@ -111,20 +106,6 @@ class TrainableEncoder(nn.Module):
             if parameter is first_trained:
                 break
             parameter.requires_grad_(False)
-
-    def enable_gradient_checkpointing(self) -> None:
-        """Recompute activations in the backward pass: less memory, about a third more time."""
-        recompute_activations(self.base)
-
-    def parameter_groups(
-        self, base_learning_rate: float, projection_learning_rate: float
-    ) -> list[dict[str, Any]]:
-        """The optimiser's groups: the base, then the projection, without frozen parameters."""
-        parts = ((self.base, base_learning_rate), (self.projection, projection_learning_rate))
-        return [
-            {"params": [p for p in part.parameters() if p.requires_grad], "lr": rate}
-            for part, rate in parts
-        ]
 
 
 def _freeze_unused(base: SentenceTransformer) -> None:

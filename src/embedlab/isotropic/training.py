@@ -7,17 +7,11 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from embedlab.distributed.collectives import gather_rows, rank
-from embedlab.distributed.processes import training_device
+from embedlab.distributed.processes import gather_rows, rank, training_device
 from embedlab.errors import InputError
 from embedlab.isotropic.inputs import RetrievalInputs
 from embedlab.isotropic.loss import Batch, ObjectiveParameters, isotropic_retrieval_losses
-from embedlab.isotropic.models import (
-    IsotropicData,
-    build_model,
-    model_states,
-    parameter_groups,
-)
+from embedlab.isotropic.models import IsotropicData, build_model, model_states, parameter_groups
 from embedlab.isotropic.parameters import IsotropicTrainingParameters
 from embedlab.isotropic.projection import GaussianProjection, ProjectionParameters
 from embedlab.isotropic.rows import relevant_rows
@@ -121,11 +115,7 @@ class PairLosses:
 
 
 def _with_negatives(triples: np.ndarray) -> np.ndarray:
-    """Triples with missing negatives replaced by the pair's first negative.
-
-    Raises:
-        InputError: if a pair has no negative.
-    """
+    """Triples with missing negatives replaced by the pair's first negative."""
     if triples.shape[1] < 3 or (triples[:, 2] < 0).any():
         raise InputError(
             "contrastive: triplet needs a negative for every pair; raise hard_negatives.count"

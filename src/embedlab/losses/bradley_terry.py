@@ -7,12 +7,8 @@ from torch.nn.functional import softplus
 def bradley_terry_loss(chosen: Tensor, rejected: Tensor) -> Tensor:
     """Compute the negative log-likelihood of a preference: -log sigmoid(chosen - rejected).
 
-    Args:
-        chosen: rewards of the chosen responses.
-        rejected: rewards of the rejected responses.
-
     Shape:
-        - chosen, rejected: `(b,)`
+        - chosen, rejected: `(b,)`, rewards of the responses
         - output: `(b,)`, one loss per pair, which the caller weights and averages
 
     References:

@@ -3,18 +3,16 @@
 import torch
 from torch import Tensor
 
-from embedlab.distributed.collectives import all_reduce_sum, centre
+from embedlab.distributed.processes import all_reduce_sum, centre
 
 
 def covariance_isotropy(vectors: Tensor, target_std: float) -> Tensor:
     """Compute `||Cov(x / s) - I||_F / d`, Cov the unbiased covariance over all processes.
 
-    Args:
-        vectors: a batch, equally large on every process, of at least two vectors in total.
-        target_std: s, the target standard deviation of each dimension.
+    s is `target_std`, the target standard deviation of each dimension.
 
     Shape:
-        - vectors: `(n, d)`
+        - vectors: `(n, d)`, equally many on every process, at least two in total
         - output: `()`
 
     References:

@@ -10,21 +10,15 @@ def hardest_in_batch_loss(
 ) -> Tensor:
     """Compute the mean over anchors of `max(0, margin + |a - p| - |a - n|)`.
 
-    n is the anchor's nearest negative; an anchor without an allowed negative counts as zero.
-
-    Args:
-        anchors: a.
-        candidates: positives and negatives of all anchors.
-        targets: index of each anchor's positive p among the candidates.
-        forbidden: True where a candidate is relevant to the anchor and thus no negative. The
-            positive is never a negative, whatever its entry.
-        margin: Euclidean distance by which negatives should be farther than the positive.
+    n is the nearest negative of anchor a, which should be farther than the positive p by `margin`,
+    a Euclidean distance. An anchor without an allowed negative counts as zero.
 
     Shape:
         - anchors: `(b, d)`
-        - candidates: `(m, d)`
-        - targets: int64 `(b,)`
-        - forbidden: bool `(b, m)`
+        - candidates: `(m, d)`, positives and negatives of all anchors
+        - targets: int64 `(b,)`, index of each anchor's positive among the candidates
+        - forbidden: bool `(b, m)`, True where a candidate is relevant to the anchor and thus no
+          negative; the positive is never a negative, whatever its entry
         - output: `()`
 
     References:

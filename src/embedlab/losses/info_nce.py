@@ -10,21 +10,15 @@ def info_nce_loss(
 ) -> Tensor:
     """Compute the mean over anchors of `-log softmax_c(-|a - c|^2 / (2 temperature))` at p.
 
-    On unit vectors this is InfoNCE with cosines, because `|a - c|^2 / 2 = 1 - cos(a, c)`.
-
-    Args:
-        anchors: a.
-        candidates: c, positives and negatives of all anchors.
-        targets: index of each anchor's positive p among the candidates.
-        forbidden: True where a candidate is relevant to the anchor and thus left out of its
-            softmax. The positive is never left out, whatever its entry.
-        temperature: temperature of the softmax, a squared distance.
+    p is the positive of anchor a among the candidates c; the temperature is a squared distance. On
+    unit vectors this is InfoNCE with cosines, because `|a - c|^2 / 2 = 1 - cos(a, c)`.
 
     Shape:
         - anchors: `(b, d)`
-        - candidates: `(m, d)`
-        - targets: int64 `(b,)`
-        - forbidden: bool `(b, m)`
+        - candidates: `(m, d)`, positives and negatives of all anchors
+        - targets: int64 `(b,)`, index of each anchor's positive among the candidates
+        - forbidden: bool `(b, m)`, True where a candidate is relevant to the anchor and thus left
+          out of its softmax; the positive is never left out, whatever its entry
         - output: `()`
 
     References:

@@ -6,12 +6,9 @@ from torch import Tensor
 def predictive_loss(predicted: Tensor, targets: Tensor) -> Tensor:
     """Compute the mean over pairs of `|predicted - sg(target)|^2`, sg stopping the gradient.
 
-    Args:
-        predicted: embeddings predicted from the other text of each pair.
-        targets: the embeddings to predict, which get no gradient.
-
     Shape:
-        - predicted, targets: `(b, d)`
+        - predicted: `(b, d)`, predicted from the other text of each pair
+        - targets: `(b, d)`
         - output: `()`
 
     References:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from embedlab.distributed.collectives import all_reduce_sum, world_size
+from embedlab.distributed.processes import all_reduce_sum, world_size
 
 # Upper bound on the projections per block; on a CPU, a block's waves fit into the cache.
 CPU_BLOCK, ACCELERATOR_BLOCK = 2**15, 2**22
@@ -36,19 +36,14 @@ def sigreg(vectors: Tensor, directions: Tensor, num_knots: int = 17, t_max: floa
 
         N * sum_k w_k * ((mean cos(t_k p) - exp(-t_k^2 / 2))^2 + (mean sin(t_k p))^2)
 
-    and the value is the mean over directions. The knots t_k are equally spaced on [0, t_max]; w_k
-    is exp(-t_k^2 / 2) times the trapezoid rule's weight, doubled for the knots below zero.
+    and the value is the mean over directions. The knots t_k, two at least, are equally spaced on
+    [0, t_max]; w_k is exp(-t_k^2 / 2) times the trapezoid rule's weight, doubled for the knots
+    below zero.
     Computed in float32 at least, also under autocast; directions get no gradient.
 
-    Args:
-        vectors: a batch, equally large on every process, whose target distribution is N(0, I).
-        directions: unit columns, the same on every process.
-        num_knots: at least 2.
-        t_max: the last knot.
-
     Shape:
-        - vectors: `(n, d)`
-        - directions: `(d, s)`
+        - vectors: `(n, d)`, equally many on every process; their target distribution is N(0, I)
+        - directions: `(d, s)`, unit columns, the same on every process
         - output: `()`
 
     References:

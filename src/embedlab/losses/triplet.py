@@ -9,17 +9,13 @@ def triplet_loss(
 ) -> Tensor:
     """Compute the mean over anchors and negatives of `max(0, margin + |a - p| - |a - n|)`.
 
-    Args:
-        anchors: a.
-        positives: p, one per anchor.
-        negatives: n, equally many per anchor.
-        margin: Euclidean distance by which negatives should be farther than the positive.
-        forbidden: True where a negative is relevant or missing, and counts as zero.
+    The negatives n of anchor a should be farther than its positive p by `margin`, a Euclidean
+    distance.
 
     Shape:
         - anchors, positives: `(b, d)`
         - negatives: `(b, h, d)`
-        - forbidden: bool `(b, h)`
+        - forbidden: bool `(b, h)`, True where a negative is relevant or missing, and counts as zero
         - output: `()`
 
     References:

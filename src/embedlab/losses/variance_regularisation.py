@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from embedlab.distributed.collectives import all_reduce_sum, centre
+from embedlab.distributed.processes import all_reduce_sum, centre
 
 # Keeps the gradient of the square root finite where a dimension is constant.
 EPSILON = 1e-4
@@ -11,14 +11,11 @@ EPSILON = 1e-4
 def variance_regularisation(vectors: Tensor, target_std: float) -> Tensor:
     """Compute the mean over dimensions of `max(0, 1 - sqrt(Var(x_j / s) + epsilon))`.
 
-    Var is the unbiased variance over the vectors of all processes.
-
-    Args:
-        vectors: a batch, equally large on every process, of at least two vectors in total.
-        target_std: s, the target standard deviation of each dimension.
+    Var is the unbiased variance over the vectors of all processes; s is `target_std`, the target
+    standard deviation of each dimension.
 
     Shape:
-        - vectors: `(n, d)`
+        - vectors: `(n, d)`, equally many on every process, at least two in total
         - output: `()`
 
     References:

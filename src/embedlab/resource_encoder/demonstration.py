@@ -20,8 +20,7 @@ from embedlab.parameters import Parameters, Seed
 from embedlab.resource_encoder.hierarchical_decoder import HierarchicalDecoder
 from embedlab.training.checkpoints import CheckpointFolder, run_fingerprint
 from embedlab.training.loop import train
-from embedlab.training.parameters import TrainingParameters
-from embedlab.training.schedule import Schedule
+from embedlab.training.parameters import Schedule, TrainingParameters
 from embedlab.training.task import Losses, Task
 
 # The summary has the first step with each of these shares of the best accuracy.

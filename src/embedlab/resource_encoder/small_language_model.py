@@ -30,8 +30,7 @@ from embedlab.resource_encoder.tokenizer import bags_of_words, make_tokenizer
 from embedlab.training.checkpoints import Checkpoint
 from embedlab.training.history import History
 from embedlab.training.loop import train
-from embedlab.training.parameters import TrainingParameters
-from embedlab.training.schedule import Schedule
+from embedlab.training.parameters import Schedule, TrainingParameters
 from embedlab.training.task import Task
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ class History:
 
     Attributes:
         measure: name of the validation score.
-        higher_is_better: whether the score is to be maximised.
         rows: `epoch`, `step`, `loss` (the mean training loss since the previous validation; absent
             before the first step), the score by its name, and `seconds` of training.
 

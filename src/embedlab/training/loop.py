@@ -1,11 +1,12 @@
 """The training loop: seeded order, validation, early stopping, checkpoints, exact resume."""
 
 import copy
+import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -13,20 +14,22 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
-from embedlab.distributed.collectives import rank, world_size
-from embedlab.distributed.processes import from_main_process, mean_over_processes
+from embedlab.distributed.launch import run_in_processes
+from embedlab.distributed.processes import from_main_process, mean_over_processes, rank, world_size
 from embedlab.errors import InputError
 from embedlab.training.checkpoints import Checkpoint
 from embedlab.training.history import History
-from embedlab.training.parameters import LoopParameters
-from embedlab.training.schedule import learning_rate_factor
+from embedlab.training.parameters import LoopParameters, learning_rate_factor
 from embedlab.training.step_log import StepLog
 from embedlab.training.task import Losses, Task
+
+logger = logging.getLogger(__name__)
+ResultT = TypeVar("ResultT")
 
 # Parameters with the learning rate `lr` of each group, as optimizers take them.
 ParameterGroups = list[dict[str, Any]]
 # Attributes of a run that have a `state_dict`.
-STATEFUL = ("optimizer", "scheduler", "scaler")
+STATEFUL = ("optimizer", "scheduler", "scaler", "model")
 
 
 def train(
@@ -41,18 +44,8 @@ def train(
 
     The order of an epoch depends on (seed, epoch) only, the dropout of a step on (seed, epoch,
     step) only: a run resumed from its checkpoint computes what an uninterrupted run computes. A
-    finished run is only loaded.
-
-    Args:
-        task: model, training loss and validation score.
-        groups: the model's parameters with their learning rates.
-        parameters: of the loop.
-        seed: of order and dropout.
-        checkpoint: stores the state at every validation, and in between at `checkpoint_interval`.
-        log: receives the losses of the steps and the scores.
-
-    Returns:
-        The validations.
+    finished run is only loaded. The checkpoint stores the state at every validation, and in between
+    at `checkpoint_interval`; the log receives the losses of the steps and the scores.
 
     Raises:
         InputError: if a loss is not finite, if a batch has fewer items than there are processes, or
@@ -65,11 +58,7 @@ def train(
     with (
         torch.random.fork_rng(range(torch.cuda.device_count())),
         tqdm(
-            total=run.total_steps,
-            initial=run.step,
-            desc=task.name,
-            unit="step",
-            disable=rank() > 0,
+            total=run.total_steps, initial=run.step, desc=task.name, unit="step", disable=rank() > 0
         ) as bar,
     ):
         while not run.is_finished():
@@ -82,6 +71,18 @@ def train(
     task.model.load_state_dict(run.best)
     task.model.eval()
     return run.history
+
+
+def train_on_devices(train: Callable[[], ResultT], devices: int = 1) -> ResultT:
+    """Train in as many processes as devices, and return the result.
+
+    `train` is a picklable call of a training that keeps a checkpoint, such as a `partial`. After
+    the processes, this process calls it, too, which loads the finished training.
+    """
+    if devices > 1:
+        logger.info("Training in %d processes", devices)
+        run_in_processes(train, devices)
+    return train()
 
 
 @dataclass
@@ -100,7 +101,8 @@ class _Run:
         self.step = 0
         self.history = History(task.measure, task.higher_is_better)
         self.best: dict[str, Tensor] = {}
-        self.device = next(task.model.parameters()).device
+        self.model = task.model
+        self.device = next(self.model.parameters()).device
         if min(task.num_items, parameters.batch_size) < world_size():
             raise InputError(
                 f"{task.name}: {world_size()} processes for {task.num_items} items in batches of "
@@ -117,7 +119,7 @@ class _Run:
         self.scaler = torch.amp.GradScaler(
             self.device.type, enabled=parameters.precision == "float16"
         )
-        self.wrapped = _wrap(task.model, parameters.compile)
+        self.wrapped = _wrap(self.model, parameters.compile)
         # Since the last validation: sum of the items' losses, number of items, seconds.
         self.running = torch.zeros(3, dtype=torch.float64, device=self.device)
 
@@ -161,7 +163,6 @@ class _Run:
         if state is not None:
             self.step, self.history.rows = state["step"], state["history"]
             self.best = state["best"]
-            self.task.model.load_state_dict(state["model"])
             self.running.copy_(state["running"])
             for name in STATEFUL:
                 getattr(self, name).load_state_dict(state[name])
@@ -203,7 +204,7 @@ class _Run:
         self.scaler.unscale_(self.optimizer)
         if self.parameters.max_gradient_norm is not None:
             totals["gradient_norm"] = nn.utils.clip_grad_norm_(
-                self.task.model.parameters(), self.parameters.max_gradient_norm
+                self.model.parameters(), self.parameters.max_gradient_norm
             )
         self.scaler.step(self.optimizer)
         self.scaler.update()
@@ -235,7 +236,7 @@ class _Run:
 
     def _validate(self) -> None:
         """Score the model, copy its weights if they are the best, and save."""
-        self.task.model.eval()
+        self.model.eval()
         with torch.no_grad():
             score = from_main_process(self.task.validate)
         total, num_items, seconds = self.running.tolist()
@@ -251,7 +252,7 @@ class _Run:
         self.history.rows.append(row)
         self.running.zero_()
         if self.history.num_since_best == 0:
-            self.best = copy.deepcopy(self.task.model.state_dict())
+            self.best = copy.deepcopy(self.model.state_dict())
         if self.log and rank() == 0:
             self.log.write({key: row[key] for key in ("step", "epoch", self.task.measure)})
         self._save()
@@ -259,10 +260,10 @@ class _Run:
     def _save(self) -> None:
         if rank() > 0:
             return
-        state = {"step": self.step, "history": self.history.rows, "best": self.best}
-        state |= {"running": self.running}
+        state = {"step": self.step, "history": self.history.rows}
+        state |= {"best": self.best, "running": self.running}
         state |= {name: getattr(self, name).state_dict() for name in STATEFUL}
-        self.checkpoint.save(state | {"model": self.task.model.state_dict()})
+        self.checkpoint.save(state)
 
 
 def _wrap(model: nn.Module, compiled: bool) -> nn.Module:

@@ -1,13 +1,16 @@
 """Parameters of the training loop, and of where it runs."""
 
+import math
+from collections.abc import Callable
 from typing import Any, Literal
 
 from pydantic import Field
 
 from embedlab.parameters import Parameters
 from embedlab.training.checkpoints import Checkpoint
-from embedlab.training.schedule import Schedule
 from embedlab.training.step_log import StepLog, WandbParameters
+
+Schedule = Literal["constant", "linear", "cosine"]
 
 
 class LoopParameters(Parameters):
@@ -45,11 +48,7 @@ class LoopParameters(Parameters):
 
 
 class TrainingParameters(LoopParameters):
-    """The training loop of a model with one learning rate.
-
-    Attributes:
-        learning_rate: of AdamW.
-    """
+    """The training loop of a model with one learning rate."""
 
     max_epochs: int = Field(50, ge=1)
     learning_rate: float = Field(3e-4, gt=0)
@@ -69,11 +68,33 @@ class TrainingRunParameters(Parameters):
     wandb: WandbParameters | None = None
 
     def step_log(self, checkpoint: Checkpoint, config: dict[str, Any]) -> StepLog:
-        """The log of a training, beside its checkpoint.
-
-        Raises:
-            InputError: as `StepLog` does.
-        """
+        """The log of a training, beside its checkpoint."""
         path = checkpoint.path
         board = path.parent / "tensorboard" / path.stem if self.tensorboard else None
         return StepLog(path.with_suffix(".jsonl"), board, self.wandb, config)
+
+
+def learning_rate_factor(
+    schedule: Schedule, warmup_steps: int, total_steps: int
+) -> Callable[[int], float]:
+    """The factor of the learning rate by step, counted from 0.
+
+    It grows linearly to 1 during the warm-up. Then it stays at 1, or decreases to 0 at the last
+    step, either linearly or as half a cosine (Loshchilov & Hutter 2017, arXiv 1608.03983,
+    equation 5, without restarts).
+
+    Example:
+        >>> factor = learning_rate_factor("linear", warmup_steps=1, total_steps=5)
+        >>> [factor(step) for step in range(6)]
+        [0.5, 1.0, 0.75, 0.5, 0.25, 0.0]
+    """
+
+    def factor(step: int) -> float:
+        if step < warmup_steps:
+            return (step + 1) / (warmup_steps + 1)
+        done = min(1.0, (step - warmup_steps) / max(1, total_steps - warmup_steps))
+        if schedule == "linear":
+            return 1 - done
+        return (1 + math.cos(math.pi * done)) / 2 if schedule == "cosine" else 1.0
+
+    return factor

@@ -43,7 +43,6 @@ class StepLog:
     """A JSON lines file with a row per step, optionally copied to TensorBoard or Weights & Biases.
 
     Attributes:
-        path: the file.
         tensorboard: TensorBoard's folder; None: not used.
         wandb: the project in Weights & Biases; None: not used.
         config: the training's parameters, shown by Weights & Biases.

@@ -19,10 +19,7 @@ class Task:
             these items, of which `loss` is minimised. Among several processes each gets its share
             of the indices and the same seed; it has to call the model exactly once, and what counts
             is the mean over processes.
-        num_items: number of training items.
         validate: computes the validation score; the model is in `eval` mode.
-        measure: name of the score.
-        higher_is_better: whether the score is to be maximised.
         scores_start: whether to validate before the first step, so that the initial weights can be
             the best ones.
         target: training stops at this score; None for no target.

@@ -25,8 +25,8 @@ from embedlab.resource_encoder.small_language_model import (
 from embedlab.resource_encoder.tools import default_tool_registry, read_tool_registry
 from embedlab.resource_encoder.training import MEASURE, ResourceData, train_resource_encoder
 from embedlab.training.checkpoints import CheckpointFolder, run_fingerprint
-from embedlab.training.devices import train_on_devices
 from embedlab.training.history import History
+from embedlab.training.loop import train_on_devices
 from embedlab.training.step_log import check_installed
 
 logger = logging.getLogger(__name__)

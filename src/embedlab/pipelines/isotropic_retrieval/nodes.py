@@ -45,7 +45,7 @@ from embedlab.pipelines.isotropic_retrieval.parameters import (
 from embedlab.retrieval.models import ISOTROPIC
 from embedlab.tensor_files import read_tensors
 from embedlab.training.checkpoints import CheckpointFolder
-from embedlab.training.devices import train_on_devices
+from embedlab.training.loop import train_on_devices
 
 logger = logging.getLogger(__name__)
 

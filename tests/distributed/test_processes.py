@@ -5,7 +5,7 @@ import torch
 import torch.distributed as dist
 from torch.multiprocessing import spawn
 
-from embedlab.distributed.collectives import all_reduce_sum, gather_rows, rank, world_size
+from embedlab.distributed.processes import all_reduce_sum, gather_rows, rank, world_size
 from embedlab.losses.covariance_isotropy import covariance_isotropy
 from embedlab.losses.hardest_in_batch import hardest_in_batch_loss
 from embedlab.losses.info_nce import info_nce_loss
@@ -35,7 +35,8 @@ LOSSES = {
     "covariance": lambda queries, documents: covariance_isotropy(documents, STD),
     "variance": lambda queries, documents: variance_regularisation(documents, STD),
     "triplet": lambda queries, documents: triplet_loss(
-        queries, documents, documents.flip(1).unsqueeze(1), 0.5
+        *(queries, documents, documents.flip(1).unsqueeze(1), 0.5),
+        forbidden=torch.zeros(len(queries), 1, dtype=torch.bool),
     ),
     "hardest in batch": contrastive(hardest_in_batch_loss),
     "InfoNCE": contrastive(info_nce_loss),
