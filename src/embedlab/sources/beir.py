@@ -20,7 +20,7 @@ from embedlab.sources.fields import (
     required_text,
 )
 from embedlab.sources.records import Record, read_lines, read_records, usable_rows
-from embedlab.sources.retrieval_set import RetrievalSet
+from embedlab.sources.retrieval_set import RetrievalSet, full_texts
 
 CONTENTS = "corpus.jsonl, queries.jsonl and qrels/"
 
@@ -46,16 +46,12 @@ def load_beir_set(name: str, p: BeirParameters) -> tuple[RetrievalSet, dict[str,
 
     Returns:
         The set; and the report of its reading, with sizes and the number of empty documents.
-
-    Raises:
-        InputError: as `find_beir_set` and `read_beir_folder` do.
     """
     bad_rows = BadRows(p.on_error)
     found = read_beir_folder(find_beir_set(name, Path(p.root), p.download), p.split, bad_rows)
-    blank = (found.corpus["title"].str.strip() == "") & (found.corpus["text"].str.strip() == "")
     return found, bad_rows.report() | {
         "documents": len(found.corpus),
-        "empty_documents": int(blank.sum()),
+        "empty_documents": full_texts(found.corpus).count(""),
         "queries": len(found.queries),
         "judgements": len(found.qrels),
     }
@@ -105,12 +101,13 @@ def read_beir_folder(folder: Path, split: str, bad_rows: BadRows) -> RetrievalSe
 
 def read_corpus(path: Path, bad_rows: BadRows) -> pd.DataFrame:
     """The documents of a JSON lines file: columns id, title, text."""
-    return _read_texts(path, _document, ["id", "title", "text"], bad_rows)
+    table = _read_texts(path, bad_rows, text=required_string, title=optional_text)
+    return table[["id", "title", "text"]]
 
 
 def read_queries(path: Path, bad_rows: BadRows) -> pd.DataFrame:
     """The queries of a JSON lines file: columns id, text."""
-    return _read_texts(path, _query, ["id", "text"], bad_rows)
+    return _read_texts(path, bad_rows, text=required_text)
 
 
 def read_qrels(
@@ -120,7 +117,7 @@ def read_qrels(
 
     Args:
         path: the file, with or without a header.
-        bad_rows: where rows that cannot be used are counted.
+        bad_rows: counts the rows that cannot be used.
         known: the identifiers of queries, then those of documents, each by the reason for which
             others are refused; None takes all.
     """
@@ -142,34 +139,22 @@ def read_qrels(
 
 
 def _read_texts(
-    path: Path,
-    parse: Callable[[Record], tuple[str, ...]],
-    columns: list[str],
-    bad_rows: BadRows,
+    path: Path, bad_rows: BadRows, **readers: Callable[[Record, str], str]
 ) -> pd.DataFrame:
-    """A file of identified texts as a table."""
+    """A file of texts with distinct `_id` as a table; `readers` has the function of each field."""
     ids = UniqueIds()
 
-    def parse_new(record: Record) -> tuple[str, ...]:
-        row = parse(record)
-        ids.check(row[0])
-        return row
+    def parse(record: Record) -> list[str]:
+        identifier = required_id(record, "_id")
+        values = [read(record, field) for field, read in readers.items()]
+        return [ids.check(identifier), *values]
 
-    rows = usable_rows(read_records(path), parse_new, bad_rows)
-    return pd.DataFrame(rows, columns=columns)
-
-
-def _document(record: Record) -> tuple[str, ...]:
-    identifier, text = required_id(record, "_id"), required_string(record, "text")
-    return identifier, optional_text(record, "title"), text
-
-
-def _query(record: Record) -> tuple[str, ...]:
-    return required_id(record, "_id"), required_text(record, "text")
+    rows = usable_rows(read_records(path), parse, bad_rows)
+    return pd.DataFrame(rows, columns=["id", *readers])
 
 
 def _after_header(path: Path) -> Iterator[Record]:
-    """The lines as records, without a header: a first line whose last cell is no number."""
+    """The lines without a header: a first line whose last cell is no number."""
     for index, line in enumerate(read_lines(path)):
         if index or line.fault or _is_integer(line.fields["text"].rpartition("\t")[2]):
             yield line

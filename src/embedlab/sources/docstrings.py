@@ -55,8 +55,7 @@ def extract_docs(libraries: Iterable[str]) -> pd.DataFrame:
         hold `files_read` and `files_unparsable`.
     """
     files = [file for library in dict.fromkeys(libraries) for file in public_modules(library)]
-    bar = tqdm(_parsed(files), total=len(files), desc="Reading docstrings", unit="file")
-    parsed = list(bar)
+    parsed = list(tqdm(_parsed(files), "Reading docstrings", len(files), unit="file"))
     rows = [
         (file.library, *doc) for file, docs in zip(files, parsed, strict=True) for doc in docs or ()
     ]
