@@ -1,4 +1,4 @@
-"""Problems with their solutions, from datasets with the columns of GSM8K or MATH."""
+"""Problems with their solutions: datasets with the columns of GSM8K or MATH, retrieval sets."""
 
 from collections.abc import Callable
 from itertools import count
@@ -9,14 +9,24 @@ from pydantic import model_validator
 
 from embedlab.parameters import Parameters
 from embedlab.sources.bad_rows import BadRowError, BadRows, OnError
+from embedlab.sources.beir import BeirParameters, load_beir_set
 from embedlab.sources.fields import UniqueIds, required_id, required_text
 from embedlab.sources.huggingface import HuggingFaceSource, HuggingFaceSources, open_rows
 from embedlab.sources.records import Record, usable_rows
-from embedlab.sources.relevant_pairs import RelevantPairsParameters, read_relevant_pairs
 
 # GSM8K (Cobbe et al. 2021, arXiv 2110.14168), then MATH (Hendrycks et al. 2021, arXiv 2103.03874).
 KNOWN_COLUMNS = (("question", "answer"), ("problem", "solution"))
 COLUMNS = ["id", "problem", "solution", "source", "split"]
+
+
+class RelevantPairsParameters(BeirParameters):
+    """Which retrieval sets to take queries and relevant documents from.
+
+    Attributes:
+        sets: BEIR sets by name.
+    """
+
+    sets: tuple[str, ...] = ()
 
 
 class ProblemSolutionParameters(Parameters):
@@ -67,6 +77,21 @@ def read_problem_solutions(p: ProblemSolutionParameters) -> tuple[pd.DataFrame, 
         relevant, report["relevant_pairs"] = read_relevant_pairs(p.relevant_pairs)
         table = pd.concat([table, relevant], ignore_index=True)
     return table, report
+
+
+def read_relevant_pairs(p: RelevantPairsParameters) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Every judged query of one or more sets with each of its relevant documents with a text.
+
+    Returns:
+        Columns id, problem, solution, source, split; and the report of each set.
+    """
+    tables, reports = [], {}
+    for name in p.sets:
+        found, reports[name] = load_beir_set(name, p)
+        pairs = found.relevant_pairs().rename(columns={"query": "problem", "document": "solution"})
+        pairs["id"] = name + "-" + pairs["query_id"] + "-" + pairs["corpus_id"]
+        tables.append(pairs.assign(source=name, split=p.split)[COLUMNS])
+    return pd.concat(tables, ignore_index=True), reports
 
 
 def _parser(
