@@ -119,17 +119,14 @@ class SentenceTransformerEncoder(TransformerEncoder):
         """Run all modules."""
         features: dict[str, Any] = {"input_ids": ids, "attention_mask": mask}
         if self.recipe.prompt:
-            # Some models exclude the prompt's tokens from pooling.
-            features["prompt_length"] = self._prompt_length()
+            # Some models exclude the prompt's tokens from pooling; the last one may be special.
+            prompt = self.tokenizer(self.recipe.prompt)["input_ids"]
+            is_special = prompt[-1] in self.tokenizer.all_special_ids
+            features["prompt_length"] = len(prompt) - is_special
         if "token_type_ids" in self.tokenizer.model_input_names:
             features["token_type_ids"] = torch.zeros_like(ids)
         vectors: Tensor = self.model(features)["sentence_embedding"]
         return vectors
-
-    def _prompt_length(self) -> int:
-        """The number of the prompt's tokens, without the special token at its end."""
-        ids = self.tokenizer(self.recipe.prompt)["input_ids"]
-        return len(ids) - (ids[-1] in self.tokenizer.all_special_ids)
 
 
 class CausalLMEncoder(TransformerEncoder):

@@ -115,11 +115,8 @@ def read_qrels(
 ) -> pd.DataFrame:
     """The judgements of a tab-separated file: columns query_id, corpus_id, score.
 
-    Args:
-        path: the file, with or without a header.
-        bad_rows: counts the rows that cannot be used.
-        known: the identifiers of queries, then those of documents, each by the reason for which
-            others are refused; None takes all.
+    The file may have a header. `known` has the identifiers of queries, then those of documents,
+    each by the reason for which others are refused; None takes all.
     """
     judged: set[tuple[str, str]] = set()
 

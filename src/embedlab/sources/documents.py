@@ -88,17 +88,10 @@ def read_document_pairs(
     pairs = pd.DataFrame(islice(rows, p.max_documents), columns=PAIR_COLUMNS)
     bad_rows.settle()
     train, validation, test = _split(draw_rows(pairs, p.max_pairs, rng), p, rng)
-    report = bad_rows.report() | {
-        "train_pairs": len(train),
-        "validation_pairs": len(validation),
-        "test_queries": len(test),
-    }
-    return (
-        _with_negatives(train, p.negatives, rng),
-        _with_negatives(validation, p.negatives, rng),
-        _retrieval_set(test),
-        report,
-    )
+    sizes = {"train_pairs": len(train), "validation_pairs": len(validation)}
+    report = bad_rows.report() | sizes | {"test_queries": len(test)}
+    train, validation = (_with_negatives(pairs, p.negatives, rng) for pairs in (train, validation))
+    return train, validation, _retrieval_set(test), report
 
 
 def shortened(text: str, max_characters: int) -> str:
@@ -116,8 +109,7 @@ def shortened(text: str, max_characters: int) -> str:
 
 def _parser(p: DocumentPairsParameters) -> Callable[[Record], tuple[str, ...]]:
     """A parser of documents into `PAIR_COLUMNS`."""
-    numbers, ids = count(), UniqueIds()
-    seen: set[str] = set()
+    numbers, ids, seen = count(), UniqueIds(), set[str]()
 
     def parse(record: Record) -> tuple[str, ...]:
         default = f"{p.data.label}-{next(numbers)}"

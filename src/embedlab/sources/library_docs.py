@@ -156,9 +156,9 @@ def preference_pairs(sample: pd.DataFrame, parameters: LibraryDocsParameters) ->
     ]
     pairs = {
         "prefix": [{"messages": messages} for messages in questions],
-        "chosen": sample["summary"].to_numpy(),
+        "chosen": sample["summary"],
         "rejected": list(summaries[near[codes]]),
-        "src": _source(sample).to_numpy(),
+        "src": _source(sample),
         "prefix_id": list(map(prefix_id, questions)),
     }
     return pd.DataFrame(pairs).explode("rejected", ignore_index=True)

@@ -66,11 +66,9 @@ def read_problem_solutions(p: ProblemSolutionParameters) -> tuple[pd.DataFrame, 
         InputError: for bad rows under `on_error: fail`, for files or datasets that cannot be read.
     """
     bad_rows, ids = BadRows(p.on_error), UniqueIds()
-    rows = [
-        row
-        for source in p.data
-        for row in usable_rows(open_rows(source), _parser(source, p, ids), bad_rows)
-    ]
+    rows: list[tuple[str, ...]] = []
+    for source in p.data:
+        rows += usable_rows(open_rows(source), _parser(source, p, ids), bad_rows)
     bad_rows.settle()
     table, report = pd.DataFrame(rows, columns=COLUMNS), bad_rows.report()
     if p.relevant_pairs.sets:

@@ -9,9 +9,13 @@ STOPS = ".!?…。！？"
 FULL_WIDTH_END = re.compile(r"([。！？][」』”’）]*)(?=\S)")
 # Titles and names, months, then words of references and measures.
 ABBREVIATIONS = frozenset(
-    "adm capt col dr gen gov hon jr lt maj mr mrs ms ph.d prof rep rev sen sgt sr st ste co corp"
-    " inc jan feb mar apr jun jul aug sep sept oct nov dec al approx ave blvd ca cf ch dept ed eds"
-    " esp fig figs ft lit ltd mt no nos op pp pt viz vol vs".split()
+    (
+        *("adm", "capt", "col", "dr", "gen", "gov", "hon", "jr", "lt", "maj", "mr", "mrs", "ms"),
+        *("ph.d", "prof", "rep", "rev", "sen", "sgt", "sr", "st", "ste", "co", "corp", "inc"),
+        *("jan", "feb", "mar", "apr", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec"),
+        *("al", "approx", "ave", "blvd", "ca", "cf", "ch", "dept", "ed", "eds", "esp", "fig"),
+        *("figs", "ft", "lit", "ltd", "mt", "no", "nos", "op", "pp", "pt", "viz", "vol", "vs"),
+    )
 )
 
 
