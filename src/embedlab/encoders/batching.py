@@ -54,10 +54,7 @@ def fixed_shape_batches(
 
 
 def pad(rows: Sequence[TokenIds], length: int, filler: int) -> tuple[np.ndarray, np.ndarray]:
-    """Pad b rows of token ids on the right to L = `length`.
-
-    Returns:
-        Token ids and attention mask, int64 `(b, L)` each.
+    """Pad b rows of token ids on the right: ids and attention mask, int64 `(b, length)` each.
 
     Example:
         >>> pad([[5, 6], [7]], 3, filler=0)[0].tolist()

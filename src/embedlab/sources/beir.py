@@ -13,7 +13,7 @@ from embedlab.sources.bad_rows import BadRowError, BadRows, OnError
 from embedlab.sources.beir_download import download_beir_set
 from embedlab.sources.beir_sets import NOT_DOWNLOADABLE, archive_of, has_set
 from embedlab.sources.fields import (
-    UniqueIds,
+    new_id,
     optional_text,
     required_id,
     required_string,
@@ -139,12 +139,12 @@ def _read_texts(
     path: Path, bad_rows: BadRows, **readers: Callable[[Record, str], str]
 ) -> pd.DataFrame:
     """A file of texts with distinct `_id` as a table; `readers` has the function of each field."""
-    ids = UniqueIds()
+    ids: set[str] = set()
 
     def parse(record: Record) -> list[str]:
         identifier = required_id(record, "_id")
         values = [read(record, field) for field, read in readers.items()]
-        return [ids.check(identifier), *values]
+        return [new_id(identifier, ids), *values]
 
     rows = usable_rows(read_records(path), parse, bad_rows)
     return pd.DataFrame(rows, columns=["id", *readers])

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from embedlab.errors import InputError
 from embedlab.parameters import Parameters, Seed
 from embedlab.sources.bad_rows import BadRows, OnError, UnwantedRowError
-from embedlab.sources.fields import UniqueIds, optional_text, required_id, required_text
+from embedlab.sources.fields import new_id, optional_text, required_id, required_text
 from embedlab.sources.huggingface import HuggingFaceSource, open_rows
 from embedlab.sources.negatives import bm25_negatives, random_negatives
 from embedlab.sources.records import Record, usable_rows
@@ -109,12 +109,12 @@ def shortened(text: str, max_characters: int) -> str:
 
 def _parser(p: DocumentPairsParameters) -> Callable[[Record], tuple[str, ...]]:
     """A parser of documents into `PAIR_COLUMNS`."""
-    numbers, ids, seen = count(), UniqueIds(), set[str]()
+    numbers, ids, seen = count(), set[str](), set[str]()
 
     def parse(record: Record) -> tuple[str, ...]:
         default = f"{p.data.label}-{next(numbers)}"
         text = required_text(record, p.text_column)
-        identifier = ids.check(required_id(record, p.id_column) if p.id_column else default)
+        identifier = new_id(required_id(record, p.id_column) if p.id_column else default, ids)
         title = optional_text(record, p.title_column)
         text = shortened(" ".join(text.split()), p.max_characters or len(text))
         if len(text) < p.min_characters:

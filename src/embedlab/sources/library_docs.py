@@ -101,10 +101,8 @@ def retrieval_pairs(sample: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Training and validation pairs: a summary, its body, and the other body that BM25 ranks first.
 
     Negatives are drawn from the training documents, for validation from its documents too. Pairs
-    that share a summary or a body with a held-out library's document are left out.
-
-    Returns:
-        Two tables of the columns query, positive, negative, source.
+    that share a summary or a body with a held-out library's document are left out. The columns are
+    query, positive, negative, source.
     """
     test = sample[sample["split"] == "test"]
     kept = sample[~sample["summary"].isin(test["summary"]) & ~sample["body"].isin(test["body"])]

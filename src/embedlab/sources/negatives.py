@@ -22,10 +22,7 @@ Keys = NDArray[Any]
 
 
 def random_negatives(num_rows: int, random: np.random.Generator) -> Indices:
-    """Assign to each of n >= 2 rows another row; each row is assigned once.
-
-    Returns:
-        Row numbers `(n,)`: the successor of each row in a random cyclic order of all rows.
+    """The successor `(n,)` of each of n >= 2 rows in a random cyclic order of all rows.
 
     Example:
         >>> sorted(random_negatives(4, np.random.default_rng(0)).tolist())

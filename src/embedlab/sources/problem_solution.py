@@ -10,7 +10,7 @@ from pydantic import model_validator
 from embedlab.parameters import Parameters
 from embedlab.sources.bad_rows import BadRowError, BadRows, OnError
 from embedlab.sources.beir import BeirParameters, load_beir_set
-from embedlab.sources.fields import UniqueIds, required_id, required_text
+from embedlab.sources.fields import new_id, required_id, required_text
 from embedlab.sources.huggingface import HuggingFaceSource, HuggingFaceSources, open_rows
 from embedlab.sources.records import Record, usable_rows
 
@@ -65,7 +65,7 @@ def read_problem_solutions(p: ProblemSolutionParameters) -> tuple[pd.DataFrame, 
     Raises:
         InputError: for bad rows under `on_error: fail`, for files or datasets that cannot be read.
     """
-    bad_rows, ids = BadRows(p.on_error), UniqueIds()
+    bad_rows, ids = BadRows(p.on_error), set[str]()
     rows: list[tuple[str, ...]] = []
     for source in p.data:
         rows += usable_rows(open_rows(source), _parser(source, p, ids), bad_rows)
@@ -93,7 +93,7 @@ def read_relevant_pairs(p: RelevantPairsParameters) -> tuple[pd.DataFrame, dict[
 
 
 def _parser(
-    source: HuggingFaceSource, p: ProblemSolutionParameters, ids: UniqueIds
+    source: HuggingFaceSource, p: ProblemSolutionParameters, ids: set[str]
 ) -> Callable[[Record], tuple[str, ...]]:
     numbers = count()
 
@@ -101,7 +101,7 @@ def _parser(
         default = f"{source.label}-{source.split}-{next(numbers)}"
         problem, solution = (required_text(record, column) for column in _columns(record, p))
         identifier = required_id(record, p.id_column) if p.id_column else default
-        return ids.check(identifier), problem, solution, source.label, source.split
+        return new_id(identifier, ids), problem, solution, source.label, source.split
 
     return parse
 
