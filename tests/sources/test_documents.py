@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from embedlab.errors import InputError
 from embedlab.sources.documents import DocumentPairsParameters, read_document_pairs, shortened
 from embedlab.sources.negatives import bm25_negatives, random_negatives
+from embedlab.sources.retrieval_set import full_texts
 from embedlab.sources.sentences import first_sentence
 
 TOPICS = ["river", "castle", "violin", "comet", "orchid"]
@@ -97,7 +98,7 @@ def test_the_test_set_holds_its_own_documents_and_nothing_else(tmp_path: Path) -
     documents = test.corpus.set_index("id")["text"]
     for query_id, corpus_id in zip(test.qrels["query_id"], test.qrels["corpus_id"], strict=True):
         assert f"{queries[query_id]} {documents[corpus_id]}" == texts[corpus_id]
-    assert set(test.document_texts()).isdisjoint([*train["positive"], *validation["positive"]])
+    assert set(full_texts(test.corpus)).isdisjoint([*train["positive"], *validation["positive"]])
 
 
 @settings(max_examples=25, deadline=None)
@@ -117,7 +118,7 @@ def test_shares_have_no_text_in_common(
     shares = [
         {*train["query"], *train["positive"]},
         {*validation["query"], *validation["positive"]},
-        {*test.queries["text"], *test.document_texts()},
+        {*test.queries["text"], *full_texts(test.corpus)},
     ]
     assert sum(map(len, shares)) == len(set.union(*shares)) == 2 * len(set(numbers))
     repeats = len(numbers) - len(set(numbers))

@@ -12,7 +12,7 @@ from support import messages_of
 from embedlab.errors import InputError
 from embedlab.sources.bad_rows import BadRows
 from embedlab.sources.fields import (
-    UniqueIds,
+    new_id,
     optional_text,
     required_id,
     required_string,
@@ -40,13 +40,13 @@ def write(path: Path, rows: list[dict[str, Any]]) -> Path:
     return path
 
 
-def identified_text(record: Record, ids: UniqueIds) -> tuple[str, str]:
-    return ids.check(required_id(record, "id")), required_text(record, "text")
+def identified_text(record: Record, ids: set[str]) -> tuple[str, str]:
+    return new_id(required_id(record, "id"), ids), required_text(record, "text")
 
 
 def read_texts(path: Path, bad_rows: BadRows) -> list[tuple[str, str]]:
     """Read rows of id and text as every source does."""
-    ids = UniqueIds()
+    ids: set[str] = set()
     parsed = usable_rows(read_records(path), lambda r: identified_text(r, ids), bad_rows)
     rows = list(parsed)
     bad_rows.settle()

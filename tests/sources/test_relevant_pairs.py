@@ -9,8 +9,12 @@ import pytest
 from embedlab.encoders.collection import pair_texts
 from embedlab.errors import InputError
 from embedlab.sources.novelty_pairs import NoveltyPairsParameters, make_novelty_pairs
-from embedlab.sources.problem_solution import ProblemSolutionParameters, read_problem_solutions
-from embedlab.sources.relevant_pairs import RelevantPairsParameters, read_relevant_pairs
+from embedlab.sources.problem_solution import (
+    ProblemSolutionParameters,
+    RelevantPairsParameters,
+    read_problem_solutions,
+    read_relevant_pairs,
+)
 
 CORPUS = [
     {"_id": "d1", "title": "Rivers", "text": "Water flows."},

@@ -1,7 +1,8 @@
 """Batches of texts of similar length, in shapes that depend on each text's length alone."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 
 import numpy as np
 
@@ -41,38 +42,28 @@ def fixed_shape_batches(
         [([0, 1], [[7], [7], [7]], 16)]
     """
     waiting: dict[int, list[tuple[int, TokenIds]]] = defaultdict(list)
-    for index, token_ids in _tokenized(texts, tokenize):
-        length = min(padded_length(len(token_ids)), max_length)
-        waiting[length].append((index, token_ids))
-        if len(waiting[length]) == _num_rows(length, tokens_per_batch):
-            yield _batch(waiting.pop(length), length, tokens_per_batch)
+    for start in range(0, len(texts), TOKENIZED_AT_ONCE):
+        tokenized = tokenize(texts[start : start + TOKENIZED_AT_ONCE])
+        for index, token_ids in enumerate(tokenized, start):
+            length = min(padded_length(len(token_ids)), max_length)
+            waiting[length].append((index, token_ids))
+            if len(waiting[length]) == _num_rows(length, tokens_per_batch):
+                yield _batch(waiting.pop(length), length, tokens_per_batch)
     for length, rows in waiting.items():
         yield _batch(rows, length, tokens_per_batch)
 
 
 def pad(rows: Sequence[TokenIds], length: int, filler: int) -> tuple[np.ndarray, np.ndarray]:
-    """Pad b rows of token ids on the right to L = `length`.
-
-    Returns:
-        Token ids and attention mask, each int64.
-
-    Shape:
-        - Output: `(b, L)` and `(b, L)`.
+    """Pad b rows of token ids on the right: ids and attention mask, int64 `(b, length)` each.
 
     Example:
         >>> pad([[5, 6], [7]], 3, filler=0)[0].tolist()
         [[5, 6, 0], [7, 0, 0]]
     """
     ids = np.full((len(rows), length), filler, dtype=np.int64)
-    sizes = np.array([len(row) for row in rows])
-    mask = np.arange(length) < sizes[:, None]
-    ids[mask] = np.concatenate([np.asarray(row, dtype=np.int64) for row in rows])
+    mask = np.arange(length) < np.array([[len(row)] for row in rows])
+    ids[mask] = list(chain.from_iterable(rows))
     return ids, mask.astype(np.int64)
-
-
-def _tokenized(texts: Sequence[str], tokenize: Tokenize) -> Iterable[tuple[int, TokenIds]]:
-    for start in range(0, len(texts), TOKENIZED_AT_ONCE):
-        yield from enumerate(tokenize(texts[start : start + TOKENIZED_AT_ONCE]), start)
 
 
 def _num_rows(length: int, tokens_per_batch: int) -> int:

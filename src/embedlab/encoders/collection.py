@@ -4,19 +4,13 @@ import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import starmap
 
 import numpy as np
 import pandas as pd
 
 from embedlab.encoders.parameters import Role
 from embedlab.errors import InputError
-from embedlab.sources.prefixes import (
-    PREFIX_ID_SCHEME,
-    RESPONSE_ID_SCHEME,
-    prefix_text,
-    response_id,
-)
+from embedlab.sources.prefixes import PREFIX_ID_SCHEME, RESPONSE_ID_SCHEME, prefix_text, response_id
 from embedlab.sources.retrieval_documents import TEXT_ID_SCHEME, text_id
 from embedlab.sources.retrieval_set import full_texts
 
@@ -54,14 +48,13 @@ class TextCollection:
         """Put the vectors (p * n, d) of the parts end to end: float32 (n, p * d)."""
         if len(self.parts) == 1:
             return vectors
-        return np.ascontiguousarray(np.hstack(np.split(vectors, len(self.parts))))
+        return np.hstack(np.split(vectors, len(self.parts)))
 
 
 def pair_texts(pairs: pd.DataFrame) -> TextCollection:
     """Problems with their solutions, two texts each: their vectors are put end to end."""
-    return TextCollection(
-        pairs["id"].tolist(), [pairs["problem"].tolist(), pairs["solution"].tolist()]
-    )
+    parts = [pairs["problem"].tolist(), pairs["solution"].tolist()]
+    return TextCollection(pairs["id"].tolist(), parts)
 
 
 def concatenated_pair_texts(pairs: pd.DataFrame) -> TextCollection:
@@ -82,19 +75,14 @@ def response_texts(preference_pairs: pd.DataFrame) -> TextCollection:
     Raises:
         InputError: naming the row, from 0, of the first response that is empty or no text.
     """
-    responses = _responses(preference_pairs)
-    distinct = dict(zip(starmap(response_id, responses), responses, strict=True))
-    parts = [[item[part] for item in distinct.values()] for part in (0, 1)]
-    return TextCollection(list(distinct), parts, id_scheme=RESPONSE_ID_SCHEME)
+    distinct = _responses(preference_pairs).drop_duplicates("id")
+    parts = [distinct["prefix"].tolist(), distinct["response"].tolist()]
+    return TextCollection(distinct["id"].tolist(), parts, id_scheme=RESPONSE_ID_SCHEME)
 
 
 def response_ids(preference_pairs: pd.DataFrame) -> tuple[list[str], list[str]]:
-    """The ids that `response_texts` gives to the chosen and the rejected response of each pair.
-
-    Raises:
-        InputError: as `response_texts` does.
-    """
-    ids = list(starmap(response_id, _responses(preference_pairs)))
+    """The ids that `response_texts` gives to the chosen and the rejected response of each pair."""
+    ids = _responses(preference_pairs)["id"].tolist()
     return ids[::2], ids[1::2]
 
 
@@ -120,17 +108,15 @@ def pair_document_texts(documents: pd.DataFrame) -> TextCollection:
     return TextCollection(ids, [texts], id_scheme=TEXT_ID_SCHEME)
 
 
-def _responses(preference_pairs: pd.DataFrame) -> list[tuple[str, str]]:
-    """The prefix's text and a response, two a pair: first the chosen one, then the rejected."""
-    prefixes = map(prefix_text, preference_pairs["prefix"])
-    columns = ("chosen", "rejected")
-    answers = zip(*(preference_pairs[column] for column in columns), strict=True)
-    responses = []
-    for row, (prefix, answer) in enumerate(zip(prefixes, answers, strict=True)):
-        for column, response in zip(columns, answer, strict=True):
-            if not isinstance(response, str) or not response.strip():
-                raise InputError(
-                    f"preference_pairs: row {row}: {column} is empty or no text; leave the pair out"
-                )
-            responses.append((prefix, response))
-    return responses
+def _responses(preference_pairs: pd.DataFrame) -> pd.DataFrame:
+    """Columns id, prefix (text) and response: of each pair the chosen one, then the rejected."""
+    prefixes = preference_pairs["prefix"].map(prefix_text).repeat(2).tolist()
+    responses = preference_pairs[["chosen", "rejected"]].to_numpy(object).ravel().tolist()
+    for index, response in enumerate(responses):
+        if not isinstance(response, str) or not response.strip():
+            row, column = index // 2, ("chosen", "rejected")[index % 2]
+            raise InputError(
+                f"preference_pairs: row {row}: {column} is empty or no text; leave the pair out"
+            )
+    ids = list(map(response_id, prefixes, responses))
+    return pd.DataFrame({"id": ids, "prefix": prefixes, "response": responses})

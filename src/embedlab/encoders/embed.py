@@ -13,11 +13,7 @@ from tqdm import tqdm
 
 from embedlab.distributed.launch import spawn
 from embedlab.encoders.hashing import HashingEncoder
-from embedlab.encoders.parameters import (
-    CausalLMParameters,
-    ExecutionParameters,
-    HashingParameters,
-)
+from embedlab.encoders.parameters import CausalLMParameters, ExecutionParameters, HashingParameters
 from embedlab.encoders.recipe import Recipe
 from embedlab.encoders.store import VectorCache, Vectors, VectorStore, text_keys
 
@@ -36,9 +32,9 @@ class EncodingReport:
     """What a call of `embed` did.
 
     Attributes:
-        hits: distinct texts whose vectors the store had.
-        misses: distinct texts that were encoded.
-        seconds: the time that encoding took, model loading included.
+        hits: number of distinct texts whose vectors the store had.
+        misses: number of distinct texts that were encoded.
+        seconds: time that encoding took, model loading included.
     """
 
     hits: int
@@ -65,10 +61,7 @@ def load_encoder(recipe: Recipe, device: str, tokens_per_batch: int | None = Non
 def embed(
     texts: Sequence[str], recipe: Recipe, store: VectorStore, execution: ExecutionParameters
 ) -> tuple[np.ndarray, EncodingReport]:
-    """The vectors of texts, encoding those that the store has not seen.
-
-    Returns:
-        Vectors, float32 (n, d), and what was found, encoded and how long it took.
+    """The vectors of n texts, float32 `(n, d)`; those that the store has not seen are encoded.
 
     Raises:
         InputError: if the model cannot be loaded or a shard is damaged.
@@ -83,25 +76,22 @@ def embed(
         _encode_missing([texts[i] for i in missing], recipe, cache, execution)
         cache.refresh()
     seconds = time.perf_counter() - start
-    report = EncodingReport(len(distinct) - len(missing), len(missing), seconds)
-    return cache.read(keys), report
+    return cache.read(keys), EncodingReport(len(distinct) - len(missing), len(missing), seconds)
 
 
 def _encode_missing(
     texts: list[str], recipe: Recipe, cache: VectorCache, execution: ExecutionParameters
 ) -> None:
-    """Encode texts into the store, in one process or several."""
-    gpus = torch.cuda.device_count()
-    processes = min(execution.processes or max(1, gpus), len(texts))
+    processes = min(execution.processes or max(1, torch.cuda.device_count()), len(texts))
     logger.info(
         "Encoding %d texts: %s, %d process(es), %s",
         *(len(texts), recipe.parameters.kind, processes, recipe.precision),
     )
+    arguments = (processes, texts, recipe, cache, execution)
     if processes == 1:
-        _encode_share(0, 1, texts, recipe, cache, execution)
-        return
-    # Each process writes its own shards: the store takes several writers.
-    spawn(_encode_share, (processes, texts, recipe, cache, execution), processes)
+        _encode_share(0, *arguments)
+    else:  # each process writes its own shards: the store takes several writers
+        spawn(_encode_share, arguments, processes)
 
 
 def _encode_share(
@@ -118,8 +108,7 @@ def _encode_share(
     device = f"cuda:{process % gpus}" if gpus else "cpu"
     if processes > 1:
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes))
-    encoder = load_encoder(recipe, device, execution.tokens_per_batch)
-    batches = encoder.encode(share)
+    batches = load_encoder(recipe, device, execution.tokens_per_batch).encode(share)
     with tqdm(total=len(share), desc="encode", unit="text", position=process) as bar:
         for count in cache.write(text_keys(share), batches, execution.shard_size):
             bar.update(count)

@@ -21,7 +21,6 @@ class ModelFiles:
     """The files of a model on this disk.
 
     Attributes:
-        folder: the folder of the files.
         gguf_file: the name of the one file to load, for a GGUF model.
         version: the commit for a Hugging Face id, else a hash of the files' content.
     """
@@ -44,9 +43,8 @@ def find_model(source: ModelSource) -> ModelFiles:
     if path.is_dir():
         wanted = gguf or "config.json"
         if not (path / wanted).is_file() and not (path / "modules.json").is_file():
-            raise InputError(
-                f"{source.noun} {path}: the folder has no {wanted}; give a model's folder"
-            )
+            reason = f"the folder has no {wanted}; give a model's folder"
+            raise InputError(f"{source.noun} {path}: {reason}")
         files = ModelFiles(path, gguf, _content_hash(path, gguf))
     else:
         folder = _fetch(source, gguf)
@@ -62,9 +60,8 @@ def _package_folder(source: ModelSource) -> Path | None:
     name, _, subfolder = source.model.removeprefix("package:").partition("/")
     spec = importlib.util.find_spec(name)
     if spec is None or spec.origin is None:
-        raise InputError(
-            f"{source.noun} {source.model}: no package {name} is installed; pip install it"
-        )
+        reason = f"no package {name} is installed; pip install it"
+        raise InputError(f"{source.noun} {source.model}: {reason}")
     return Path(spec.origin).parent / subfolder
 
 
@@ -73,14 +70,13 @@ def _fetch(source: ModelSource, gguf: str | None) -> Path:
     unwanted = {"*.gguf"} if source.trust_remote_code else {"*.gguf", "*.py"}
     patterns = [pattern for pattern in RELEVANT if pattern not in unwanted]
     try:
-        return Path(
-            snapshot_download(
-                source.model,
-                revision=source.revision,
-                allow_patterns=[*patterns, gguf] if gguf else patterns,
-                ignore_patterns=["onnx/*", "openvino/*"],
-            )
+        folder = snapshot_download(
+            source.model,
+            revision=source.revision,
+            allow_patterns=[*patterns, gguf] if gguf else patterns,
+            ignore_patterns=["onnx/*", "openvino/*"],
         )
+        return Path(folder)
     except HFValidationError:
         reason = "no such path, and not a Hugging Face id"
     except (GatedRepoError, RepositoryNotFoundError):

@@ -30,9 +30,7 @@ class Recipe:
     """How texts of one role become vectors; known without loading weights.
 
     Attributes:
-        parameters: the encoder's parameters.
-        role: whether the texts are queries or documents.
-        files: the model's files; None for an encoder without weights.
+        files: None for an encoder without weights.
         precision: the floating-point type of the forward pass.
     """
 

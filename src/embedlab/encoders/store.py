@@ -91,11 +91,7 @@ class VectorCache:
         return vectors
 
     def write(self, keys: np.ndarray, batches: Iterable[Vectors], shard_size: int) -> Iterator[int]:
-        """Store batches of (indices into `keys`, vectors `(b, d)`) as they arrive, in shards.
-
-        Yields:
-            The size of each batch, once it is accepted.
-        """
+        """Store batches of (indices into `keys`, vectors `(b, d)`); yield the size of each."""
         held: list[Vectors] = []
         last = time.monotonic()
         for batch in batches:
@@ -109,14 +105,14 @@ class VectorCache:
             self._write_shard(keys, held)
 
     def _write_shard(self, keys: np.ndarray, batches: list[Vectors]) -> None:
-        indices = np.concatenate([np.asarray(indices) for indices, _ in batches])
+        indices = np.concatenate([indices for indices, _ in batches])
         shard_keys = keys[indices].view(np.uint8).reshape(-1, KEY_BYTES)
         vectors = np.concatenate([vectors for _, vectors in batches])
         if not np.isfinite(vectors).all():
             raise InputError(
                 "the encoder gave vectors that are not finite; try execution.precision: float32"
             )
-        name = hashlib.sha256(shard_keys.tobytes()).hexdigest()[:32]
+        name = hashlib.sha256(shard_keys).hexdigest()[:32]
         with replacing(self.folder / f"{name}.safetensors") as path:
             save_file({"keys": shard_keys, "vectors": vectors}, path)
 

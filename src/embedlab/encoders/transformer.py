@@ -43,13 +43,10 @@ class TransformerEncoder(ABC):
         self.parameters: ModelParameters = recipe.parameters
         self.device = torch.device(device)
         self.tokens_per_batch = tokens_per_batch or TOKENS_PER_BATCH[self.device.type]
-        self.options: dict[str, Any] = {
-            "trust_remote_code": self.parameters.trust_remote_code,
-            "local_files_only": True,
-        }
         folder = str(recipe.files.folder)
+        options = {"trust_remote_code": self.parameters.trust_remote_code, "local_files_only": True}
         try:
-            self.model, self.tokenizer, self.max_length = self.load(folder)
+            self.model, self.tokenizer, self.max_length = self.load(folder, options)
         except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
             reason = " ".join(str(error).split())
             raise InputError(f"encoder model {folder}: cannot load: {reason}") from error
@@ -60,7 +57,7 @@ class TransformerEncoder(ABC):
             parameter.data = parameter.data.to(getattr(torch, recipe.precision))
 
     @abstractmethod
-    def load(self, folder: str) -> tuple[torch.nn.Module, Any, int]:
+    def load(self, folder: str, options: dict[str, Any]) -> tuple[torch.nn.Module, Any, int]:
         """Load the model, its tokenizer and the upper bound on a text's tokens."""
 
     @abstractmethod
@@ -74,16 +71,12 @@ class TransformerEncoder(ABC):
         """
 
     def encode(self, texts: Sequence[str]) -> Iterator[tuple[list[int], np.ndarray]]:
-        """Encode texts batch by batch, grouped by length.
-
-        Yields:
-            The indices of b texts, and their vectors, float32 `(b, d)`.
-        """
+        """Yield the indices of b texts of similar length and their vectors, float32 `(b, d)`."""
         for indices, rows, length in fixed_shape_batches(
             texts, self._tokenize, self.tokens_per_batch, self.max_length
         ):
-            arrays = pad(rows, length, self._filler)
-            ids, mask = (torch.from_numpy(array).to(self.device) for array in arrays)
+            padded = pad(rows, length, self._filler)
+            ids, mask = (torch.from_numpy(array).to(self.device) for array in padded)
             with torch.inference_mode():
                 vectors = self.pool(ids, mask)[: len(indices)].float()
             if self.parameters.normalize:
@@ -92,17 +85,14 @@ class TransformerEncoder(ABC):
 
     def _tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         prompted = [self.recipe.prompt + text for text in texts]
-        tokens: list[list[int]] = self.tokenizer(
-            prompted, truncation=True, max_length=self.max_length
-        )["input_ids"]
+        tokens = self.tokenizer(prompted, truncation=True, max_length=self.max_length)
         # A model needs a token, and without special tokens an empty text has none.
-        return [row or [self._filler] for row in tokens]
+        return [row or [self._filler] for row in tokens["input_ids"]]
 
     @property
     def _filler(self) -> int:
         """The padding token, or any: a causal model's tokens do not attend to the right."""
-        filler: int | None = self.tokenizer.pad_token_id
-        return 0 if filler is None else filler
+        return int(self.tokenizer.pad_token_id or 0)
 
     def _check_model(self) -> None:
         """Refuse models without a tokenizer, such as static embeddings; bound a text's tokens."""
@@ -120,42 +110,36 @@ class TransformerEncoder(ABC):
 class SentenceTransformerEncoder(TransformerEncoder):
     """A sentence-transformers model with its own pooling and further modules."""
 
-    def load(self, folder: str) -> tuple[torch.nn.Module, Any, int]:
+    def load(self, folder: str, options: dict[str, Any]) -> tuple[torch.nn.Module, Any, int]:
         """Load all the modules that the folder lists."""
-        model = SentenceTransformer(folder, device="cpu", **self.options)
-        limit = self.parameters.max_length or model.max_seq_length or 512
-        return model, model.tokenizer, limit
+        model = SentenceTransformer(folder, device="cpu", **options)
+        return model, model.tokenizer, self.parameters.max_length or model.max_seq_length or 512
 
     def pool(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Run all modules."""
         features: dict[str, Any] = {"input_ids": ids, "attention_mask": mask}
         if self.recipe.prompt:
-            # Some models exclude the prompt's tokens from pooling.
-            features["prompt_length"] = self._prompt_length()
+            # Some models exclude the prompt's tokens from pooling; the last one may be special.
+            prompt = self.tokenizer(self.recipe.prompt)["input_ids"]
+            is_special = prompt[-1] in self.tokenizer.all_special_ids
+            features["prompt_length"] = len(prompt) - is_special
         if "token_type_ids" in self.tokenizer.model_input_names:
             features["token_type_ids"] = torch.zeros_like(ids)
         vectors: Tensor = self.model(features)["sentence_embedding"]
         return vectors
 
-    def _prompt_length(self) -> int:
-        """The number of the prompt's tokens, without the special token at its end."""
-        ids = self.tokenizer(self.recipe.prompt)["input_ids"]
-        return len(ids) - (ids[-1] in self.tokenizer.all_special_ids)
-
 
 class CausalLMEncoder(TransformerEncoder):
     """A causal language model whose last hidden states are averaged over the text's tokens."""
 
-    def load(self, folder: str) -> tuple[torch.nn.Module, Any, int]:
+    def load(self, folder: str, options: dict[str, Any]) -> tuple[torch.nn.Module, Any, int]:
         """Load the model without its language-modelling head, from a folder or a GGUF file."""
         assert self.recipe.files is not None
-        options = self.options
         if self.recipe.files.gguf_file:
             options = options | {"gguf_file": self.recipe.files.gguf_file}
+        dtype = getattr(torch, self.recipe.precision)
+        model = AutoModel.from_pretrained(folder, **options, dtype=dtype)
         tokenizer = AutoTokenizer.from_pretrained(folder, **options)
-        model = AutoModel.from_pretrained(
-            folder, **options, dtype=getattr(torch, self.recipe.precision)
-        )
         return model, tokenizer, self.parameters.max_length or 512
 
     def pool(self, ids: Tensor, mask: Tensor) -> Tensor:

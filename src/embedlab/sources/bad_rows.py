@@ -34,7 +34,7 @@ class UnwantedRowError(Exception):
 
 
 class BadRows:
-    """Counts of the rows that were kept, left out or bad; `usable_rows` keeps them.
+    """Counts of the rows that were kept, left out or bad, filled in by `usable_rows`.
 
     Args:
         on_error: with `fail`, `settle` raises for bad rows; with `skip`, it logs a warning.
@@ -64,10 +64,7 @@ class BadRows:
             self.examples.append(f"{where}: {error}")
 
     def settle(self, remedy: str = "repair them or set on_error: skip") -> None:
-        """Raise or warn about bad rows, once all rows are read.
-
-        Args:
-            remedy: what the error message tells the user to do.
+        """Raise or warn about bad rows, once all rows are read; `remedy` ends the error message.
 
         Raises:
             InputError: for any bad row under `fail`, or if no row is usable.

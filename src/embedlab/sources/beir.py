@@ -13,14 +13,14 @@ from embedlab.sources.bad_rows import BadRowError, BadRows, OnError
 from embedlab.sources.beir_download import download_beir_set
 from embedlab.sources.beir_sets import NOT_DOWNLOADABLE, archive_of, has_set
 from embedlab.sources.fields import (
-    UniqueIds,
+    new_id,
     optional_text,
     required_id,
     required_string,
     required_text,
 )
 from embedlab.sources.records import Record, read_lines, read_records, usable_rows
-from embedlab.sources.retrieval_set import RetrievalSet
+from embedlab.sources.retrieval_set import RetrievalSet, full_texts
 
 CONTENTS = "corpus.jsonl, queries.jsonl and qrels/"
 
@@ -46,16 +46,12 @@ def load_beir_set(name: str, p: BeirParameters) -> tuple[RetrievalSet, dict[str,
 
     Returns:
         The set; and the report of its reading, with sizes and the number of empty documents.
-
-    Raises:
-        InputError: as `find_beir_set` and `read_beir_folder` do.
     """
     bad_rows = BadRows(p.on_error)
     found = read_beir_folder(find_beir_set(name, Path(p.root), p.download), p.split, bad_rows)
-    blank = (found.corpus["title"].str.strip() == "") & (found.corpus["text"].str.strip() == "")
     return found, bad_rows.report() | {
         "documents": len(found.corpus),
-        "empty_documents": int(blank.sum()),
+        "empty_documents": full_texts(found.corpus).count(""),
         "queries": len(found.queries),
         "judgements": len(found.qrels),
     }
@@ -105,12 +101,13 @@ def read_beir_folder(folder: Path, split: str, bad_rows: BadRows) -> RetrievalSe
 
 def read_corpus(path: Path, bad_rows: BadRows) -> pd.DataFrame:
     """The documents of a JSON lines file: columns id, title, text."""
-    return _read_texts(path, _document, ["id", "title", "text"], bad_rows)
+    table = _read_texts(path, bad_rows, text=required_string, title=optional_text)
+    return table[["id", "title", "text"]]
 
 
 def read_queries(path: Path, bad_rows: BadRows) -> pd.DataFrame:
     """The queries of a JSON lines file: columns id, text."""
-    return _read_texts(path, _query, ["id", "text"], bad_rows)
+    return _read_texts(path, bad_rows, text=required_text)
 
 
 def read_qrels(
@@ -118,11 +115,8 @@ def read_qrels(
 ) -> pd.DataFrame:
     """The judgements of a tab-separated file: columns query_id, corpus_id, score.
 
-    Args:
-        path: the file, with or without a header.
-        bad_rows: where rows that cannot be used are counted.
-        known: the identifiers of queries, then those of documents, each by the reason for which
-            others are refused; None takes all.
+    The file may have a header. `known` has the identifiers of queries, then those of documents,
+    each by the reason for which others are refused; None takes all.
     """
     judged: set[tuple[str, str]] = set()
 
@@ -142,34 +136,22 @@ def read_qrels(
 
 
 def _read_texts(
-    path: Path,
-    parse: Callable[[Record], tuple[str, ...]],
-    columns: list[str],
-    bad_rows: BadRows,
+    path: Path, bad_rows: BadRows, **readers: Callable[[Record, str], str]
 ) -> pd.DataFrame:
-    """A file of identified texts as a table."""
-    ids = UniqueIds()
+    """A file of texts with distinct `_id` as a table; `readers` has the function of each field."""
+    ids: set[str] = set()
 
-    def parse_new(record: Record) -> tuple[str, ...]:
-        row = parse(record)
-        ids.check(row[0])
-        return row
+    def parse(record: Record) -> list[str]:
+        identifier = required_id(record, "_id")
+        values = [read(record, field) for field, read in readers.items()]
+        return [new_id(identifier, ids), *values]
 
-    rows = usable_rows(read_records(path), parse_new, bad_rows)
-    return pd.DataFrame(rows, columns=columns)
-
-
-def _document(record: Record) -> tuple[str, ...]:
-    identifier, text = required_id(record, "_id"), required_string(record, "text")
-    return identifier, optional_text(record, "title"), text
-
-
-def _query(record: Record) -> tuple[str, ...]:
-    return required_id(record, "_id"), required_text(record, "text")
+    rows = usable_rows(read_records(path), parse, bad_rows)
+    return pd.DataFrame(rows, columns=["id", *readers])
 
 
 def _after_header(path: Path) -> Iterator[Record]:
-    """The lines as records, without a header: a first line whose last cell is no number."""
+    """The lines without a header: a first line whose last cell is no number."""
     for index, line in enumerate(read_lines(path)):
         if index or line.fault or _is_integer(line.fields["text"].rpartition("\t")[2]):
             yield line

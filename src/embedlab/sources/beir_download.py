@@ -18,7 +18,7 @@ TIMEOUT_SECONDS = 20.0
 CHUNK_BYTES = 1 << 20
 
 
-def download_beir_set(name: str, root: Path) -> Path:
+def download_beir_set(name: str, root: Path) -> None:
     """Download and unpack the set into `root/name`, in one rename at the end.
 
     Raises:
@@ -35,7 +35,6 @@ def download_beir_set(name: str, root: Path) -> Path:
             unpack(archive, name, Path(temporary)).rename(target)
     except OSError as error:
         raise InputError(f"{target}: cannot be written ({error.strerror or error})") from None
-    return target
 
 
 def unpack(archive: Path, name: str, into: Path) -> Path:

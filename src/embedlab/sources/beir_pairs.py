@@ -11,7 +11,7 @@ from embedlab.parameters import Seed
 from embedlab.sources.beir import BeirParameters, load_beir_set
 from embedlab.sources.retrieval_documents import distinct_documents
 from embedlab.sources.retrieval_set import RetrievalSet, full_texts
-from embedlab.sources.sampling import hold_out
+from embedlab.sources.sampling import draw_rows, hold_out
 
 
 class BeirPairsParameters(BeirParameters):
@@ -44,7 +44,7 @@ def read_beir_pairs(
         the report of each set.
 
     Raises:
-        InputError: as `load_beir_set` does; for a set without a pair, for fewer than two queries.
+        InputError: for a set that cannot be read or has no pair, for fewer than two queries.
     """
     random = np.random.default_rng(p.seed)
     tables: list[pd.DataFrame] = []
@@ -59,12 +59,7 @@ def read_beir_pairs(
         raise InputError(f"{', '.join(p.sets)}: one query only; give two or more to hold out one")
     train, validation = hold_out(pairs, "query", p.validation_fraction, random)
     counts = {"train_pairs": len(train), "validation_pairs": len(validation)}
-    return (
-        train.reset_index(drop=True),
-        validation.reset_index(drop=True),
-        distinct_documents(texts),
-        {"sets": reports, **counts},
-    )
+    return train, validation, distinct_documents(texts), {"sets": reports, **counts}
 
 
 def _pairs(
@@ -76,4 +71,4 @@ def _pairs(
         raise InputError(f"{name}: qrels/{p.split}.tsv names no relevant document that has a text")
     pairs = pd.DataFrame({"query": relevant["query"], "positive": relevant["document"]})
     pairs = pairs.assign(negative=None, source=name).drop_duplicates(["query", "positive"])
-    return pairs.iloc[np.sort(random.permutation(len(pairs))[: p.max_pairs])]
+    return draw_rows(pairs, p.max_pairs, random)

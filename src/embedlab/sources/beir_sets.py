@@ -37,10 +37,6 @@ def expand_groups(names: Iterable[str]) -> tuple[str, ...]:
 def available_sets(names: Iterable[str], root: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Expand groups, and CQADupStack into its forums; leave out what cannot be downloaded.
 
-    Args:
-        names: sets and groups.
-        root: the folder of local sets.
-
     Returns:
         The sets, and a note on each one left out: those of the group `full` that cannot be
         downloaded, are not in `root` and are not named by themselves.

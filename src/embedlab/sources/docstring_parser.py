@@ -44,13 +44,8 @@ class ObjectDoc(NamedTuple):
 def documented_objects(module: str, path: Path) -> list[ObjectDoc] | None:
     """Read the usable docstrings of a module's public classes, methods and functions.
 
-    Args:
-        module: the module's dotted name, the prefix of its objects' names.
-        path: its source file.
-
-    Returns:
-        One entry per usable docstring, in the order of the file; None for a file that cannot be
-        read or parsed.
+    They are in the order of the file; None for a file that cannot be read or parsed. The dotted
+    name `module` is the prefix of its objects' names.
     """
     try:
         source = path.read_bytes()

@@ -43,11 +43,8 @@ class ModuleFile(NamedTuple):
 def extract_docs(libraries: Iterable[str]) -> pd.DataFrame:
     """Read the usable docstrings of the public classes and functions of installed libraries.
 
-    A library that is not installed is skipped and logged; a file that cannot be read or parsed is
-    skipped and counted.
-
-    Args:
-        libraries: top-level import names; `stdlib` stands for the standard library.
+    Libraries are top-level import names, or `stdlib`. One that is not installed is skipped and
+    logged; a file that cannot be read or parsed is skipped and counted.
 
     Returns:
         Columns library, name (dotted), kind (class or function), summary, body; one row per
@@ -55,11 +52,9 @@ def extract_docs(libraries: Iterable[str]) -> pd.DataFrame:
         hold `files_read` and `files_unparsable`.
     """
     files = [file for library in dict.fromkeys(libraries) for file in public_modules(library)]
-    bar = tqdm(_parsed(files), total=len(files), desc="Reading docstrings", unit="file")
-    parsed = list(bar)
-    rows = [
-        (file.library, *doc) for file, docs in zip(files, parsed, strict=True) for doc in docs or ()
-    ]
+    parsed = list(tqdm(_parsed(files), "Reading docstrings", len(files), unit="file"))
+    found = zip(files, parsed, strict=True)
+    rows = [(file.library, *doc) for file, docs in found for doc in docs or ()]
     docs = _distinct(pd.DataFrame(rows, columns=COLUMNS))
     docs.attrs = {"files_read": len(files), "files_unparsable": parsed.count(None)}
     logger.info("%d usable docstrings in %d source files", len(docs), len(files))

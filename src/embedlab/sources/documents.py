@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from embedlab.errors import InputError
 from embedlab.parameters import Parameters, Seed
 from embedlab.sources.bad_rows import BadRows, OnError, UnwantedRowError
-from embedlab.sources.fields import UniqueIds, optional_text, required_id, required_text
+from embedlab.sources.fields import new_id, optional_text, required_id, required_text
 from embedlab.sources.huggingface import HuggingFaceSource, open_rows
 from embedlab.sources.negatives import bm25_negatives, random_negatives
 from embedlab.sources.records import Record, usable_rows
@@ -88,17 +88,10 @@ def read_document_pairs(
     pairs = pd.DataFrame(islice(rows, p.max_documents), columns=PAIR_COLUMNS)
     bad_rows.settle()
     train, validation, test = _split(draw_rows(pairs, p.max_pairs, rng), p, rng)
-    report = bad_rows.report() | {
-        "train_pairs": len(train),
-        "validation_pairs": len(validation),
-        "test_queries": len(test),
-    }
-    return (
-        _with_negatives(train, p.negatives, rng),
-        _with_negatives(validation, p.negatives, rng),
-        _retrieval_set(test),
-        report,
-    )
+    sizes = {"train_pairs": len(train), "validation_pairs": len(validation)}
+    report = bad_rows.report() | sizes | {"test_queries": len(test)}
+    train, validation = (_with_negatives(pairs, p.negatives, rng) for pairs in (train, validation))
+    return train, validation, _retrieval_set(test), report
 
 
 def shortened(text: str, max_characters: int) -> str:
@@ -116,13 +109,12 @@ def shortened(text: str, max_characters: int) -> str:
 
 def _parser(p: DocumentPairsParameters) -> Callable[[Record], tuple[str, ...]]:
     """A parser of documents into `PAIR_COLUMNS`."""
-    numbers, ids = count(), UniqueIds()
-    seen: set[str] = set()
+    numbers, ids, seen = count(), set[str](), set[str]()
 
     def parse(record: Record) -> tuple[str, ...]:
         default = f"{p.data.label}-{next(numbers)}"
         text = required_text(record, p.text_column)
-        identifier = ids.check(required_id(record, p.id_column) if p.id_column else default)
+        identifier = new_id(required_id(record, p.id_column) if p.id_column else default, ids)
         title = optional_text(record, p.title_column)
         text = shortened(" ".join(text.split()), p.max_characters or len(text))
         if len(text) < p.min_characters:

@@ -46,18 +46,12 @@ def required_id(record: Record, field: str) -> str:
     return checked_text(value, f"field '{field}'")
 
 
-class UniqueIds:
-    """Refuses an identifier that an earlier row has."""
-
-    def __init__(self) -> None:
-        self.seen: set[str] = set()
-
-    def check(self, identifier: str) -> str:
-        """Return `identifier` if it is new."""
-        if identifier in self.seen:
-            raise BadRowError("duplicate id", identifier)
-        self.seen.add(identifier)
-        return identifier
+def new_id(identifier: str, known: set[str]) -> str:
+    """Return `identifier`, which must not be in `known`, and add it there."""
+    if identifier in known:
+        raise BadRowError("duplicate id", identifier)
+    known.add(identifier)
+    return identifier
 
 
 def _present(record: Record, field: str) -> Any:

@@ -52,11 +52,9 @@ def read_preference_pairs(p: HhRlhfParameters) -> tuple[pd.DataFrame, dict[str, 
         InputError: for bad rows under `on_error: fail`, for files or datasets that cannot be read.
     """
     bad_rows = BadRows(p.on_error)
-    rows = [
-        row
-        for source in p.data
-        for row in usable_rows(open_rows(source), _parser(source.label, p), bad_rows)
-    ]
+    rows: list[tuple[Any, ...]] = []
+    for source in p.data:
+        rows += usable_rows(open_rows(source), _parser(source.label, p), bad_rows)
     bad_rows.settle()
     return pd.DataFrame(rows, columns=COLUMNS), bad_rows.report()
 

@@ -61,19 +61,15 @@ def open_rows(source: HuggingFaceSource) -> Iterator[Record]:
     """Every row of the source in order, with its file and line or its dataset and number.
 
     Raises:
-        InputError: for a file as `read_records` does; for a dataset that is unknown, gated or
-            cannot be downloaded.
+        InputError: for an unreadable file; for a dataset that is unknown, gated or unreachable.
     """
     for file in source.files:
         yield from read_records(Path(file))
-    if source.path and not source.files:
-        yield from _dataset_records(source.path, source)
-
-
-def _dataset_records(path: str, source: HuggingFaceSource) -> Iterator[Record]:
-    where = f"{path}[{source.split}]"
+    if source.files:
+        return
+    where = f"{source.path}[{source.split}]"
     try:
-        for number, row in enumerate(_load(path, source), start=1):
+        for number, row in enumerate(_load(source), start=1):
             yield Record(f"{where}:{number}", row)
     # The hub's client raises the errors of its HTTP library, which differs between versions.
     except Exception as error:
@@ -84,19 +80,13 @@ def _dataset_records(path: str, source: HuggingFaceSource) -> Iterator[Record]:
         ) from None
 
 
-def _load(path: str, source: HuggingFaceSource) -> Any:
+def _load(source: HuggingFaceSource) -> Any:
     import datasets  # slow to import, and not needed for local files
     from huggingface_hub import HfApi
 
-    if not datasets.config.HF_HUB_OFFLINE and not Path(path).exists():
+    assert source.path is not None
+    if not datasets.config.HF_HUB_OFFLINE and not Path(source.path).exists():
         # Fails at once without a network, where `load_dataset` retries for half a minute.
-        HfApi().dataset_info(path, revision=source.revision, timeout=HUB_TIMEOUT_SECONDS)
+        HfApi().dataset_info(source.path, revision=source.revision, timeout=HUB_TIMEOUT_SECONDS)
     # Since version 4 the library refuses to run a dataset's scripts.
-    return datasets.load_dataset(
-        path,
-        source.name,
-        data_dir=source.data_dir,
-        split=source.split,
-        revision=source.revision,
-        streaming=source.streaming,
-    )
+    return datasets.load_dataset(**source.model_dump(exclude={"files"}))

@@ -65,11 +65,8 @@ def sample_docs(
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Draw a quarter of the sample from the held-out libraries, the rest from the others.
 
-    Documents with the same summary are all in training or all in validation.
-
-    Args:
-        docs: the output of `extract_docs`.
-        parameters: sizes, held-out libraries and seed.
+    `docs` is the output of `extract_docs`. Documents with the same summary are all in training or
+    all in validation.
 
     Returns:
         Columns id (the dotted name), library, name, kind, summary, body, split (train, validation
@@ -81,9 +78,9 @@ def sample_docs(
     rng = np.random.default_rng(parameters.seed)
     in_test = docs["library"].isin(parameters.test_libraries)
     test_size = round(parameters.sample_size * TEST_SHARE)
-    train_size = parameters.sample_size - test_size
     test = _draw(docs[in_test], test_size, "test_libraries", rng)
-    rest = _draw(docs[~in_test], train_size, "libraries for training", rng)
+    rest_size = parameters.sample_size - test_size
+    rest = _draw(docs[~in_test], rest_size, "libraries for training", rng)
     train, validation = hold_out(rest, "summary", parameters.validation_fraction, rng)
     splits = {"train": train, "validation": validation, "test": test}
     sample = pd.concat([table.assign(split=name) for name, table in splits.items()])
@@ -95,11 +92,7 @@ def sample_docs(
 
 
 def problem_solutions(sample: pd.DataFrame) -> pd.DataFrame:
-    """The sample with summaries as problems and bodies as their solutions.
-
-    Returns:
-        Columns id, problem, solution, source, split; one row per document.
-    """
+    """Summaries as problems and bodies as solutions: id, problem, solution, source, split."""
     renamed = sample.rename(columns={"summary": "problem", "body": "solution"})
     return renamed.assign(source=_source(sample))[["id", "problem", "solution", "source", "split"]]
 
@@ -108,10 +101,8 @@ def retrieval_pairs(sample: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Training and validation pairs: a summary, its body, and the other body that BM25 ranks first.
 
     Negatives are drawn from the training documents, for validation from its documents too. Pairs
-    that share a summary or a body with a held-out library's document are left out.
-
-    Returns:
-        Two tables of the columns query, positive, negative, source.
+    that share a summary or a body with a held-out library's document are left out. The columns are
+    query, positive, negative, source.
     """
     test = sample[sample["split"] == "test"]
     kept = sample[~sample["summary"].isin(test["summary"]) & ~sample["body"].isin(test["body"])]
@@ -153,9 +144,8 @@ def preference_pairs(sample: pd.DataFrame, parameters: LibraryDocsParameters) ->
     Raises:
         InputError: if the sample has too few different summaries.
     """
-    folded = _folded(sample["summary"])
-    codes, keys = pd.factorize(folded)
-    summaries = sample["summary"].to_numpy()[~pd.Series(folded).duplicated()]
+    codes, keys = pd.factorize(_folded(sample["summary"]))
+    summaries = sample["summary"].to_numpy()[np.unique(codes, return_index=True)[1]]
     texts = summaries.tolist()
     near = near_neighbours(texts, keys, texts, keys, parameters.pairs_per_prefix, BM25)
     questions = [
@@ -164,9 +154,9 @@ def preference_pairs(sample: pd.DataFrame, parameters: LibraryDocsParameters) ->
     ]
     pairs = {
         "prefix": [{"messages": messages} for messages in questions],
-        "chosen": sample["summary"].to_numpy(),
+        "chosen": sample["summary"],
         "rejected": list(summaries[near[codes]]),
-        "src": _source(sample).to_numpy(),
+        "src": _source(sample),
         "prefix_id": list(map(prefix_id, questions)),
     }
     return pd.DataFrame(pairs).explode("rejected", ignore_index=True)
@@ -213,10 +203,6 @@ def _with_negatives(docs: pd.DataFrame, pool: pd.DataFrame) -> pd.DataFrame:
     near = near_neighbours(
         queries.tolist(), _folded(queries), bodies.tolist(), _folded(pool["summary"]), 1, BM25
     )
-    pairs = {
-        "query": queries.to_numpy(),
-        "positive": docs["body"].to_numpy(),
-        "negative": bodies.to_numpy()[near[:, 0]],
-        "source": _source(docs).to_numpy(),
-    }
-    return pd.DataFrame(pairs)
+    pairs = pd.DataFrame({"query": queries, "positive": docs["body"]})
+    pairs = pairs.assign(negative=bodies.to_numpy()[near[:, 0]], source=_source(docs))
+    return pairs.reset_index(drop=True)

@@ -59,8 +59,8 @@ def read_msmarco(p: MsMarcoParameters) -> tuple[pd.DataFrame, pd.DataFrame, dict
     # Unless a share is drawn from all rows, reading may stop at the last pair that is needed.
     limit = p.max_samples if p.split_ratio == 1 else None
     pairs = pd.DataFrame(islice(_rows(p.train, bad_rows), limit), columns=COLUMNS)
-    rows = _rows(p.validation, bad_rows) if p.validation else []
-    validation = pd.DataFrame(rows, columns=COLUMNS)
+    validation_rows = _rows(p.validation, bad_rows) if p.validation else []
+    validation = pd.DataFrame(validation_rows, columns=COLUMNS)
     bad_rows.settle()
     if pairs.empty:
         raise InputError(f"train ({p.train.label}): no row is usable; give rows with a positive")

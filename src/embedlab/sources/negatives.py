@@ -22,10 +22,7 @@ Keys = NDArray[Any]
 
 
 def random_negatives(num_rows: int, random: np.random.Generator) -> Indices:
-    """Assign to each of n >= 2 rows another row; each row is assigned once.
-
-    Returns:
-        Row numbers `(n,)`: the successor of each row in a random cyclic order of all rows.
+    """The successor `(n,)` of each of n >= 2 rows in a random cyclic order of all rows.
 
     Example:
         >>> sorted(random_negatives(4, np.random.default_rng(0)).tolist())
@@ -38,12 +35,9 @@ def random_negatives(num_rows: int, random: np.random.Generator) -> Indices:
 
 
 def bm25_negatives(queries: Sequence[str], positives: Sequence[str]) -> Indices:
-    """Find for each of n >= 2 queries the other row whose positive has the greatest BM25 score.
+    """The other row `(n,)` for each of n >= 2 queries whose positive has the greatest BM25 score.
 
     More than 10,000 rows are ranked within blocks of equal size.
-
-    Returns:
-        Row numbers `(n,)`.
     """
     num_blocks = -(-len(queries) // BLOCK_ROWS)
     bounds = np.linspace(0, len(queries), num_blocks + 1, dtype=int)

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from embedlab.errors import InputError
 from embedlab.parameters import Parameters, Seed
+from embedlab.sources.sampling import draw_rows
 
 logger = logging.getLogger(__name__)
 
@@ -112,10 +113,8 @@ def _divide(
 
 
 def _draw(pairs: pd.DataFrame, size: int | None, rng: np.random.Generator) -> pd.DataFrame:
-    """Draw `size` pairs without changing their order; all pairs if there are no more."""
-    if size is None or len(pairs) <= size:
-        return pairs
-    return pairs.iloc[np.sort(rng.permutation(len(pairs))[:size])]
+    """Draw `size` pairs in their order; no random numbers are drawn if all pairs are taken."""
+    return pairs if size is None or len(pairs) <= size else draw_rows(pairs, size, rng)
 
 
 def _shuffle(pairs: pd.DataFrame, known: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:

@@ -3,24 +3,21 @@
 from pathlib import Path
 
 from embedlab.sources.bad_rows import BadRowError, BadRows, OnError
-from embedlab.sources.fields import UniqueIds, checked_text, required_id, required_text
+from embedlab.sources.fields import checked_text, new_id, required_id, required_text
 from embedlab.sources.prefixes import prefix_text
 from embedlab.sources.records import Record, read_records, usable_rows
 
 
 def read_items(path: str, on_error: OnError) -> tuple[list[str], list[str]]:
-    """Read `id` and the text of either `prefix` (its messages joined) or `prompt`.
-
-    Returns:
-        The n ids and the n texts.
+    """The `id` of each item, and its text: of `prefix` (its messages joined) or `prompt`.
 
     Raises:
         InputError: under `fail`, naming the first bad rows; if no row is usable.
     """
-    bad_rows, seen = BadRows(on_error), UniqueIds()
+    bad_rows, known = BadRows(on_error), set[str]()
 
     def parse(record: Record) -> tuple[str, str]:
-        return seen.check(required_id(record, "id")), _text(record)
+        return new_id(required_id(record, "id"), known), _text(record)
 
     items = list(usable_rows(read_records(Path(path)), parse, bad_rows))
     bad_rows.settle()

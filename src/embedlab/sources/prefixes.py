@@ -48,13 +48,6 @@ def response_id(prefix: str, response: str) -> str:
 
 
 def unique_prefixes(preference_pairs: pd.DataFrame) -> pd.DataFrame:
-    """The first prefix with each prefix_id, in order.
-
-    Args:
-        preference_pairs: columns prefix {messages} and prefix_id, one row per pair.
-
-    Returns:
-        Columns id and prefix, one row per distinct prefix_id.
-    """
-    first = preference_pairs.drop_duplicates("prefix_id").reset_index(drop=True)
+    """The first prefix {messages} with each prefix_id, in order: columns id and prefix."""
+    first = preference_pairs.drop_duplicates("prefix_id", ignore_index=True)
     return pd.DataFrame({"id": first["prefix_id"], "prefix": first["prefix"]})

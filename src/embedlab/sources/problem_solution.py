@@ -1,4 +1,4 @@
-"""Problems with their solutions, from datasets with the columns of GSM8K or MATH."""
+"""Problems with their solutions: datasets with the columns of GSM8K or MATH, retrieval sets."""
 
 from collections.abc import Callable
 from itertools import count
@@ -9,14 +9,24 @@ from pydantic import model_validator
 
 from embedlab.parameters import Parameters
 from embedlab.sources.bad_rows import BadRowError, BadRows, OnError
-from embedlab.sources.fields import UniqueIds, required_id, required_text
+from embedlab.sources.beir import BeirParameters, load_beir_set
+from embedlab.sources.fields import new_id, required_id, required_text
 from embedlab.sources.huggingface import HuggingFaceSource, HuggingFaceSources, open_rows
 from embedlab.sources.records import Record, usable_rows
-from embedlab.sources.relevant_pairs import RelevantPairsParameters, read_relevant_pairs
 
 # GSM8K (Cobbe et al. 2021, arXiv 2110.14168), then MATH (Hendrycks et al. 2021, arXiv 2103.03874).
 KNOWN_COLUMNS = (("question", "answer"), ("problem", "solution"))
 COLUMNS = ["id", "problem", "solution", "source", "split"]
+
+
+class RelevantPairsParameters(BeirParameters):
+    """Which retrieval sets to take queries and relevant documents from.
+
+    Attributes:
+        sets: BEIR sets by name.
+    """
+
+    sets: tuple[str, ...] = ()
 
 
 class ProblemSolutionParameters(Parameters):
@@ -55,12 +65,10 @@ def read_problem_solutions(p: ProblemSolutionParameters) -> tuple[pd.DataFrame, 
     Raises:
         InputError: for bad rows under `on_error: fail`, for files or datasets that cannot be read.
     """
-    bad_rows, ids = BadRows(p.on_error), UniqueIds()
-    rows = [
-        row
-        for source in p.data
-        for row in usable_rows(open_rows(source), _parser(source, p, ids), bad_rows)
-    ]
+    bad_rows, ids = BadRows(p.on_error), set[str]()
+    rows: list[tuple[str, ...]] = []
+    for source in p.data:
+        rows += usable_rows(open_rows(source), _parser(source, p, ids), bad_rows)
     bad_rows.settle()
     table, report = pd.DataFrame(rows, columns=COLUMNS), bad_rows.report()
     if p.relevant_pairs.sets:
@@ -69,8 +77,23 @@ def read_problem_solutions(p: ProblemSolutionParameters) -> tuple[pd.DataFrame, 
     return table, report
 
 
+def read_relevant_pairs(p: RelevantPairsParameters) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Every judged query of one or more sets with each of its relevant documents with a text.
+
+    Returns:
+        Columns id, problem, solution, source, split; and the report of each set.
+    """
+    tables, reports = [], {}
+    for name in p.sets:
+        found, reports[name] = load_beir_set(name, p)
+        pairs = found.relevant_pairs().rename(columns={"query": "problem", "document": "solution"})
+        pairs["id"] = name + "-" + pairs["query_id"] + "-" + pairs["corpus_id"]
+        tables.append(pairs.assign(source=name, split=p.split)[COLUMNS])
+    return pd.concat(tables, ignore_index=True), reports
+
+
 def _parser(
-    source: HuggingFaceSource, p: ProblemSolutionParameters, ids: UniqueIds
+    source: HuggingFaceSource, p: ProblemSolutionParameters, ids: set[str]
 ) -> Callable[[Record], tuple[str, ...]]:
     numbers = count()
 
@@ -78,7 +101,7 @@ def _parser(
         default = f"{source.label}-{source.split}-{next(numbers)}"
         problem, solution = (required_text(record, column) for column in _columns(record, p))
         identifier = required_id(record, p.id_column) if p.id_column else default
-        return ids.check(identifier), problem, solution, source.label, source.split
+        return new_id(identifier, ids), problem, solution, source.label, source.split
 
     return parse
 

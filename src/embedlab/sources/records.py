@@ -39,8 +39,7 @@ def read_records(path: Path) -> Iterator[Record]:
     an object, not CSV or not UTF-8 becomes a record with a fault, and reading continues.
 
     Raises:
-        InputError: if there is no such file, if its suffix is unknown, or if it holds no rows or
-            is unreadable as a whole.
+        InputError: if the file is absent or unreadable, has an unknown suffix or no rows.
     """
     record = None
     try:
@@ -57,10 +56,7 @@ def usable_rows(
 ) -> Iterator[Row]:
     """Parse all records, and count in `bad_rows` which are kept, left out or bad.
 
-    Args:
-        records: the rows of a source.
-        parse: makes a row; raises `BadRowError` or `UnwantedRowError` for records to be dropped.
-        bad_rows: the counts.
+    `parse` makes a row, or raises `BadRowError` or `UnwantedRowError` for a record to be dropped.
     """
     for record in tqdm(records, desc="reading", unit=" rows", delay=2, leave=False):
         try:

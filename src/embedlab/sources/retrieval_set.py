@@ -55,7 +55,5 @@ def full_texts(corpus: pd.DataFrame) -> list[str]:
         >>> full_texts(pd.DataFrame({"title": ["Tea", ""], "text": ["is brewed.", "Water."]}))
         ['Tea is brewed.', 'Water.']
     """
-    return [
-        f"{title} {text}".strip()
-        for title, text in zip(corpus["title"], corpus["text"], strict=True)
-    ]
+    columns = zip(corpus["title"], corpus["text"], strict=True)
+    return [f"{title} {text}".strip() for title, text in columns]

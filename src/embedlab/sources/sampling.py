@@ -14,12 +14,7 @@ def hold_out(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Split rows for training and validation so that the two share no value of a column.
 
-    Args:
-        table: one row per example.
-        column: its distinct values are split, such as the queries.
-        fraction: share of the distinct values to hold out: at least one value unless it is 0, and
-            never all.
-        rng: draws the values.
+    A fraction of the distinct values is held out: at least one value unless it is 0, never all.
 
     Returns:
         Training rows and held-out rows, each in their original order, numbered from 0.

@@ -20,14 +20,11 @@ ABBREVIATIONS = frozenset(
 
 
 def first_sentence(text: str) -> tuple[str, str]:
-    """Split a text into its first sentence and the rest, with white space collapsed.
+    """Split a text into its first sentence and the rest (or ""), with white space collapsed.
 
     A sentence ends at a word that ends in a stop (ignoring closing quotes and brackets) and is
     followed by a word that does not start in lower case. Stops inside round brackets, after
     initials ("J. S. Bach", "e.g.") and after common English abbreviations do not count.
-
-    Returns:
-        The sentence and the rest, which is empty if there is only one sentence.
 
     Example:
         >>> first_sentence("Dr. Who is old. He travels. In time.")
