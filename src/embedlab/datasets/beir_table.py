@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from embedlab.datasets.path import PathDataset
+from embedlab.datasets.local import PathDataset
 from embedlab.files import replacing
 from embedlab.sources.bad_rows import BadRows
 from embedlab.sources.beir import read_corpus, read_qrels, read_queries

@@ -7,7 +7,7 @@ from kedro.io import DatasetError
 from kedro.utils import load_obj
 from kedro_datasets._typing import JSONPreview
 
-from embedlab.datasets.path import PathDataset
+from embedlab.datasets.local import PathDataset
 
 
 class FolderHandleDataset(PathDataset[NoReturn, Any]):

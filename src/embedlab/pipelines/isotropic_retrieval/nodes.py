@@ -155,7 +155,7 @@ def export_model(
 ) -> Any:
     """The projection behind its base, as a folder that sentence-transformers loads."""
     # Imported late: slow, and no other node needs any of it.
-    from embedlab.datasets.sentence_transformer_folder import DocumentedModel
+    from embedlab.datasets.model_folder import DocumentedModel
     from embedlab.isotropic.export import ModelFacts, build_sentence_transformer, model_card
     from embedlab.isotropic.trainable_encoder import load_base
 
