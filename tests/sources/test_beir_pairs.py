@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from embedlab.errors import InputError
-from embedlab.pipelines.data_ingestion import create_pipeline
+from embedlab.pipelines.data_ingestion.pipeline import create_pipeline
 from embedlab.pipelines.data_ingestion.parameters import DataIngestionParameters
 from embedlab.sources.beir_pairs import BeirPairsParameters, read_beir_pairs
 

@@ -98,10 +98,7 @@ def pretrain_encoder(
     names = registry["tool_name"].tolist()
     described = DescribedConfigs.from_table(samples, names)
     data = ResourceData(
-        source,
-        registry["description"].tolist(),
-        described,
-        described.take(range(len(configs))),
+        source, registry["description"].tolist(), described, described.take(range(len(configs)))
     )
     own = parameters.encoder_training
     identity = {"language_model": language_model_version(source), "data": sha256}

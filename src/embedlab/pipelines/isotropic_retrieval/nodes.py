@@ -31,17 +31,9 @@ from embedlab.isotropic.inputs import project
 from embedlab.isotropic.models import IsotropicData
 from embedlab.isotropic.plots import plot_training_curves
 from embedlab.isotropic.projection import GaussianProjection, ProjectionParameters
-from embedlab.isotropic.rows import (
-    pair_rows,
-    triple_rows,
-    triples_table,
-    validation_rows,
-)
+from embedlab.isotropic.rows import pair_rows, triple_rows, triples_table, validation_rows
 from embedlab.isotropic.training import MEASURE, load_projection, train_isotropic
-from embedlab.pipelines.isotropic_retrieval.parameters import (
-    IsotropicRetrievalParameters,
-    Stage,
-)
+from embedlab.pipelines.isotropic_retrieval.parameters import IsotropicRetrievalParameters, Stage
 from embedlab.retrieval.models import ISOTROPIC
 from embedlab.tensor_files import read_tensors
 from embedlab.training.checkpoints import CheckpointFolder

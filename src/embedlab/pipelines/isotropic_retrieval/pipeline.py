@@ -18,10 +18,7 @@ from embedlab.pipelines.isotropic_retrieval.nodes import (
     train_encoder,
     train_projection,
 )
-from embedlab.pipelines.isotropic_retrieval.parameters import (
-    IsotropicRetrievalParameters,
-    Stage,
-)
+from embedlab.pipelines.isotropic_retrieval.parameters import IsotropicRetrievalParameters, Stage
 from embedlab.retrieval.models import ISOTROPIC
 
 PARAMETERS = "params:isotropic_retrieval"

@@ -23,11 +23,7 @@ from embedlab.resource_encoder.export import (
 from embedlab.resource_encoder.hierarchical_decoder import HierarchicalDecoder
 from embedlab.resource_encoder.language_model import language_model_version
 from embedlab.resource_encoder.plots import plot_demonstration, plot_weights
-from embedlab.resource_encoder.provenance import (
-    check_provenance,
-    configs_sha256,
-    encoder_sha256,
-)
+from embedlab.resource_encoder.provenance import check_provenance, configs_sha256, encoder_sha256
 from embedlab.resource_encoder.training import load_resource_encoder
 from embedlab.statistics.projection import principal_plane
 from embedlab.training.checkpoints import CheckpointFolder
