@@ -3,23 +3,21 @@
 from kedro.pipeline import Pipeline
 
 from embedlab import project_parameters
-from embedlab.pipelines import (
-    data_ingestion,
-    density,
-    embedding_cache,
-    encoder_pretrain,
-    evaluation,
-    isotropic_retrieval,
-    rnd,
-    weight_export,
-)
+from embedlab.pipelines.data_ingestion import pipeline as data_ingestion
+from embedlab.pipelines.density import pipeline as density
+from embedlab.pipelines.embedding_cache import pipeline as embedding_cache
+from embedlab.pipelines.encoder_pretrain import pipeline as encoder_pretrain
+from embedlab.pipelines.evaluation import pipeline as evaluation
+from embedlab.pipelines.isotropic_retrieval import pipeline as isotropic_retrieval
+from embedlab.pipelines.rnd import pipeline as rnd
+from embedlab.pipelines.weight_export import pipeline as weight_export
 from embedlab.retrieval.models import ISOTROPIC
 
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """Build each pipeline; the default one has all whose embeddings are made in it.
+    """Build each pipeline; the default one joins those whose embeddings it makes.
 
-    The resource encoder brings its own language model and no embeddings: it runs by name only.
+    The pipelines of the resource encoder use no embeddings: they run by name only.
     """
     parameters = project_parameters.current()
     names = list(parameters.retrieval_sets()[0])
@@ -33,7 +31,7 @@ def register_pipelines() -> dict[str, Pipeline]:
             parameters.isotropic_retrieval,
             base,
             names,
-            # An unfrozen base of another kind is refused where it is to be trained.
+            # An unfrozen base of another kind is refused when it is loaded for training.
             exported=parameters.encoders[base].root.kind == "sentence_transformer"
             or not parameters.isotropic_retrieval.retrieval.freeze_base,
         ),

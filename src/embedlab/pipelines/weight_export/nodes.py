@@ -1,4 +1,4 @@
-"""Nodes of the weight_export pipeline: vectors, look-ups, and what a decoder makes of them."""
+"""Nodes of the weight_export pipeline: vectors, look-up tables, and decoders that use them."""
 
 import logging
 import time
@@ -42,7 +42,11 @@ def export_weights(
     parameters: WeightExportParameters,
     small_language_model: Path | None = None,
 ) -> tuple[dict[str, Any], Lookup, MaskMap]:
-    """The vector of every configuration, and what its number stands for."""
+    """Encode every configuration; tabulate configurations by index, and indices by tool.
+
+    Raises:
+        InputError: if the encoder was trained with another LLM or on other configurations.
+    """
     source = pretraining.language_model_source(small_language_model)
     language_model = language_model_version(source)
     data = configs_sha256(registry, configs)
@@ -76,8 +80,12 @@ def demonstrate_decoder(
     checkpoints: CheckpointFolder,
     parameters: WeightExportParameters,
 ) -> tuple[pd.DataFrame, dict[str, Any], Figure]:
-    """A decoder learns from (tool, request) to the configuration, from these weights or others."""
-    HierarchicalDecoder.from_export(exported, mask_map)  # refuses what does not fit
+    """Compare decoders whose configuration weights start as these vectors or as random ones.
+
+    Raises:
+        InputError: if the vectors and the mask map do not fit.
+    """
+    HierarchicalDecoder.from_export(exported, mask_map)
     configs = lookup_table(lookup)
     results = demonstrate(
         exported["weights"],
@@ -97,6 +105,6 @@ def demonstrate_decoder(
 
 
 def plot_config_weights(exported: dict[str, Any], lookup: Lookup) -> Figure:
-    """The vectors' first two principal components, by tool."""
+    """Plot the first two principal components of the vectors, by tool."""
     points, variance = principal_plane(exported["weights"].numpy(), seed=0)
     return plot_weights(points, lookup_table(lookup)["tool_name"].tolist(), variance)
