@@ -67,17 +67,15 @@ class ProjectParameters(Parameters):
 
     @model_validator(mode="after")
     def _pretraining_has_pairs(self) -> Self:
-        has_pairs = self.data_ingestion.pretraining_pairs is not None
-        if self.isotropic_retrieval.pretraining is not None and not has_pairs:
-            raise ValueError(
-                "isotropic_retrieval.pretraining needs data_ingestion.pretraining_pairs"
-            )
-        for collection in self.embedding_cache.collections:
-            if collection.startswith("pretraining") and not has_pairs:
-                raise ValueError(
-                    f"embedding_cache.collections: {collection} needs "
-                    "data_ingestion.pretraining_pairs"
-                )
+        collections = [
+            f"embedding_cache.collections: {collection}"
+            for collection in self.embedding_cache.collections
+            if collection.startswith("pretraining")
+        ]
+        stage = ["isotropic_retrieval.pretraining"] if self.isotropic_retrieval.pretraining else []
+        users = [*stage, *collections]
+        if users and self.data_ingestion.pretraining_pairs is None:
+            raise ValueError(f"{users[0]} needs data_ingestion.pretraining_pairs")
         return self
 
     @model_validator(mode="after")

@@ -163,13 +163,13 @@ def export_model(
     if model["base"] is not None:
         base.load_state_dict(model["base"])
     projection = _projection(model)
-    sources = pairs["source"].value_counts().rename_axis("source")
+    sources = pairs["source"].value_counts().to_dict()
     facts: ModelFacts = {
         "name": "isotropic",
         "base_model": getattr(encoder.root, "model", ""),
         "dimension": projection.output_dim,
         "max_length": base.max_seq_length or 0,
-        "data": sources.reset_index(name="training pairs").to_dict("records"),
+        "data": [{"source": name, "training pairs": count} for name, count in sources.items()],
         "parameters": model["parameters"],
         "metrics": [
             {"weights": name, f"{MEASURE} on the validation queries": summary[name]}
