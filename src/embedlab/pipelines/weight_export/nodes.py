@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 from matplotlib.figure import Figure
 
 from embedlab.distributed.processes import training_device
 from embedlab.pipelines.encoder_pretrain.parameters import EncoderPretrainParameters
 from embedlab.pipelines.weight_export.parameters import WeightExportParameters
-from embedlab.resource_encoder.configs import resource_values, tool_positions
+from embedlab.resource_encoder.configs import config_tensors, resource_values, tool_positions
 from embedlab.resource_encoder.demonstration import demonstrate, summarise
 from embedlab.resource_encoder.export import (
     config_lookup,
@@ -52,13 +51,11 @@ def export_weights(
     data = configs_sha256(registry, configs)
     check_provenance(encoder, language_model, data)
     names = registry["tool_name"].tolist()
-    tools = torch.from_numpy(tool_positions(configs, names))
-    values = torch.from_numpy(resource_values(configs)).float()
-    model, device = load_resource_encoder(encoder), training_device()
+    device = training_device()
+    tools, values = (tensor.to(device) for tensor in config_tensors(configs, names))
+    model = load_resource_encoder(encoder).to(device)
     start = time.perf_counter()
-    weights = encode_configs(
-        model.to(device), tools.to(device), values.to(device), parameters.batch_size
-    ).cpu()
+    weights = encode_configs(model, tools, values, parameters.batch_size).cpu()
     seconds = time.perf_counter() - start
     logger.info("Exported %d vectors of %d dimensions in %.3f s", *weights.shape, seconds)
     exported = {
