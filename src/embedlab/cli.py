@@ -22,7 +22,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _raised_by_kedro(error: BaseException) -> bool:
-    """Whether Kedro raised the error, which then concerns the user's command."""
+    """Whether Kedro's code raised the error, which is then a fault of the user's command."""
     frames = list(traceback.walk_tb(error.__traceback__))
     return bool(frames) and frames[-1][0].f_globals["__name__"].startswith("kedro.")
 

@@ -1,4 +1,4 @@
-"""The project's context: its pipelines depend on its parameters."""
+"""The project's context, which validates the parameters and builds the pipelines for them."""
 
 from typing import Any
 
@@ -9,11 +9,11 @@ from embedlab import project_parameters
 
 
 class ProjectContext(KedroContext):
-    """Validates all parameters before anything runs, and has the pipelines built for them."""
+    """Validates all parameters before anything runs, and rebuilds the pipelines for them."""
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
         parameters = project_parameters.use(self.config_loader["parameters"])
         self.config_loader["parameters"] = parameters.for_nodes()
-        # Pipelines built for another environment in the same process do not hold any more.
+        # An earlier session of this process may have built pipelines for other parameters.
         pipelines.configure("embedlab.pipeline_registry")

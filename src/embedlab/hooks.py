@@ -15,12 +15,12 @@ from embedlab.errors import InputError
 logger = logging.getLogger(__name__)
 
 REPORTING = "08_reporting"
-# Reports of one folder that are named one by one.
-MOST_PATHS = 8
+# Maximum number of reports of one folder whose paths are logged one by one.
+MAX_PATHS = 8
 
 
 class OneRunnerHook:
-    """Refuses runners under which trainings would give other numbers without a word."""
+    """Refuses runners under which trainings would silently give other results."""
 
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any]) -> None:
@@ -29,7 +29,7 @@ class OneRunnerHook:
         Raises:
             InputError: if it is not Kedro's SequentialRunner.
         """
-        # Kedro gives the runner's representation, <kedro.runner.….ThreadRunner object at …>.
+        # Kedro passes the runner's representation, <kedro.runner.….ThreadRunner object at …>.
         runner = re.search(r"\w+Runner", str(run_params.get("runner")))
         if runner and runner[0] != "SequentialRunner":
             raise InputError(
@@ -39,7 +39,7 @@ class OneRunnerHook:
 
 
 class RunLogHook:
-    """Says which node runs, and where the results are."""
+    """Logs the name of each node, and the paths of the reports."""
 
     @hook_impl
     def before_node_run(self, node: Node) -> None:
@@ -48,12 +48,12 @@ class RunLogHook:
 
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Log the path of each report that the run has made, or their folder if they are many."""
+        """Log the path of each report, or only the folder of more than `MAX_PATHS` reports."""
         folders: dict[PurePath, list[PurePath]] = defaultdict(list)
         for name in sorted(pipeline.all_outputs()):
             path = PurePath(getattr(catalog[name], "_filepath", ""))
             if REPORTING in path.parts and not name.endswith(".ingestion_report"):
                 folders[path.parent].append(path)
         for folder, paths in folders.items():
-            for shown in paths if len(paths) <= MOST_PATHS else [folder]:
+            for shown in paths if len(paths) <= MAX_PATHS else [folder]:
                 logger.info("Report: %s", shown)

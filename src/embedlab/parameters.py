@@ -33,20 +33,26 @@ class Parameters(OneLineErrors):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-def merge(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+def merge(settings: Any, changes: Any) -> Any:
     """Nested settings with some of their values changed.
+
+    Changes that are no mapping replace the settings.
 
     Example:
         >>> merge({"a": {"b": 1, "c": 2}}, {"a": {"c": 3}})
         {'a': {'b': 1, 'c': 3}}
     """
-    merged = dict(settings)
-    for key, value in changes.items():
-        old = merged.get(key)
-        if isinstance(old, Mapping) and isinstance(value, Mapping):
-            value = merge(old, value)
-        merged[key] = value
-    return merged
+    if not (isinstance(settings, Mapping) and isinstance(changes, Mapping)):
+        return changes
+    return {**settings, **{key: merge(settings.get(key), changes[key]) for key in changes}}
+
+
+def merge_each(settings: Mapping[str, Any], variants: Mapping[str, Any]) -> dict[str, Any]:
+    """By name, the settings with the changes of each variant; None changes nothing."""
+    return {
+        name: merge(settings, {} if changes is None else changes)
+        for name, changes in variants.items()
+    }
 
 
 def _one_line(error: Any) -> str:

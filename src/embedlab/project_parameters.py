@@ -46,15 +46,12 @@ class ProjectParameters(Parameters):
         if unknown := sorted(set(self.evaluation.similarity) - {*self.encoders, ISOTROPIC}):
             raise ValueError(f"evaluation.similarity names {unknown[0]}, which is no encoder")
         cache = self.embedding_cache
-        used = {*cache.encoders, cache.on_demand.encoder}
-        used |= {self.density_encoder(), self.base_encoder()}
+        users = {"density": self.density_encoder(), "isotropic_retrieval": self.base_encoder()}
+        used = {*cache.encoders, cache.on_demand.encoder, *users.values()}
         if unknown := sorted(used - set(self.encoders)):
             known = ", ".join(self.encoders)
             raise ValueError(f"encoder {', '.join(unknown)} is not defined; there are {known}")
-        for user, encoder in (
-            ("density", self.density_encoder()),
-            ("isotropic_retrieval", self.base_encoder()),
-        ):
+        for user, encoder in users.items():
             if encoder not in cache.encoders:
                 raise ValueError(
                     f"{user}.encoder is {encoder}, whose vectors are not made; "
@@ -70,17 +67,15 @@ class ProjectParameters(Parameters):
 
     @model_validator(mode="after")
     def _pretraining_has_pairs(self) -> Self:
-        has_pairs = self.data_ingestion.pretraining_pairs is not None
-        if self.isotropic_retrieval.pretraining is not None and not has_pairs:
-            raise ValueError(
-                "isotropic_retrieval.pretraining needs data_ingestion.pretraining_pairs"
-            )
-        for collection in self.embedding_cache.collections:
-            if collection.startswith("pretraining") and not has_pairs:
-                raise ValueError(
-                    f"embedding_cache.collections: {collection} needs "
-                    "data_ingestion.pretraining_pairs"
-                )
+        collections = [
+            f"embedding_cache.collections: {collection}"
+            for collection in self.embedding_cache.collections
+            if collection.startswith("pretraining")
+        ]
+        stage = ["isotropic_retrieval.pretraining"] if self.isotropic_retrieval.pretraining else []
+        users = [*stage, *collections]
+        if users and self.data_ingestion.pretraining_pairs is None:
+            raise ValueError(f"{users[0]} needs data_ingestion.pretraining_pairs")
         return self
 
     @model_validator(mode="after")
@@ -115,18 +110,18 @@ class ProjectParameters(Parameters):
         """The retrieval sets to test on, groups expanded.
 
         Returns:
-            The set that each catalog name stands for, and a note on each set that is left out.
+            The path of each set by its name in the catalog, and a note on each set left out.
         """
         ingestion = self.data_ingestion
         names, notes = available_sets(ingestion.retrieval_sets, Path(ingestion.beir.root))
-        # A forum of CQADupStack lies in a folder of a folder; catalog names have no slash.
+        # The path of a forum of CQADupStack has a slash; catalog names have none.
         return {name.replace("/", "-"): name for name in names}, notes
 
     def for_nodes(self) -> dict[str, Any]:
-        """These parameters as nodes take them: complete, with what depends on other groups.
+        """These parameters as nodes take them, with the baseline of the evaluation filled in.
 
-        Beside the groups there are `retrieval_sets`, the set that each catalog name stands for,
-        and `skipped_sets`, a note on each set that is left out.
+        Besides the groups there are `retrieval_sets` and `skipped_sets`, both results of the method
+        `retrieval_sets`.
         """
         sets, notes = self.retrieval_sets()
         parameters = self.model_dump(mode="json")
@@ -142,7 +137,7 @@ _current: ProjectParameters | None = None
 
 
 def use(raw: dict[str, Any]) -> ProjectParameters:
-    """Validate the parameters of the session that has started; pipelines are built for them.
+    """Validate the parameters of a new session, for which pipelines are then built.
 
     Raises:
         InputError: naming each faulty key and the reason.
@@ -153,7 +148,7 @@ def use(raw: dict[str, Any]) -> ProjectParameters:
 
 
 def current() -> ProjectParameters:
-    """The parameters of the session, or of the configuration folder where none has started."""
+    """The parameters of the session, or of the configuration folder if none has started."""
     if _current is not None:
         return _current
     loader = settings.CONFIG_LOADER_CLASS(

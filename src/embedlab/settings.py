@@ -5,9 +5,9 @@ import warnings
 from embedlab.context import ProjectContext
 from embedlab.hooks import OneRunnerHook, RunLogHook
 
-# Names such as minilm.prefixes.embeddings are namespaces, also where no node carries them.
+# The dots in names such as minilm.prefixes.embeddings are intended, with or without a namespace.
 warnings.filterwarnings("ignore", "One or more dataset names contain '.'")
-# Kedro's configuration loader is one release behind OmegaConf.
+# Kedro's configuration loader calls a function that OmegaConf has deprecated.
 warnings.filterwarnings("ignore", "register_new_resolver")
 
 HOOKS = (OneRunnerHook(), RunLogHook())

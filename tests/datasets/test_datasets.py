@@ -10,8 +10,7 @@ from kedro.io import DataCatalog, DatasetError
 from embedlab.datasets.atomic import FigureDataset, JSONDataset, JsonLinesDataset, ParquetDataset
 from embedlab.datasets.beir_table import BeirTableDataset
 from embedlab.datasets.embeddings import EmbeddingsDataset
-from embedlab.datasets.npy import NpyDataset
-from embedlab.datasets.torch_file import TorchDataset
+from embedlab.datasets.local import NpyDataset, TorchDataset
 from embedlab.encoders.embeddings import Embeddings
 from embedlab.errors import InputError
 from embedlab.files import replacing, replacing_folder
@@ -177,7 +176,7 @@ def test_the_catalog_refuses_bad_embeddings(tmp_path, array, reason):
     catalog = DataCatalog.from_config(
         {
             "embeddings": {
-                "type": "embedlab.datasets.npy.NpyDataset",
+                "type": "embedlab.datasets.local.NpyDataset",
                 "filepath": str(path),
                 "validator": "embedlab.datasets.validators.check_vectors",
             }

@@ -9,7 +9,7 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from embedlab.datasets.sentence_transformer_folder import (
+from embedlab.datasets.model_folder import (
     DocumentedModel,
     SentenceTransformerFolderDataset,
 )

@@ -86,7 +86,7 @@ def evaluate(**changes):
 def test_one_source_is_said_in_one_line(caplog):
     metrics, _ = evaluate()
     assert messages_of(caplog, logging.WARNING) == [
-        "All pairs are of one source, only: by_source tells nothing more"
+        "All pairs are of one source, only: by_source adds nothing"
     ]
     assert list(metrics["models"]["uniform"]["by_source"]) == ["only"]
 
@@ -105,7 +105,7 @@ def test_models_stand_beside_baselines():
 def test_no_rare_pair_is_said_in_one_line(caplog):
     metrics, _ = evaluate(quintile=1, src=list("ab") * 5)
     assert metrics["density_against_uniform"]["rare_quintile"] is None
-    assert "No pair of the rare quintile is in a test part" in caplog.text
+    assert "No pair of the rare quintile is in a test split" in caplog.text
 
 
 def test_published_artifacts_belong_together(finished_project):

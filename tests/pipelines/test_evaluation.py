@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from embedlab.encoders.collection import corpus_texts, query_texts
 from embedlab.encoders.embeddings import Embeddings
 from embedlab.errors import InputError
-from embedlab.pipelines.evaluation import EvaluationPlan, create_pipeline
 from embedlab.pipelines.evaluation.parameters import EvaluationParameters
+from embedlab.pipelines.evaluation.pipeline import EvaluationPlan, create_pipeline
 from embedlab.sources.retrieval_set import RetrievalSet
 
 COLOURS = ["red", "green", "blue", "white", "black", "brown"]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from synthetic_language_models import PROMPT, tiny_tokenizer
 from transformers import AutoTokenizer, Qwen2ForCausalLM
 
-from embedlab.datasets.language_model_folder import LanguageModelFolderDataset
+from embedlab.datasets.model_folder import LanguageModelFolderDataset
 from embedlab.encoders.parameters import LanguageModelSource
 from embedlab.parameters import merge
 from embedlab.resource_encoder.configs import (

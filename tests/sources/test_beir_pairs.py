@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from embedlab.errors import InputError
-from embedlab.pipelines.data_ingestion import create_pipeline
 from embedlab.pipelines.data_ingestion.parameters import DataIngestionParameters
+from embedlab.pipelines.data_ingestion.pipeline import create_pipeline
 from embedlab.sources.beir_pairs import BeirPairsParameters, read_beir_pairs
 
 # d2 and d3 are the same text; d4 is empty; nobody judged d5.

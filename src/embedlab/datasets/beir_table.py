@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from embedlab.datasets.path import PathDataset
+from embedlab.datasets.local import PathDataset
 from embedlab.files import replacing
 from embedlab.sources.bad_rows import BadRows
 from embedlab.sources.beir import read_corpus, read_qrels, read_queries
@@ -30,7 +30,7 @@ class BeirTableDataset(PathDataset[pd.DataFrame, pd.DataFrame]):
         self._loaded: pd.DataFrame | None = None
 
     def load(self) -> pd.DataFrame:
-        """Read the file, or give what an earlier node of this run has read of it.
+        """Read the file, or return the table that an earlier node of this run has read.
 
         Raises:
             InputError: naming the first rows that cannot be used.
@@ -42,7 +42,7 @@ class BeirTableDataset(PathDataset[pd.DataFrame, pd.DataFrame]):
         return self._loaded.copy(deep=False)
 
     def save(self, data: pd.DataFrame) -> None:
-        """Write beside the target and rename."""
+        """Write the table to a temporary file and rename it."""
         self._loaded = None
         with replacing(self._filepath) as temporary:
             if self._table == "qrels":

@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from embedlab.datasets.npy import read_array
-from embedlab.datasets.path import PathDataset
+from embedlab.datasets.local import PathDataset, read_array
 from embedlab.encoders.embeddings import Embeddings
 from embedlab.errors import InputError
 from embedlab.files import replacing_folder
@@ -18,7 +17,7 @@ METADATA = "embeddings_metadata.json"
 class EmbeddingsDataset(PathDataset[Embeddings, Embeddings]):
     """`embeddings.npy`, memory-mapped when loaded, `ids.json` and `embeddings_metadata.json`.
 
-    The three files are replaced together. To read one of them alone there are further entries.
+    The three files are replaced together. Each has a further catalog entry, for reading.
     """
 
     def __init__(self, *, filepath: str, name: str, metadata: dict[str, Any] | None = None):
@@ -41,7 +40,7 @@ class EmbeddingsDataset(PathDataset[Embeddings, Embeddings]):
         return Embeddings(vectors, ids, metadata, self._name)
 
     def save(self, data: Embeddings) -> None:
-        """Write a new folder and put it in the place of the old one."""
+        """Write a new folder, which then replaces the old one."""
         with replacing_folder(self._filepath) as folder:
             np.save(folder / "embeddings.npy", data.vectors, allow_pickle=False)
             for file, content in {"ids.json": data.ids, METADATA: data.metadata}.items():

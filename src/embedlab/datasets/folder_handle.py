@@ -1,4 +1,4 @@
-"""Handles of folders that nodes read and extend while they run."""
+"""Folders that nodes read and extend while they run."""
 
 import json
 from typing import Any, NoReturn
@@ -7,15 +7,15 @@ from kedro.io import DatasetError
 from kedro.utils import load_obj
 from kedro_datasets._typing import JSONPreview
 
-from embedlab.datasets.path import PathDataset
+from embedlab.datasets.local import PathDataset
 
 
 class FolderHandleDataset(PathDataset[NoReturn, Any]):
-    """A folder that is opened and not read; it exists from the start, empty.
+    """A folder of which a node gets a handle; it counts as existing, also before the first use.
 
     Args:
         filepath: the folder.
-        opened_as: dotted name of the class that a node gets, made from the folder's path.
+        opened_as: dotted name of the handle's class, which is called with the folder's path.
         metadata: for Kedro-Viz.
     """
 
@@ -24,15 +24,15 @@ class FolderHandleDataset(PathDataset[NoReturn, Any]):
         self._opened_as = opened_as
 
     def load(self) -> Any:
-        """Open the folder."""
+        """Make the handle."""
         return load_obj(self._opened_as)(self._filepath)
 
     def save(self, data: NoReturn) -> None:
-        """Refuse: what is finished is saved at once, through the handle."""
+        """Refuse: nodes write through the handle."""
         raise DatasetError(f"{self._filepath} is written through its handle")
 
     def preview(self) -> JSONPreview:
-        """What the opened folder tells of its content, for Kedro-Viz."""
+        """The handle's preview of the content, for Kedro-Viz."""
         return JSONPreview(json.dumps(self.load().preview()))
 
     def _exists(self) -> bool:

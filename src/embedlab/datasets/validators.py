@@ -1,4 +1,4 @@
-"""What the catalog checks whenever an artifact is loaded or saved."""
+"""Checks that the catalog makes when an artifact is loaded or saved."""
 
 import numpy as np
 import pandas as pd
@@ -10,17 +10,13 @@ ROWS_PER_CHECK = 65536
 
 
 def check_embeddings(embeddings: Embeddings) -> None:
-    """Vectors are finite float32 (n, d), rows contiguous; ids are distinct strings.
-
-    Raises:
-        InputError: naming the file, the row and the reason.
-    """
+    """Apply `check_vectors` and `check_ids`."""
     check_vectors(embeddings.vectors)
     check_ids(embeddings.ids)
 
 
 def check_vectors(embeddings: np.ndarray) -> None:
-    """Vectors are finite float32 (n, d), rows contiguous.
+    """Check that vectors are finite float32 (n, d) and C-contiguous.
 
     Raises:
         InputError: naming the file, the row and the reason.
@@ -42,7 +38,7 @@ def check_vectors(embeddings: np.ndarray) -> None:
 
 
 def check_ids(ids: list[str]) -> None:
-    """Identifiers are distinct strings.
+    """Check that identifiers are a list of distinct strings.
 
     Raises:
         InputError: naming the first faulty position.
@@ -58,7 +54,7 @@ def check_ids(ids: list[str]) -> None:
 
 
 def check_weights(weights: np.ndarray) -> None:
-    """Weights are positive, finite float32 (n,).
+    """Check that weights are positive, finite float32 (n,).
 
     Raises:
         InputError: naming the file, the position and the reason.
@@ -75,17 +71,17 @@ def check_weights(weights: np.ndarray) -> None:
 
 
 class Columns:
-    """A table has these columns, without missing values."""
+    """Checks that a table has these columns, without missing values."""
 
     def __init__(self, names: list[str], made_by: str = "data_ingestion"):
         self.names = names
         self.made_by = made_by
 
     def validate(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Return the table if it is as it should be.
+        """Return the table.
 
         Raises:
-            InputError: naming the column, and the first row, that is at fault.
+            InputError: naming the faulty column, and the first row without a value.
         """
         if table.empty:  # JSON lines without a line have no columns
             return table.reindex(columns=self.names)

@@ -10,6 +10,7 @@ tools. The encoder does not use these words.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -97,6 +98,11 @@ class SmallLanguageModel:
     def card(self) -> str:
         """The model card, for the README.md of a folder."""
         return CARD.format(self.model.num_parameters())
+
+    def save(self, folder: Path) -> None:
+        """Write a folder that transformers loads."""
+        self.model.save_pretrained(str(folder))
+        self.tokenizer.save_pretrained(str(folder))
 
 
 def train_small_language_model(

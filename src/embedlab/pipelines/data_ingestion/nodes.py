@@ -1,4 +1,4 @@
-"""Nodes of the data_ingestion pipeline that are more than one source function."""
+"""Nodes of the data_ingestion pipeline that do more than call one source function."""
 
 from typing import Any
 
@@ -17,25 +17,25 @@ SetTables = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]
 def ingest_library_docs(
     parameters: library_docs.LibraryDocsParameters,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """A seeded sample of the installed libraries' documentation, and how it was drawn."""
+    """Sample the documentation of installed libraries; report how the sample was drawn."""
     return library_docs.sample_docs(extract_docs(parameters.libraries), parameters)
 
 
 def make_library_docs_set(docs: pd.DataFrame) -> SetTables:
-    """The retrieval set of the libraries that training never sees."""
+    """Make a retrieval set of the libraries that are held out from training."""
     return _tables(library_docs.retrieval_set(docs))
 
 
 def ingest_document_pairs(
     parameters: DocumentPairsParameters,
 ) -> tuple[pd.DataFrame, pd.DataFrame, *SetTables, dict[str, Any]]:
-    """Training and validation pairs, the retrieval set of the test share, and the report."""
+    """Read documents as training and validation pairs and a test set; report what was read."""
     train, validation, test, report = read_document_pairs(parameters)
     return train, validation, *_tables(test), report
 
 
 def ingest_beir_set(parameters: BeirParameters, name: str) -> tuple[*SetTables, dict[str, Any]]:
-    """The retrieval set of this name, and the report of its reading."""
+    """Read the retrieval set of this name; report what was read."""
     found, report = load_beir_set(name, parameters)
     return *_tables(found), report
 

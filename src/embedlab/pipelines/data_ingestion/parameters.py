@@ -19,7 +19,7 @@ SetName = Annotated[str, StringConstraints(pattern="^[A-Za-z0-9_-]+(/[A-Za-z0-9_
 
 
 class FromLibraryDocs(Parameters):
-    """Take the data from the docstrings of installed libraries."""
+    """The docstrings of installed libraries."""
 
     source: Literal["library_docs"]
 
@@ -29,7 +29,7 @@ PairSource = Annotated[
     FromLibraryDocs | MsMarcoParameters | DocumentPairsParameters | BeirPairsParameters,
     Field(discriminator="source"),
 ]
-# The stages of training; the collections `{stage}_queries` are the queries of their pairs.
+# The stages of training; the collection `{stage}_queries` has the queries of a stage's pairs.
 STAGES = ("retrieval", "pretraining")
 
 
@@ -37,12 +37,12 @@ class DataIngestionParameters(Parameters):
     """The source of each kind of data.
 
     Attributes:
-        library_docs: how the docstrings of installed libraries are sampled.
+        library_docs: sample of the docstrings of installed libraries.
         problem_solutions: source of problems and solutions.
-        novelty_pairs: how these are divided into sets for novelty detection.
+        novelty_pairs: division of these into sets for novelty detection.
         preference_pairs: source of chosen and rejected responses.
         retrieval_pairs: source of queries with relevant texts for training.
-        pretraining_pairs: source of the pairs of a first training stage; None skips that stage.
+        pretraining_pairs: source of the pairs of a first training stage; null for no such stage.
         retrieval_sets: BEIR sets, or groups of them, to test on; `library_docs` is the test set of
             the library docs, `documents` the test split of retrieval_pairs from documents.
         beir: where BEIR sets are stored.

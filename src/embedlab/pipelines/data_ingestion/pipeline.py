@@ -21,12 +21,12 @@ from embedlab.sources.problem_solution import read_problem_solutions
 from embedlab.sources.retrieval_documents import documents_of_pairs
 
 LIBRARY_DOCS = "params:data_ingestion.library_docs"
-# The retrieval set of the test share of pairs that are made from documents, by stage.
+# By stage, the retrieval set made of the test split of documents.
 TEST_SETS = {"retrieval": "documents", "pretraining": "pretraining"}
 
 
 def create_pipeline(parameters: DataIngestionParameters, retrieval_sets: Iterable[str]) -> Pipeline:
-    """The nodes of the sources that the parameters choose.
+    """The nodes that read the sources given by the parameters.
 
     ```
     library_docs ─┬─ problem_solutions ─ novelty_pairs
@@ -35,14 +35,10 @@ def create_pipeline(parameters: DataIngestionParameters, retrieval_sets: Iterabl
     BEIR ─────────┴─ beir.{set}.corpus, .queries, .qrels
     ```
     """
+    novelty = ["problem_solutions", "params:data_ingestion.novelty_pairs"]
     nodes = [
         _problem_solutions(parameters.problem_solutions.source),
-        Node(
-            make_novelty_pairs,
-            ["problem_solutions", "params:data_ingestion.novelty_pairs"],
-            "novelty_pairs",
-            name="make_novelty_pairs",
-        ),
+        Node(make_novelty_pairs, novelty, "novelty_pairs", name="make_novelty_pairs"),
         _preference_pairs(parameters.preference_pairs.source),
         Node(unique_prefixes, "preference_pairs", "prefixes", name="collect_prefixes"),
         *_training_pairs("retrieval", parameters.retrieval_pairs.source),
@@ -81,7 +77,7 @@ def _preference_pairs(source: str) -> Node:
 
 
 def _training_pairs(stage: str, source: str) -> list[Node]:
-    """The nodes that make a stage's pairs, and the documents that can be found."""
+    """The nodes that make a stage's pairs, and the documents to search."""
     name, documents = f"ingest_{stage}_pairs", f"{stage}_documents"
     pairs = [f"{stage}_pairs_train", f"{stage}_pairs_val"]
     collect = Node(documents_of_pairs, pairs, documents, name=f"collect_{documents}")

@@ -39,14 +39,14 @@ from embedlab.training.checkpoints import CheckpointFolder
 logger = logging.getLogger(__name__)
 
 BASELINES = ("cosine", "longer")
-# Points of the map.
+# Maximum number of points in the map.
 MAP_SIZE = 10_000
 
 
 def weigh_prefixes(
     prefixes: pd.DataFrame, embeddings: Embeddings, parameters: DensityParameters
 ) -> tuple[np.ndarray, list[str], dict[str, Any]]:
-    """Inverse-density weights (n,), their n ids, and how they were computed.
+    """Compute inverse-density weights (n,); return them, their n ids and a description.
 
     With k prefixes or fewer, all weights are 1.
 
@@ -54,38 +54,26 @@ def weigh_prefixes(
         InputError: if there is no prefix, or the vectors are those of other prefixes.
     """
     embeddings.check_texts(prefix_texts(prefixes))
-    ids, metadata = embeddings.ids, embeddings.metadata
-    if not ids:
+    if not embeddings.ids:
         raise InputError("prefixes: there is none to weigh; ingest preference pairs first")
-    is_uniform = len(ids) <= parameters.k
-    if is_uniform:
-        logger.warning(
-            "%d prefixes are too few for k = %d neighbours: all weights are 1; lower density.k",
-            *(len(ids), parameters.k),
-        )
-        distances, recall = np.zeros((len(ids), 1), np.float32), None
-    else:
-        distances, recall = _neighbour_distances(embeddings.vectors, parameters)
+    distances, recall = _neighbour_distances(embeddings.vectors, parameters)
     weights = density_weights(distances, parameters.estimator, parameters.exponent)
-    description = describe_density(distances, weights) | {
-        "k": parameters.k,
-        "uniform": is_uniform,
-        **({"duplicates": None} if is_uniform else {}),
-        "recall": recall,
-        "metric": parameters.metric,
-        "estimator": parameters.estimator,
-        "exponent": parameters.exponent,
-        **{key: metadata[key] for key in ("embedding_dim", "model", "fingerprint", "id_scheme")},
-    }
+    description = describe_density(distances, weights) | {"uniform": recall is None}
+    if recall is None:
+        description["duplicates"] = None
+    settings = parameters.model_dump(include={"k", "metric", "estimator", "exponent"})
+    kept = ("embedding_dim", "model", "fingerprint", "id_scheme")
+    description |= {"recall": recall} | settings
+    description |= {key: embeddings.metadata[key] for key in kept}
     logger.info(
         "Weights of %d prefixes: %.2f to %.2f, effective sample size %.0f",
         *(description[key] for key in ("n_items", "min", "max", "effective_sample_size")),
     )
-    return weights, ids, description
+    return weights, embeddings.ids, description
 
 
 def draw_sample(weights: np.ndarray, ids: list[str], parameters: DensityParameters) -> list[str]:
-    """Ids of prefixes drawn by their weights."""
+    """Draw ids of prefixes in proportion to their weights."""
     sample = parameters.sample
     return sample_ids(ids, weights, sample.num_samples, sample.replacement, sample.seed)
 
@@ -93,33 +81,32 @@ def draw_sample(weights: np.ndarray, ids: list[str], parameters: DensityParamete
 def plot_density(
     weights: np.ndarray, embeddings: Embeddings, parameters: DensityParameters
 ) -> tuple[Figure, Figure]:
-    """The distribution of the weights, and a map of the prefixes coloured by weight."""
-    shown = np.random.default_rng(parameters.seed).permutation(len(weights))[:MAP_SIZE]
-    points, variance = principal_plane(embeddings.vectors[np.sort(shown)], parameters.seed)
-    plot = plot_density_map(points, weights[np.sort(shown)], variance)
+    """Plot the distribution of the weights, and a map of the prefixes coloured by weight."""
+    shown = np.sort(np.random.default_rng(parameters.seed).permutation(len(weights))[:MAP_SIZE])
+    points, variance = principal_plane(embeddings.vectors[shown], parameters.seed)
+    plot = plot_density_map(points, weights[shown], variance)
     return plot_weight_distribution(weights), plot
 
 
 def make_reward_pairs(
     preference_pairs: pd.DataFrame, weights: np.ndarray, weight_ids: list[str]
 ) -> pd.DataFrame:
-    """Pairs as ids of responses, with weight, quintile and how much longer the chosen one is."""
+    """Tabulate pairs as response ids, with weight, quintile and the difference in length.
+
+    Raises:
+        InputError: if the prefix of a pair has no weight.
+    """
     chosen, rejected = response_ids(preference_pairs)
     mapping = density_mapping(weight_ids, weights)
     quintiles = dict(zip(weight_ids, density_quintiles(weights).tolist(), strict=True))
     prefix_id = preference_pairs["prefix_id"]
     _check_weighed(prefix_id, mapping)
-    lengths = [preference_pairs[name].str.len() for name in ("chosen", "rejected")]
-    return pd.DataFrame(
-        {
-            "prefix_id": prefix_id,
-            "src": preference_pairs["src"],
-            "chosen_id": chosen,
-            "rejected_id": rejected,
-            "weight": prefix_id.map(mapping),
-            "quintile": prefix_id.map(quintiles),
-            "longer": lengths[0] - lengths[1],
-        }
+    return preference_pairs[["prefix_id", "src"]].assign(
+        chosen_id=chosen,
+        rejected_id=rejected,
+        weight=prefix_id.map(mapping),
+        quintile=prefix_id.map(quintiles),
+        longer=preference_pairs["chosen"].str.len() - preference_pairs["rejected"].str.len(),
     )
 
 
@@ -129,7 +116,7 @@ def fit_reward_models(
     checkpoints: CheckpointFolder,
     parameters: DensityParameters,
 ) -> tuple[dict[str, Any], pd.DataFrame, dict[str, Any]]:
-    """Both reward models, the test pairs with all margins, and the training history.
+    """Train both reward models; return them, the test pairs with all margins, and the history.
 
     Raises:
         InputError: if a response has no vector, or the pairs have too few prefixes to split by.
@@ -146,20 +133,19 @@ def fit_reward_models(
 def evaluate_reward_models(
     tested: pd.DataFrame, parameters: DensityParameters
 ) -> tuple[dict[str, Any], Figure]:
-    """Accuracies of both models and the baselines, and what density weighting changed."""
+    """Compare the accuracies of both models and the baselines."""
     resampling = (parameters.num_resamples, parameters.seed)
     summaries = summarise_margins(tested, [*VARIANTS, *BASELINES], *resampling)
     rare = tested[tested["quintile"] == RARE_QUINTILE]
-    density_against_uniform = {
-        "all": compare_models(tested, "density", "uniform", *resampling),
-        "rare_quintile": compare_models(rare, "density", "uniform", *resampling),
-    }
     metrics = {
         "n_pairs": int(tested["pair"].nunique()),
         "n_prefixes": int(tested["prefix_id"].nunique()),
         "seeds": list(parameters.reward_model.seeds),
         "models": summaries,
-        "density_against_uniform": density_against_uniform,
+        "density_against_uniform": {
+            "all": compare_models(tested, "density", "uniform", *resampling),
+            "rare_quintile": compare_models(rare, "density", "uniform", *resampling),
+        },
     }
     _log_metrics(metrics, tested["src"].unique())
     quintiles = {model: summary["by_quintile"] for model, summary in summaries.items()}
@@ -168,9 +154,18 @@ def evaluate_reward_models(
 
 def _neighbour_distances(
     embeddings: np.ndarray, parameters: DensityParameters
-) -> tuple[np.ndarray, float]:
-    """Distances (n, k) to the nearest neighbours, and the share of these that was found."""
+) -> tuple[np.ndarray, float | None]:
+    """Distances (n, k) to the nearest neighbours, and the share of these that was found.
+
+    With k vectors or fewer, distances (n, 1) of 0, and None.
+    """
     k, metric = parameters.k, parameters.metric
+    if len(embeddings) <= k:
+        logger.warning(
+            "%d prefixes are too few for k = %d neighbours: all weights are 1; lower density.k",
+            *(len(embeddings), k),
+        )
+        return np.zeros((len(embeddings), 1), np.float32), None
     if len(embeddings) <= parameters.exact_up_to:
         return nearest_neighbours(embeddings, k, metric)[0], 1.0
     distances, _, recall = approximate_neighbours(
@@ -180,14 +175,14 @@ def _neighbour_distances(
 
 
 def _log_metrics(metrics: dict[str, Any], sources: np.ndarray) -> None:
-    """Log the accuracies, and what density weighting changed on the rare quintile."""
+    """Log the accuracies, and the effect of density weighting on the rare quintile."""
     logger.info("Reward models, accuracy in points:\n%s", format_accuracies(metrics["models"]))
     if len(sources) == 1:
-        logger.warning("All pairs are of one source, %s: by_source tells nothing more", sources[0])
+        logger.warning("All pairs are of one source, %s: by_source adds nothing", sources[0])
     rare = metrics["density_against_uniform"]["rare_quintile"]
     if rare is None:
         logger.warning(
-            "No pair of the rare quintile is in a test part: take more seeds or prefixes"
+            "No pair of the rare quintile is in a test split: take more seeds or prefixes"
         )
     else:
         logger.info(
@@ -202,8 +197,8 @@ def _response_rows(pairs: pd.DataFrame, embeddings: Embeddings) -> dict[str, np.
     """The rows of the vectors of the chosen and the rejected responses."""
     index = pd.Index(embeddings.ids)
     rows = {
-        f"{part}_row": index.get_indexer(pd.Index(pairs[f"{part}_id"]))
-        for part in ("chosen", "rejected")
+        f"{kind}_row": index.get_indexer(pd.Index(pairs[f"{kind}_id"]))
+        for kind in ("chosen", "rejected")
     }
     if num_absent := sum(int((row < 0).sum()) for row in rows.values()):
         raise InputError(

@@ -12,14 +12,13 @@ from embedlab.pipelines.density.nodes import (
 )
 
 PARAMETERS = "params:density"
-WEIGHTS = ["density_weights", "density_ids"]
 
 
 def create_pipeline(encoder: str) -> Pipeline:
     """Weights first, then what uses them.
 
     Args:
-        encoder: whose vectors are used.
+        encoder: name of the encoder of the prefixes and responses.
 
     ```
     {encoder}.prefixes ── weigh_prefixes ── density_weights, density_ids, density_metadata
@@ -30,37 +29,29 @@ def create_pipeline(encoder: str) -> Pipeline:
     ```
     """
     prefixes, responses = f"{encoder}.prefixes.vectors", f"{encoder}.responses.vectors"
+    weights = ["density_weights", "density_ids"]
+    pairs = ["preference_pairs", *weights]
+    training = ["reward_pairs", responses, "reward_checkpoints", PARAMETERS]
+    trained = ["reward_model", "reward_model_margins", "reward_model_history"]
+    plotted = ["density_weights", prefixes, PARAMETERS]
+    plots = ["density_weights_plot", "density_map_plot"]
+    margins, metrics = "reward_model_margins", ["reward_model_metrics", "reward_quintile_plot"]
     return Pipeline(
         [
             Node(
                 weigh_prefixes,
                 ["prefixes", prefixes, PARAMETERS],
-                [*WEIGHTS, "density_metadata"],
+                [*weights, "density_metadata"],
                 name="weigh_prefixes",
             ),
-            Node(draw_sample, [*WEIGHTS, PARAMETERS], "density_sample", name="draw_sample"),
-            Node(
-                plot_density,
-                ["density_weights", prefixes, PARAMETERS],
-                ["density_weights_plot", "density_map_plot"],
-                name="plot_density",
-            ),
-            Node(
-                make_reward_pairs,
-                ["preference_pairs", *WEIGHTS],
-                "reward_pairs",
-                name="make_reward_pairs",
-            ),
-            Node(
-                fit_reward_models,
-                ["reward_pairs", responses, "reward_checkpoints", PARAMETERS],
-                ["reward_model", "reward_model_margins", "reward_model_history"],
-                name="fit_reward_models",
-            ),
+            Node(draw_sample, [*weights, PARAMETERS], "density_sample", name="draw_sample"),
+            Node(plot_density, plotted, plots, name="plot_density"),
+            Node(make_reward_pairs, pairs, "reward_pairs", name="make_reward_pairs"),
+            Node(fit_reward_models, training, trained, name="fit_reward_models"),
             Node(
                 evaluate_reward_models,
-                ["reward_model_margins", PARAMETERS],
-                ["reward_model_metrics", "reward_quintile_plot"],
+                [margins, PARAMETERS],
+                metrics,
                 name="evaluate_reward_models",
             ),
         ]

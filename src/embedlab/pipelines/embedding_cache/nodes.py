@@ -1,6 +1,7 @@
 """Nodes of the embedding_cache pipeline."""
 
 import logging
+from itertools import chain
 from typing import Any
 
 import torch
@@ -24,10 +25,9 @@ def embed_collection(
     execution: ExecutionParameters,
     store: VectorStore,
 ) -> Embeddings:
-    """The vectors of a collection; texts that the store has not seen are encoded."""
+    """Read the vectors of a collection from the store; encode the texts that it lacks."""
     recipe = make_recipe(encoder.root, texts.role, execution)
-    flat = [text for part in texts.parts for text in part]
-    encoded, report = embed(flat, recipe, store, execution)
+    encoded, report = embed(list(chain(*texts.parts)), recipe, store, execution)
     vectors = texts.join(encoded)
     logger.info(
         "%d items: %d texts encoded, %d found in the store",
@@ -43,7 +43,7 @@ def embed_on_demand(
     execution: ExecutionParameters,
     store: VectorStore,
 ) -> dict[str, Any]:
-    """Embed one file of items: {"ids": [...], "emb": float32 (n, d), L2-normalised}."""
+    """Embed the items of a file: {"ids": [...], "emb": float32 (n, d), L2-normalised}."""
     assert on_demand.path is not None
     ids, texts = read_items(on_demand.path, on_demand.on_error)
     recipe = make_recipe(encoder.root, "document", execution)
@@ -53,7 +53,7 @@ def embed_on_demand(
 
 
 def _provenance(texts: TextCollection, recipe: Recipe, report: EncodingReport) -> dict[str, Any]:
-    """The encoder and the texts that vectors come from, and what encoding took."""
+    """The encoder and the texts of vectors, and the duration of encoding."""
     return {
         "fingerprint": recipe.fingerprint,
         "model": recipe.model,

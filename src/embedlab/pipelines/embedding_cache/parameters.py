@@ -25,9 +25,9 @@ class OnDemandParameters(Parameters):
     """A file of items to embed into one file of vectors.
 
     Attributes:
-        path: JSON lines of `id` and either `prefix` (messages) or `prompt`; None skips this.
+        path: JSON lines of `id` and either `prefix` (messages) or `prompt`; null for no file.
         encoder: name of an entry of `encoders`.
-        on_error: `fail` on bad rows, or `skip` them.
+        on_error: whether to `fail` on bad rows or `skip` them.
     """
 
     path: str | None = None
@@ -36,14 +36,13 @@ class OnDemandParameters(Parameters):
 
 
 class EmbeddingCacheParameters(Parameters):
-    """Which encoders embed which collections, and how.
+    """The encoders, the collections that they embed, and the execution.
 
     Attributes:
         encoders: names of entries of `encoders`.
-        collections: tables to embed, besides the queries and documents of all retrieval sets; the
-            vector of a pair concatenates two vectors, or embeds both texts as one in `concat`.
-        execution: how encoding runs.
-        on_demand: the file of items.
+        collections: tables to embed, besides the queries and documents of all retrieval sets. The
+            vector of a pair is two concatenated vectors; in `novelty_pairs_concat`, that of the
+            concatenated texts.
     """
 
     encoders: tuple[str, ...] = Field(min_length=1)

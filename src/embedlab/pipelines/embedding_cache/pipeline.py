@@ -1,6 +1,7 @@
 """Wiring of the embedding_cache pipeline."""
 
 from collections.abc import Callable, Sequence
+from itertools import product, starmap
 
 from kedro.pipeline import Node, Pipeline
 
@@ -29,12 +30,13 @@ VIEWS: dict[str, tuple[Callable[..., TextCollection], list[str]]] = {
     "pretraining_queries": (pair_query_texts, ["pretraining_pairs_train", "pretraining_pairs_val"]),
     "pretraining_documents": (pair_document_texts, ["pretraining_documents"]),
 }
+EXECUTION = "params:embedding_cache.execution"
 
 
 def create_pipeline(
     parameters: EmbeddingCacheParameters, retrieval_sets: Sequence[str]
 ) -> Pipeline:
-    """One view a collection, then one template for each encoder and collection.
+    """One view per collection, then one template per encoder and collection.
 
     ```
     problem_solutions ───┐
@@ -49,15 +51,12 @@ def create_pipeline(
     views = [_view(name, *VIEWS[name]) for name in parameters.collections]
     views += [view for name in retrieval_sets for view in set_views(name)]
     collections = [node.outputs[0].removesuffix(".texts") for node in views]
-    pipeline = Pipeline(views)
-    for encoder in parameters.encoders:
-        for collection in collections:
-            pipeline += _embedding(encoder, collection)
-    return pipeline + _on_demand(parameters)
+    embeddings = starmap(_embedding, product(parameters.encoders, collections))
+    return sum(embeddings, Pipeline([*views, *_on_demand(parameters)]))
 
 
 def set_views(name: str) -> list[Node]:
-    """The views of a retrieval set's queries and documents."""
+    """The nodes that make the texts of a retrieval set's queries and documents."""
     return [
         _view(f"{name}_queries", query_texts, [f"beir.{name}.queries"]),
         _view(f"{name}_corpus", corpus_texts, [f"beir.{name}.corpus"]),
@@ -69,27 +68,21 @@ def _view(collection: str, function: Callable[..., TextCollection], inputs: list
 
 
 def _embedding(encoder: str, collection: str) -> Pipeline:
-    """The template that turns one collection into one encoder's vectors."""
-    execution = "params:embedding_cache.execution"
-    inputs = ["texts", "params:encoder", execution, "embedding_store"]
+    """The template that embeds one collection by one encoder."""
+    inputs = ["texts", "params:encoder", EXECUTION, "embedding_store"]
     return Pipeline(
         [Node(embed_collection, inputs, "vectors", name="embed")],
         namespace=f"{encoder}.{collection}",
         inputs={"texts": f"{collection}.texts", "embedding_store": "embedding_store"},
-        parameters={"params:encoder": f"params:encoders.{encoder}", execution: execution},
+        parameters={"params:encoder": f"params:encoders.{encoder}", EXECUTION: EXECUTION},
     )
 
 
-def _on_demand(parameters: EmbeddingCacheParameters) -> Pipeline:
-    """The quick path from one file to its vectors, if a file is named."""
+def _on_demand(parameters: EmbeddingCacheParameters) -> list[Node]:
+    """The node that embeds one file, if a file is named."""
     if parameters.on_demand.path is None:
-        return Pipeline([])
-    inputs = [
-        "params:embedding_cache.on_demand",
-        f"params:encoders.{parameters.on_demand.encoder}",
-        "params:embedding_cache.execution",
-        "embedding_store",
-    ]
+        return []
+    encoder = f"params:encoders.{parameters.on_demand.encoder}"
+    inputs = ["params:embedding_cache.on_demand", encoder, EXECUTION, "embedding_store"]
     outputs = "on_demand_embeddings"
-    node = Node(embed_on_demand, inputs, outputs, name="embed_on_demand", tags="on_demand")
-    return Pipeline([node])
+    return [Node(embed_on_demand, inputs, outputs, name="embed_on_demand", tags="on_demand")]

@@ -1,4 +1,4 @@
-"""Nodes of the encoder_pretrain pipeline: tools, a language model, training, and the proof."""
+"""Nodes of the encoder_pretrain pipeline: tools, a language model, training, decoding."""
 
 import logging
 from functools import partial
@@ -33,12 +33,13 @@ logger = logging.getLogger(__name__)
 
 
 def load_tools(parameters: EncoderPretrainParameters) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The tools, and the profile of their configurations.
+    """Load the tools and the profile of their configurations.
 
     Raises:
-        InputError: for files that are not in order, and if an extra that training is to write to is
-            not installed: told before a language model is trained.
+        InputError: naming the fault of a file, or an extra that training needs and that is not
+            installed.
     """
+    # Checked here: before a language model is trained.
     check_installed(tensorboard=parameters.tensorboard, wandb=parameters.wandb)
     registry = (
         read_tool_registry(Path(parameters.tool_registry))
@@ -47,14 +48,14 @@ def load_tools(parameters: EncoderPretrainParameters) -> tuple[pd.DataFrame, pd.
     )
     if parameters.tool_configs:
         return registry, read_tool_configs(Path(parameters.tool_configs), registry)
-    logger.info("The latencies of the tools are synthetic: a formula's, and no clock's")
+    logger.info("The latencies of the tools are synthetic: computed by a formula, not measured")
     return registry, default_tool_configs(registry, parameters.seed)
 
 
 def describe_configs(
     configs: pd.DataFrame, parameters: EncoderPretrainParameters
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The augmented configurations to train on, and jittered ones that are not trained on."""
+    """Describe the augmented configurations to train on, and jittered ones to test on."""
     samples = augment(configs, parameters.augmentation, parameters.seed)
     jitter = parameters.augmentation.jitter
     return samples, unseen_jitter(configs, samples, jitter, parameters.seed)
@@ -63,20 +64,18 @@ def describe_configs(
 def make_language_model(
     configs: pd.DataFrame, checkpoints: CheckpointFolder, parameters: EncoderPretrainParameters
 ) -> SmallLanguageModel:
-    """A small language model that knows descriptions of configurations."""
-    own = parameters.small_language_model
+    """Train a small language model on descriptions of configurations."""
+    settings = parameters.small_language_model
     prompt, jitter = parameters.prompt, parameters.augmentation.jitter
-    content = [prompt, jitter, own.model_dump(), configs.to_json(double_precision=15)]
+    content = [prompt, jitter, settings.model_dump(), configs.to_json(double_precision=15)]
     fingerprint = run_fingerprint({"small_language_model": content})
     checkpoint = checkpoints.checkpoint("small_language_model", fingerprint)
-    made, history = train_small_language_model(configs, prompt, jitter, own, checkpoint)
+    trained, history = train_small_language_model(configs, prompt, jitter, settings, checkpoint)
     logger.info(
-        "Small language model of %s parameters: loss %.3f a token, %.0f s",
-        f"{made.model.num_parameters():,}",
-        history.best[MEASURE],
-        history.seconds,
+        "Small language model of %s parameters: loss per token %.3f, %.0f s",
+        *(f"{trained.model.num_parameters():,}", history.best[MEASURE], history.seconds),
     )
-    return made
+    return trained
 
 
 def pretrain_encoder(
@@ -87,34 +86,29 @@ def pretrain_encoder(
     parameters: EncoderPretrainParameters,
     small_language_model: Path | None = None,
 ) -> tuple[dict[str, Any], pd.DataFrame, dict[str, Any]]:
-    """Train the encoder, and say how it went.
+    """Train the encoder; return it, its losses by step, and a summary.
 
     Raises:
-        InputError: as training does, and if the samples are of other configurations.
+        InputError: if the samples are of other configurations, or the training cannot start.
     """
     sha256 = configs_sha256(registry, configs)
     check_descriptions(samples[: len(configs)], registry, sha256)
     source = parameters.language_model_source(small_language_model)
     names = registry["tool_name"].tolist()
     described = DescribedConfigs.from_table(samples, names)
-    data = ResourceData(
-        source,
-        registry["description"].tolist(),
-        described,
-        described.take(range(len(configs))),
-    )
-    own = parameters.encoder_training
+    tools, first_copies = registry["description"].tolist(), described.take(range(len(configs)))
+    data = ResourceData(source, tools, described, first_copies)
+    settings = parameters.encoder_training
     identity = {"language_model": language_model_version(source), "data": sha256}
-    config = own.model_dump(mode="json")
-    settings = identity | config | {"samples": described.content}
-    checkpoint = checkpoints.checkpoint("encoder", run_fingerprint(settings))
+    config = settings.model_dump(mode="json")
+    fingerprint = run_fingerprint(identity | config | {"samples": described.content})
+    checkpoint = checkpoints.checkpoint("encoder", fingerprint)
     log = parameters.step_log(checkpoint, config)
-    train = partial(train_resource_encoder, data, own, checkpoint, log)
+    train = partial(train_resource_encoder, data, settings, checkpoint, log)
     content, history = train_on_devices(train, parameters.devices)
     name = parameters.language_model.model if parameters.language_model else "small (made here)"
-    provenance = identity | {"language_model_name": name, "tool_names": names}
-    content |= provenance | {"parameters": config}
-    return content, pd.DataFrame(log.rows()), _summary(history, own.training.target_loss, name)
+    content |= identity | {"language_model_name": name, "tool_names": names, "parameters": config}
+    return content, pd.DataFrame(log.rows()), _summary(history, settings.training.target_loss, name)
 
 
 def decode_descriptions(
@@ -125,10 +119,10 @@ def decode_descriptions(
     parameters: EncoderPretrainParameters,
     small_language_model: Path | None = None,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """What the LLM writes of each vector, for configurations as they are and for unseen ones.
+    """Let the LLM decode the vectors of the configurations and of unseen ones; rate the texts.
 
     Raises:
-        InputError: if the encoder was trained against another LLM, or on other configurations.
+        InputError: if the encoder was trained with another LLM, or on other configurations.
     """
     source = parameters.language_model_source(small_language_model)
     reader = load_config_reader(encoder, source, training_device())
@@ -145,40 +139,40 @@ def decode_descriptions(
         | exact_match_rates(rows["decoded"].tolist(), rows["text"].tolist(), template=0)
         for name, rows in table.groupby("set", sort=False)
     }
-    for name, own in rates.items():
-        shares = 100 * own["description"], own["texts"]
-        logger.info("%s: %.1f %% of %d descriptions decoded to the letter", name, *shares)
+    for name, rate in rates.items():
+        shares = 100 * rate["description"], rate["texts"]
+        logger.info("%s: %.1f %% of %d descriptions decoded without an error", name, *shares)
     return table, rates
 
 
 def plot_pretraining(
     history: pd.DataFrame, rates: dict[str, Any], parameters: EncoderPretrainParameters
 ) -> tuple[Figure, Figure]:
-    """The loss by step, and what is decoded right."""
+    """Plot the loss by step, and the shares of fields that are decoded without an error."""
     rows: list[dict[str, Any]] = history.to_dict("records")  # type: ignore[assignment]
     bars = {
-        name: {field: rate for field, rate in own.items() if field != "texts"}
-        for name, own in rates.items()
+        name: {field: value for field, value in rate.items() if field != "texts"}
+        for name, rate in rates.items()
     }
     return plot_loss(rows, parameters.training.target_loss), plot_exact_match(bars)
 
 
 def _summary(history: History, target: float | None, name: str) -> dict[str, Any]:
-    best = history.best
-    summary = {
-        "language_model": name,
-        "validation_loss": best[MEASURE],
-        "target_loss": target,
-        "reached": target is not None and best[MEASURE] <= target,
-        "epochs": history.last["epoch"],
-        "steps": history.last["step"],
-        "seconds": history.seconds,
-    }
-    missed = target is not None and not summary["reached"]
+    loss, steps = history.best[MEASURE], history.last["step"]
+    reached = target is not None and loss <= target
+    missed = target is not None and not reached
     outcome = f"target {target}: {'missed' if missed else 'reached'}" if target else "no target"
     logger.log(
         logging.WARNING if missed else logging.INFO,
-        "Resource encoder: loss %.4f a token (%s) after %d steps, %.0f s",
-        *(summary["validation_loss"], outcome, summary["steps"], summary["seconds"]),
+        "Resource encoder: loss per token %.4f (%s) after %d steps, %.0f s",
+        *(loss, outcome, steps, history.seconds),
     )
-    return summary
+    return {
+        "language_model": name,
+        "validation_loss": loss,
+        "target_loss": target,
+        "reached": reached,
+        "epochs": history.last["epoch"],
+        "steps": steps,
+        "seconds": history.seconds,
+    }

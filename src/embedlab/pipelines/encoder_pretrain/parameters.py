@@ -16,7 +16,7 @@ from embedlab.training.parameters import TrainingRunParameters
 
 
 class DecodingParameters(Parameters):
-    """How descriptions are decoded from vectors.
+    """Decoding of descriptions from vectors.
 
     Attributes:
         batch_size: vectors decoded at a time.
@@ -29,15 +29,11 @@ class EncoderPretrainParameters(TrainingRunParameters):
     """Tools, LLM and training of the resource encoder.
 
     Attributes:
-        tool_registry: a JSON file of tools; null: the seven that ship.
-        tool_configs: a CSV file of their configurations; null: a synthetic profile.
-        augmentation: of the configurations.
-        language_model: the frozen LLM; null: a small one, which is trained first.
-        small_language_model: shape and training of that one.
-        prompt: what the LLM reads, with placeholders for vector and instruction.
-        encoder: the shape of the encoder.
-        training: the loop of the encoder.
-        decoding: of the descriptions that show what the encoder has learned.
+        tool_registry: a JSON file of tools; null for the built-in seven.
+        tool_configs: a CSV file of their configurations; null for a synthetic profile.
+        language_model: the frozen LLM; null for a small one, which is trained first.
+        prompt: text that the LLM reads, with placeholders for vector and instruction.
+        training: the training loop of the encoder.
         seed: of configurations, augmentation, initialisation and order.
     """
 

@@ -18,7 +18,7 @@ SMALL = "small_language_model"
 
 
 def create_pipeline(parameters: EncoderPretrainParameters) -> Pipeline:
-    """Tools and descriptions, an LLM if none is given, the encoder, and what is read from it.
+    """Tools and descriptions, an LLM if none is given, the encoder, and decoded descriptions.
 
     Args:
         parameters: decide whether a language model is made.
@@ -30,31 +30,22 @@ def create_pipeline(parameters: EncoderPretrainParameters) -> Pipeline:
     pretrained_encoder ── decode_descriptions ─ decoded_descriptions, description_match
     ```
     """
-    # Without an LLM of the user's own, one is made; either is then read from its files.
+    # Without a configured LLM, a small one is trained; nodes then load either from its files.
     small = [] if parameters.language_model else [SMALL]
     described = ["tool_descriptions", "tool_descriptions_unseen"]
-    trained = ["tool_registry", "tool_configs", "tool_descriptions", CHECKPOINTS]
+    tools = ["tool_registry", "tool_configs"]
+    training = [*tools, "tool_descriptions", CHECKPOINTS, PARAMETERS, *small]
+    trained = ["pretrained_encoder", "encoder_history", "encoder_summary"]
+    decoding = ["pretrained_encoder", "tool_registry", *described, PARAMETERS, *small]
+    decoded = ["decoded_descriptions", "description_match"]
+    plotted = ["encoder_history", "description_match", PARAMETERS]
+    plots = ["encoder_loss_plot", "description_match_plot"]
     nodes = [
-        Node(load_tools, PARAMETERS, ["tool_registry", "tool_configs"], name="load_tools"),
+        Node(load_tools, PARAMETERS, tools, name="load_tools"),
         Node(describe_configs, ["tool_configs", PARAMETERS], described, name="describe_configs"),
-        Node(
-            pretrain_encoder,
-            [*trained, PARAMETERS, *small],
-            ["pretrained_encoder", "encoder_history", "encoder_summary"],
-            name="pretrain_encoder",
-        ),
-        Node(
-            decode_descriptions,
-            ["pretrained_encoder", "tool_registry", *described, PARAMETERS, *small],
-            ["decoded_descriptions", "description_match"],
-            name="decode_descriptions",
-        ),
-        Node(
-            plot_pretraining,
-            ["encoder_history", "description_match", PARAMETERS],
-            ["encoder_loss_plot", "description_match_plot"],
-            name="plot_pretraining",
-        ),
+        Node(pretrain_encoder, training, trained, name="pretrain_encoder"),
+        Node(decode_descriptions, decoding, decoded, name="decode_descriptions"),
+        Node(plot_pretraining, plotted, plots, name="plot_pretraining"),
     ]
     if small:
         inputs = ["tool_configs", CHECKPOINTS, PARAMETERS]

@@ -23,7 +23,7 @@ KINDS = ("relevant", "random")
 def search_bm25(
     corpus: pd.DataFrame, queries: pd.DataFrame, parameters: EvaluationParameters
 ) -> pd.DataFrame:
-    """The run of BM25."""
+    """Search by BM25."""
     run = bm25_search(
         full_texts(corpus),
         corpus["id"].tolist(),
@@ -42,7 +42,7 @@ def search_embeddings(
     corpus_texts: TextCollection,
     parameters: EvaluationParameters,
 ) -> pd.DataFrame:
-    """The run of a model's vectors.
+    """Search by a model's vectors.
 
     Raises:
         InputError: if the vectors are those of other texts.
@@ -50,10 +50,7 @@ def search_embeddings(
     queries.check_texts(query_texts)
     corpus.check_texts(corpus_texts)
     run = exact_search(
-        queries.vectors,
-        corpus.vectors,
-        queries.ids,
-        corpus.ids,
+        *(queries.vectors, corpus.vectors, queries.ids, corpus.ids),
         _search_depth(parameters),
         parameters.similarity_of(corpus.encoder),
     )
@@ -63,12 +60,12 @@ def search_embeddings(
 def score_queries(
     run: pd.DataFrame, qrels: pd.DataFrame, parameters: EvaluationParameters
 ) -> pd.DataFrame:
-    """Every metric of every judged query."""
+    """Compute every metric of every judged query."""
     return score_run(run, qrels, parameters.cutoffs)
 
 
 def write_trec_runs(**runs: pd.DataFrame) -> dict[str, str]:
-    """The runs in TREC's format, by model."""
+    """Format the runs, by model, as TREC run files."""
     return {model: format_trec_run(run, model) for model, run in runs.items()}
 
 
@@ -80,7 +77,7 @@ def measure_isotropy(
     qrels: pd.DataFrame,
     parameters: EvaluationParameters,
 ) -> tuple[dict[str, Any], pd.DataFrame]:
-    """The isotropy of a model's documents, and distances of relevant and of random pairs.
+    """Measure the isotropy of a model's documents, and distances of relevant and random pairs.
 
     Raises:
         InputError: if the vectors are those of other texts.
@@ -88,14 +85,8 @@ def measure_isotropy(
     queries.check_texts(query_texts)
     corpus.check_texts(corpus_texts)
     distances = pair_distances(
-        queries.vectors,
-        corpus.vectors,
-        queries.ids,
-        corpus.ids,
-        qrels,
-        parameters.max_pairs,
-        parameters.seed,
-        parameters.similarity_of(corpus.encoder),
+        *(queries.vectors, corpus.vectors, queries.ids, corpus.ids, qrels),
+        *(parameters.max_pairs, parameters.seed, parameters.similarity_of(corpus.encoder)),
     )
     measures = isotropy(corpus.vectors, parameters.max_vectors, parameters.seed)
     kinds = np.repeat(KINDS, [len(values) for values in distances])
@@ -104,12 +95,12 @@ def measure_isotropy(
 
 
 def _search_depth(parameters: EvaluationParameters) -> int:
-    """One document more than is kept, if the query's own document may have to be dropped."""
+    """One document more than `top_k` if a document with the query's id may be dropped."""
     return parameters.top_k + parameters.drop_identical_ids
 
 
 def _finish(run: pd.DataFrame, parameters: EvaluationParameters) -> pd.DataFrame:
-    """The run that is scored: `top_k` documents a query, without identical ids if so asked."""
+    """The run to score: `top_k` documents per query, identical ids dropped if configured."""
     if parameters.drop_identical_ids:
         run = drop_identical_ids(run)
     return run.groupby("query_id", sort=False).head(parameters.top_k).reset_index(drop=True)

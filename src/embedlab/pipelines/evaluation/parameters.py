@@ -14,7 +14,7 @@ Rank = Annotated[int, Field(ge=1)]
 
 
 class EvaluationParameters(Parameters):
-    """Parameters of search, scoring and reports.
+    """Search, scoring and reports.
 
     Attributes:
         models: bm25, encoders of embedding_cache, isotropic; null for all available ones.

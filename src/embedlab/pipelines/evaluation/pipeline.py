@@ -31,14 +31,14 @@ SCORES = "query_metrics"
 
 @dataclass(frozen=True)
 class EvaluationPlan:
-    """Which models are evaluated on which sets, and what is reported of them.
+    """The models to evaluate, the sets to evaluate them on, and the reports.
 
     Attributes:
         models: `bm25`, encoders, `isotropic`.
-        baseline: the one of them that the others are compared with.
+        baseline: the model that the others are compared with.
         retrieval_sets: the sets to test on.
-        stages: those in which the projection is trained, each with its pairs.
-        has_ablations: whether there is a study of ablations, `isotropic_ablations`.
+        stages: stages of the projection's training, each with its pairs.
+        has_ablations: whether the entry `isotropic_ablations` is made.
         trec_runs: whether TREC run files are written.
     """
 
@@ -56,17 +56,13 @@ class EvaluationPlan:
 
     @property
     def compared(self) -> list[str]:
-        """The models of which examples are shown: the projection if it is there, else all."""
+        """The models whose examples are shown: the projection, or all if there is none."""
         others = [model for model in self.models if model != self.baseline]
         return [ISOTROPIC] if ISOTROPIC in others else others
 
-    def entries(self, models: Iterable[str], *kinds: str) -> dict[str, str]:
-        """The entries `{model}.{set}.{kind}` of all sets, as inputs by their own names."""
-        return _entries(self.retrieval_sets, models, kinds)
-
 
 def create_pipeline(plan: EvaluationPlan) -> Pipeline:
-    """One search and one scoring for each model and set, then what compares them all.
+    """Search, scores and isotropy of each model and set, then the comparison of all models.
 
     ```
     beir.{set}.… ────────────────┬─ search ─ {model}.{set}.run ─ score ─ {model}.{set}.query_metrics
@@ -97,7 +93,7 @@ def _one_set(name: str, plan: EvaluationPlan) -> list[Node]:
         nodes.append(Node(write_trec_runs, runs, files, name="write_trec_runs", namespace=name))
     if plan.compared:
         inputs = _set_tables(name) | {"parameters": PARAMETERS}
-        inputs |= _entries([name], [*plan.compared, plan.baseline], ("run", SCORES))
+        inputs |= _entries([name], [*plan.compared, plan.baseline], "run", SCORES)
         outputs = f"{name}.evaluation_examples"
         nodes.append(Node(find_set_examples, inputs, outputs, name="find_examples", namespace=name))
     return nodes
@@ -105,14 +101,14 @@ def _one_set(name: str, plan: EvaluationPlan) -> list[Node]:
 
 def _one_model(model: str, name: str) -> Pipeline:
     """The nodes of one model on one retrieval set."""
-    corpus, queries, qrels = (f"beir.{name}.{table}" for table in ("corpus", "queries", "qrels"))
+    corpus, queries, qrels = _set_tables(name).values()
     score = Node(score_queries, ["run", qrels, PARAMETERS], SCORES, name="score")
     if model == BM25:
         nodes = [Node(search_bm25, [corpus, queries, PARAMETERS], "run", name="search"), score]
     else:
-        parts = [f"{name}_{part}" for part in ("queries", "corpus")]
-        inputs = [f"{model}.{part}.vectors" for part in parts]
-        inputs += [f"{part}.texts" for part in parts]
+        collections = [f"{name}_{part}" for part in ("queries", "corpus")]
+        inputs = [f"{model}.{collection}.vectors" for collection in collections]
+        inputs += [f"{collection}.texts" for collection in collections]
         measures = ["isotropy", "distances"]
         nodes = [
             Node(search_embeddings, [*inputs, PARAMETERS], "run", name="search"),
@@ -125,47 +121,40 @@ def _one_model(model: str, name: str) -> Pipeline:
 
 def _comparison(plan: EvaluationPlan) -> list[Node]:
     """The nodes that summarise, compare and tabulate the query metrics."""
-    metrics = plan.entries(plan.models, SCORES)
-    success = {"comparison": "evaluation_comparison"}
+    metrics = _entries(plan.retrieval_sets, plan.models, SCORES)
+    compared = {"parameters": PARAMETERS} | metrics
+    tabulated = ["evaluation_metrics", "evaluation_comparison", PARAMETERS]
+    tables, comparison = ["evaluation_table", "evaluation_table_csv"], "evaluation_comparison"
+    success = {"comparison": comparison}
     success |= {"isotropy_metrics": "isotropy_metrics"} if plan.dense else {}
     success |= {"training": "isotropic_summary"} if ISOTROPIC in plan.models else {}
     success |= {"ablations": "isotropic_ablations"} if plan.has_ablations else {}
     return [
         Node(
             summarise_evaluation,
-            {"parameters": PARAMETERS, "skipped_sets": "params:skipped_sets"} | metrics,
+            {"skipped_sets": "params:skipped_sets"} | compared,
             ["evaluation_metrics", "evaluation_plot"],
             name="summarise_evaluation",
         ),
-        Node(
-            compare_query_metrics,
-            {"parameters": PARAMETERS} | metrics,
-            "evaluation_comparison",
-            name="compare_query_metrics",
-        ),
-        Node(
-            tabulate_evaluation,
-            ["evaluation_metrics", "evaluation_comparison", PARAMETERS],
-            ["evaluation_table", "evaluation_table_csv"],
-            name="tabulate_evaluation",
-        ),
+        Node(compare_query_metrics, compared, comparison, name="compare_query_metrics"),
+        Node(tabulate_evaluation, tabulated, tables, name="tabulate_evaluation"),
         Node(evaluate_success, success, "success_criteria", name="evaluate_success"),
     ]
 
 
 def _isotropy_report(plan: EvaluationPlan) -> list[Node]:
-    """The node that reports on the isotropy of dense models, if there are any."""
+    """The node that reports the isotropy of dense models, if there are any."""
     if not plan.dense:
         return []
-    inputs = plan.entries(plan.dense, "isotropy")
-    inputs |= _entries(plan.retrieval_sets[:1], plan.dense, ("distances",))
+    inputs = _entries(plan.retrieval_sets, plan.dense, "isotropy")
+    inputs |= _entries(plan.retrieval_sets[:1], plan.dense, "distances")
     figures = [f"isotropy_{figure}_plot" for figure in ("spectrum", "norm", "distance")]
     outputs = ["isotropy_metrics", "isotropy_table", *figures]
     return [Node(report_isotropy, inputs, outputs, name="report_isotropy")]
 
 
 def _unseen(plan: EvaluationPlan) -> list[Node]:
-    """The nodes that compare the projection with the baseline on what training has not seen."""
+    """The nodes that compare the projection with the baseline on queries not seen in training."""
     if ISOTROPIC not in plan.compared:
         return []
     pairs = [f"{stage}_pairs_{split}" for stage in plan.stages for split in ("train", "val")]
@@ -181,15 +170,16 @@ def _unseen(plan: EvaluationPlan) -> list[Node]:
         for name, entry in seen.items()
     ]
     inputs = {"parameters": PARAMETERS} | {entry: entry for entry in seen.values()}
-    inputs |= plan.entries([ISOTROPIC, plan.baseline], SCORES)
+    inputs |= _entries(plan.retrieval_sets, [ISOTROPIC, plan.baseline], SCORES)
     return [*finders, Node(compare_unseen, inputs, "evaluation_unseen", name="compare_unseen")]
 
 
 def _set_tables(name: str) -> dict[str, str]:
-    """The entries of a retrieval set by the arguments that take them."""
+    """The entries of a retrieval set, by argument."""
     return {table: f"beir.{name}.{table}" for table in ("corpus", "queries", "qrels")}
 
 
-def _entries(sets: Iterable[str], models: Iterable[str], kinds: Iterable[str]) -> dict[str, str]:
+def _entries(sets: Iterable[str], models: Iterable[str], *kinds: str) -> dict[str, str]:
+    """The entries `{model}.{set}.{kind}` as inputs, each an argument of the same name."""
     names = [f"{model}.{name}.{kind}" for name in sets for model in models for kind in kinds]
     return dict(zip(names, names, strict=True))

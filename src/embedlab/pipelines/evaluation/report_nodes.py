@@ -43,13 +43,13 @@ T = TypeVar("T")
 def summarise_evaluation(
     parameters: EvaluationParameters, skipped_sets: list[str], **query_metrics: pd.DataFrame
 ) -> tuple[dict[str, Any], Figure]:
-    """The mean of every metric by set and model, with notes on sets that were left out."""
+    """Average every metric by set and model; note the sets that were left out."""
     summaries: dict[str, Any] = {
         name: {
             model: summarise_queries(table, parameters.num_resamples, parameters.seed)
             for model, table in tables.items()
         }
-        for name, tables in _by_set(query_metrics).items()
+        for name, tables in _by_set(query_metrics, "query_metrics").items()
     }
     logger.info(
         "Retrieval, in points, [95 %% bootstrap interval]:\n%s",
@@ -64,8 +64,8 @@ def summarise_evaluation(
 def compare_query_metrics(
     parameters: EvaluationParameters, **query_metrics: pd.DataFrame
 ) -> dict[str, Any]:
-    """Every model against the baseline, by set and on the average over sets."""
-    comparison = _compare(_by_set(query_metrics), parameters)
+    """Compare every model with the baseline, by set and on the average over sets."""
+    comparison = _compare(_by_set(query_metrics, "query_metrics"), parameters)
     _log_comparison(comparison, "All queries", parameters.reported[0])
     return comparison
 
@@ -73,18 +73,18 @@ def compare_query_metrics(
 def find_seen_queries(
     corpus: pd.DataFrame, queries: pd.DataFrame, qrels: pd.DataFrame, **pairs: pd.DataFrame
 ) -> list[str]:
-    """The judged queries that training or validation pairs have seen."""
+    """Find the judged queries that occur in training or validation pairs."""
     return seen_queries(RetrievalSet(corpus, queries, qrels), *pairs.values())
 
 
 def compare_unseen(parameters: EvaluationParameters, **tables: Any) -> dict[str, Any]:
-    """The projection against the baseline on the queries that training has not seen.
+    """Compare the projection with the baseline on the queries that training has not seen.
 
     Args:
         parameters: of the evaluation.
         **tables: `{set}.seen_queries`, and `{model}.{set}.query_metrics` of both models.
     """
-    metrics = _by_set(_of_kind(tables, "query_metrics"))
+    metrics = _by_set(tables, "query_metrics")
     seen = {name: tables[f"{name}.seen_queries"] for name in metrics}
     counts = {
         name: {"queries": len(models[str(parameters.baseline)]), "seen": len(seen[name])}
@@ -101,7 +101,7 @@ def compare_unseen(parameters: EvaluationParameters, **tables: Any) -> dict[str,
 def tabulate_evaluation(
     summaries: dict[str, Any], comparison: dict[str, Any], parameters: EvaluationParameters
 ) -> tuple[str, pd.DataFrame]:
-    """The first metric as LaTeX, and all metrics as rows."""
+    """Tabulate the first metric as LaTeX, and all metrics as rows."""
     table = evaluation_latex(comparison, parameters.reported[0])
     return table, evaluation_rows(summaries, comparison)
 
@@ -113,18 +113,11 @@ def find_set_examples(
     parameters: EvaluationParameters,
     **tables: pd.DataFrame,
 ) -> dict[str, Any]:
-    """The queries of a set on which models win and lose most against the baseline.
+    """Find the queries of a set on which models win and lose most against the baseline.
 
-    Args:
-        corpus: the documents.
-        queries: the queries.
-        qrels: the judgements.
-        parameters: of the evaluation.
-        **tables: `{model}.{set}.run` and `{model}.{set}.query_metrics` of each model.
+    `tables` are `{model}.{set}.run` and `{model}.{set}.query_metrics` of each model.
     """
-    (runs,), (metrics,) = (
-        _by_set(_of_kind(tables, kind)).values() for kind in ("run", "query_metrics")
-    )
+    (runs,), (metrics,) = (_by_set(tables, kind).values() for kind in ("run", "query_metrics"))
     results = {model: Results(run, metrics[model]) for model, run in runs.items()}
     baseline = results.pop(str(parameters.baseline))
     retrieval_set, metric = RetrievalSet(corpus, queries, qrels), parameters.reported[0]
@@ -136,12 +129,12 @@ def find_set_examples(
 
 
 def report_isotropy(**tables: Any) -> tuple[dict[str, Any], str, Figure, Figure, Figure]:
-    """The isotropy of all models and sets as numbers and LaTeX; figures of the first set.
+    """Report the isotropy of all models and sets; plot that of the first set.
 
     Args:
         **tables: `{model}.{set}.isotropy` of all, `{model}.{set}.distances` of the first set.
     """
-    measures, distances = (_by_set(_of_kind(tables, kind)) for kind in ("isotropy", "distances"))
+    measures, distances = (_by_set(tables, kind) for kind in ("isotropy", "distances"))
     metrics = {
         name: {
             model: {key: value for key, value in measured.items() if key != "spectrum"}
@@ -166,29 +159,25 @@ def evaluate_success(
     training: Mapping[str, Any] | None = None,
     ablations: Sequence[Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    """The documents' criteria for a paper, as far as this run measured them."""
-    seconds = None if training is None else training["seconds"]
+    """Evaluate the success criteria of a paper, as far as this run measured them."""
+    seconds = training["seconds"] if training else None
     # The first row of isotropic_ablations is the base, the others one variant each.
     num_ablations = None if ablations is None else len(ablations) - 1
-    measures = isotropy_metrics or {}
-    levels = success_criteria(comparison, measures, ISOTROPIC, seconds, num_ablations)
+    levels = success_criteria(comparison, isotropy_metrics or {}, ISOTROPIC, seconds, num_ablations)
     for level, result in levels.items():
         verdict, not_judged = result["verdict"], len(result["not_judged"])
         logger.info("%s: %s (%d criteria that no run can measure)", level, verdict, not_judged)
     return levels
 
 
-def _by_set(entries: Mapping[str, T]) -> dict[str, dict[str, T]]:
+def _by_set(entries: Mapping[str, T], kind: str) -> dict[str, dict[str, T]]:
     """Values of the entries `{model}.{set}.{kind}` by set, then by model."""
     nested: dict[str, dict[str, T]] = {}
-    for entry, value in entries.items():
-        model, name, _ = entry.split(".")
-        nested.setdefault(name, {})[model] = value
+    for entry in entries:
+        if entry.endswith(f".{kind}"):
+            model, name, _ = entry.split(".")
+            nested.setdefault(name, {})[model] = entries[entry]
     return nested
-
-
-def _of_kind(entries: Mapping[str, T], kind: str) -> dict[str, T]:
-    return {entry: value for entry, value in entries.items() if entry.endswith(f".{kind}")}
 
 
 def _compare(

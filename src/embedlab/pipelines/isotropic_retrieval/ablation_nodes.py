@@ -8,18 +8,16 @@ from matplotlib.figure import Figure
 
 from embedlab.encoders.embeddings import Embeddings
 from embedlab.isotropic.ablations import (
-    BASE,
     Ablation,
     SearchSet,
     ablation_table,
     summarise_ablation,
 )
 from embedlab.isotropic.fingerprints import fingerprints_of_vectors, training_checkpoint
-from embedlab.isotropic.models import IsotropicData
 from embedlab.isotropic.parameters import IsotropicTrainingParameters
 from embedlab.isotropic.plots import plot_frontier
-from embedlab.isotropic.rows import triple_rows, validation_rows
 from embedlab.isotropic.training import MEASURE
+from embedlab.pipelines.isotropic_retrieval.nodes import data_of_vectors
 from embedlab.pipelines.isotropic_retrieval.parameters import IsotropicRetrievalParameters
 from embedlab.training.checkpoints import Checkpoint, CheckpointFolder
 
@@ -43,19 +41,14 @@ def compare_ablations(
         triples: training pairs with negatives.
         validation: validation pairs.
         query_embeddings: the base's vectors of the pairs' queries.
-        document_embeddings: those of their documents.
-        checkpoints: where trainings are saved.
-        parameters: which variants there are.
+        document_embeddings: the base's vectors of the pairs' documents.
+        checkpoints: the folder of the trainings' checkpoints.
+        parameters: define the variants.
         **set_inputs: `{set}.queries`, `{set}.corpus`: the base's vectors; `{set}.qrels`.
     """
-    ids = query_embeddings.ids, document_embeddings.ids
-    data = IsotropicData(
-        query_embeddings.vectors,
-        document_embeddings.vectors,
-        triple_rows(triples, *ids),
-        validation_rows(validation, *ids, "retrieval"),
-    )
-    fingerprints = fingerprints_of_vectors(query_embeddings, document_embeddings)
+    embeddings = query_embeddings, document_embeddings
+    data = data_of_vectors(triples, validation, *embeddings, "retrieval")
+    fingerprints = fingerprints_of_vectors(*embeddings)
 
     def checkpoint_of(name: str, variant: IsotropicTrainingParameters) -> Checkpoint:
         return training_checkpoint(checkpoints, f"ablation-{name}", fingerprints, variant, data)
@@ -83,8 +76,7 @@ def _report(rows: list[dict[str, Any]]) -> AblationReport:
         }
         for row in rows
     ]
-    base = next(point for point in points if point["name"] == BASE)
-    others = [point for point in points if point is not base]
+    base, *others = points  # the base is the first row
     label = f"mean {MEASURE} (points) over {', '.join(rows[0]['sets'])}"
     latex = table.to_latex(index=False, float_format="%.3f", escape=True)
     return rows, table, latex, plot_frontier(others, base, "IsoScore", label)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,17 +32,9 @@ from embedlab.isotropic.inputs import project
 from embedlab.isotropic.models import IsotropicData
 from embedlab.isotropic.plots import plot_training_curves
 from embedlab.isotropic.projection import GaussianProjection, ProjectionParameters
-from embedlab.isotropic.rows import (
-    pair_rows,
-    triple_rows,
-    triples_table,
-    validation_rows,
-)
+from embedlab.isotropic.rows import pair_rows, triple_rows, triples_table, validation_rows
 from embedlab.isotropic.training import MEASURE, load_projection, train_isotropic
-from embedlab.pipelines.isotropic_retrieval.parameters import (
-    IsotropicRetrievalParameters,
-    Stage,
-)
+from embedlab.pipelines.isotropic_retrieval.parameters import IsotropicRetrievalParameters, Stage
 from embedlab.retrieval.models import ISOTROPIC
 from embedlab.tensor_files import read_tensors
 from embedlab.training.checkpoints import CheckpointFolder
@@ -61,7 +54,7 @@ def mine_triples(
     document_embeddings: Embeddings,
     parameters: IsotropicRetrievalParameters,
 ) -> pd.DataFrame:
-    """A stage's training pairs with hard negatives, mined by the base's vectors.
+    """Add hard negatives, mined by the base's vectors, to a stage's training pairs.
 
     Raises:
         InputError: if the vectors are those of other texts.
@@ -85,7 +78,7 @@ def mine_triples(
 def list_triples(
     train: pd.DataFrame, validation: pd.DataFrame, documents: pd.DataFrame
 ) -> pd.DataFrame:
-    """A stage's training pairs with the negatives that they bring."""
+    """Tabulate a stage's training pairs with the negatives given in the data."""
     query_ids = pair_query_texts(train, validation).ids
     document_ids = documents["id"].tolist()
     rows = pair_rows(train, query_ids, document_ids)
@@ -103,16 +96,23 @@ def train_projection(
 ) -> tuple[Model, pd.DataFrame, dict[str, Any]]:
     """Train a stage's projection on the base's vectors."""
     stage = _stage_of(query_embeddings)
-    ids = query_embeddings.ids, document_embeddings.ids
-    data = IsotropicData(
-        query_embeddings.vectors,
-        document_embeddings.vectors,
-        triple_rows(triples, *ids),
-        validation_rows(validation, *ids, stage),
-        start=pretrained or _start(parameters),
-    )
+    data = data_of_vectors(triples, validation, query_embeddings, document_embeddings, stage)
+    data = replace(data, start=pretrained or _start(parameters))
     fingerprints = fingerprints_of_vectors(query_embeddings, document_embeddings)
     return _train(stage, data, fingerprints, parameters, checkpoints)
+
+
+def data_of_vectors(
+    triples: pd.DataFrame,
+    validation: pd.DataFrame,
+    queries: Embeddings,
+    documents: Embeddings,
+    stage: Stage,
+) -> IsotropicData:
+    """The input of a training on the base's vectors, for a new model."""
+    rows = triple_rows(triples, queries.ids, documents.ids)
+    judged = validation_rows(validation, queries.ids, documents.ids, stage)
+    return IsotropicData(queries.vectors, documents.vectors, rows, judged)
 
 
 def train_encoder(
@@ -126,7 +126,7 @@ def train_encoder(
     pretrained: Model | None = None,
 ) -> tuple[Model, pd.DataFrame, dict[str, Any]]:
     """Train a stage's projection together with its base."""
-    # Where there is a pre-training, the second stage goes on from its model.
+    # If there is a pre-training, its model initialises the second stage.
     is_first = parameters.pretraining is not None and pretrained is None
     stage: Stage = "pretraining" if is_first else "retrieval"
     queries = pair_query_texts(train, validation)
@@ -144,7 +144,7 @@ def train_encoder(
 
 
 def plot_training(history: pd.DataFrame) -> Figure:
-    """The losses by step, and nDCG@10 on the validation queries."""
+    """Plot the losses by step, and nDCG@10 on the validation queries."""
     losses = [name for name in LOSSES if name in history]
     rows: list[dict[str, Any]] = history.to_dict("records")  # type: ignore[assignment]
     return plot_training_curves(rows, losses)
@@ -153,9 +153,9 @@ def plot_training(history: pd.DataFrame) -> Figure:
 def export_model(
     model: Model, summary: dict[str, Any], pairs: pd.DataFrame, encoder: EncoderParameters
 ) -> Any:
-    """The projection behind its base, as a folder that sentence-transformers loads."""
-    # Imported late: slow, and no other node needs any of it.
-    from embedlab.datasets.sentence_transformer_folder import DocumentedModel
+    """Export base and projection as one SentenceTransformer with its model card."""
+    # Imported late: slow, and not needed by the other nodes.
+    from embedlab.datasets.model_folder import DocumentedModel
     from embedlab.isotropic.export import ModelFacts, build_sentence_transformer, model_card
     from embedlab.isotropic.trainable_encoder import load_base
 
@@ -163,15 +163,13 @@ def export_model(
     if model["base"] is not None:
         base.load_state_dict(model["base"])
     projection = _projection(model)
+    sources = pairs["source"].value_counts().to_dict()
     facts: ModelFacts = {
         "name": "isotropic",
         "base_model": getattr(encoder.root, "model", ""),
         "dimension": projection.output_dim,
         "max_length": base.max_seq_length or 0,
-        "data": [
-            {"source": source, "training pairs": int(count)}
-            for source, count in pairs["source"].value_counts().items()
-        ],
+        "data": [{"source": name, "training pairs": count} for name, count in sources.items()],
         "parameters": model["parameters"],
         "metrics": [
             {"weights": name, f"{MEASURE} on the validation queries": summary[name]}
@@ -182,7 +180,7 @@ def export_model(
 
 
 def project_embeddings(model: Model, embeddings: Embeddings) -> Embeddings:
-    """The base's vectors (n, d) projected to (n, output_dim).
+    """Project the base's vectors (n, d) to (n, output_dim).
 
     Raises:
         InputError: if the vectors are not those of the projection's base.
@@ -198,12 +196,12 @@ def project_embeddings(model: Model, embeddings: Embeddings) -> Embeddings:
 
 
 def encode_queries(model: Any, queries: pd.DataFrame) -> Embeddings:
-    """The queries of a retrieval set, encoded by the exported model."""
+    """Encode the queries of a retrieval set by the exported model."""
     return _encode(model.encode_query, query_texts(queries))
 
 
 def encode_corpus(model: Any, corpus: pd.DataFrame) -> Embeddings:
-    """The documents of a retrieval set, encoded by the exported model."""
+    """Encode the documents of a retrieval set by the exported model."""
     return _encode(model.encode_document, corpus_texts(corpus))
 
 
@@ -214,7 +212,7 @@ def _encode(encode: Callable[..., Any], texts: TextCollection) -> Embeddings:
 
 
 def _stage_of(queries: Embeddings) -> Stage:
-    """The stage whose queries these are: `{stage}_queries`."""
+    """The stage of the collection `{stage}_queries`."""
     return "pretraining" if queries.collection.startswith("pretraining") else "retrieval"
 
 
@@ -227,8 +225,9 @@ def _train(
 ) -> tuple[Model, pd.DataFrame, dict[str, Any]]:
     """Train a stage, and summarise its history."""
     training = parameters.trainings()[stage]
+    config = training.model_dump(mode="json")
     checkpoint = training_checkpoint(checkpoints, stage, fingerprints, training, data)
-    log = parameters.step_log(checkpoint, training.model_dump(mode="json"))
+    log = parameters.step_log(checkpoint, config)
     train = partial(train_isotropic, data, training, checkpoint, log, stage)
     model, history = train_on_devices(train, parameters.devices)
     summary = {
@@ -246,12 +245,12 @@ def _train(
         *(stage, 100 * summary["start"], 100 * summary["best"]),
         *(summary["best_step"], summary["steps"], history.seconds),
     )
-    described = {"parameters": training.model_dump(mode="json"), "encoder": fingerprints["encoder"]}
-    return model | described, pd.DataFrame(log.rows()), summary
+    model |= {"parameters": config, "encoder": fingerprints["encoder"]}
+    return model, pd.DataFrame(log.rows()), summary
 
 
 def _start(parameters: IsotropicRetrievalParameters) -> Model | None:
-    """The model that the first training goes on from."""
+    """The model whose weights initialise the first training."""
     if parameters.load_checkpoint is None:
         return None
     path = Path(parameters.load_checkpoint)
@@ -271,6 +270,6 @@ def _projection(model: Model) -> GaussianProjection:
 
 
 def _describe(vectors: np.ndarray, metadata: dict[str, Any]) -> dict[str, Any]:
-    """The metadata of this model's vectors (n, d), made from those of the base or of the texts."""
+    """The metadata of this model's vectors (n, d), given that of their base vectors or texts."""
     kept = {name: metadata[name] for name in ("role", "id_scheme", "texts_sha256")}
     return describe_vectors(vectors) | {"model": ISOTROPIC} | kept

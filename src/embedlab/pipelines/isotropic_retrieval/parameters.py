@@ -7,7 +7,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from embedlab.errors import InputError
 from embedlab.isotropic.parameters import IsotropicTrainingParameters
-from embedlab.parameters import Parameters, Seed, merge
+from embedlab.parameters import Parameters, Seed, merge, merge_each
 from embedlab.training.parameters import TrainingRunParameters
 
 Stage = Literal["pretraining", "retrieval"]
@@ -16,13 +16,13 @@ VariantName = Annotated[str, StringConstraints(pattern="^[a-z0-9_-]+$")]
 
 
 class AblationParameters(Parameters):
-    """Which variants of the training are compared.
+    """The variants of the training that are compared.
 
     Attributes:
         variants: by name, the parameters that differ from `retrieval`.
         only: names of the variants to train; null trains all, an empty list none.
-        seeds: each variant is trained with each of them.
-        max_vectors: upper bound of the vectors of which isotropy is measured.
+        seeds: each variant is trained with each seed.
+        max_vectors: upper bound on the vectors sampled for the measures of isotropy.
         num_resamples: bootstrap samples of each interval, and sign flips of each test.
     """
 
@@ -46,14 +46,14 @@ class AblationParameters(Parameters):
 
 
 class IsotropicRetrievalParameters(TrainingRunParameters):
-    """How the projection is trained.
+    """Training of the projection.
 
     Attributes:
         encoder: name of the base; null for the first of `embedding_cache.encoders`.
         retrieval: the training on `retrieval_pairs`.
         pretraining: an earlier training on `pretraining_pairs`, as the parameters that differ from
             `retrieval`; null for none.
-        load_checkpoint: path of a trained model with whose weights the first training starts; null
+        load_checkpoint: path of a trained model, whose weights initialise the first training; null
             for none.
         ablations: variants of `retrieval`.
     """
@@ -73,16 +73,15 @@ class IsotropicRetrievalParameters(TrainingRunParameters):
         retrieval = raw["retrieval"]
         try:
             IsotropicTrainingParameters.model_validate(retrieval)
-        except InputError:  # report its errors once, not again for each variant
+        except InputError:  # its errors are reported once, not again for each variant
             return {"retrieval": retrieval}
         whole = dict(raw)
         if raw.get("pretraining") is not None:
-            whole["pretraining"] = _merge(retrieval, raw["pretraining"])
+            whole["pretraining"] = merge(retrieval, raw["pretraining"])
         ablations = raw.get("ablations")
         if isinstance(ablations, dict) and isinstance(ablations.get("variants"), dict):
-            variants = ablations["variants"].items()
-            merged = {name: _merge(retrieval, changes) for name, changes in variants}
-            whole["ablations"] = ablations | {"variants": merged}
+            variants = merge_each(retrieval, ablations["variants"])
+            whole["ablations"] = ablations | {"variants": variants}
         return whole
 
     @model_validator(mode="after")
@@ -113,13 +112,5 @@ class IsotropicRetrievalParameters(TrainingRunParameters):
 
     def trainings(self) -> Mapping[Stage, IsotropicTrainingParameters]:
         """The trainings by stage, in their order."""
-        stages: dict[Stage, IsotropicTrainingParameters | None] = {
-            "pretraining": self.pretraining,
-            "retrieval": self.retrieval,
-        }
-        return {stage: training for stage, training in stages.items() if training is not None}
-
-
-def _merge(retrieval: dict[str, Any], changes: Any) -> Any:
-    """The parameters of `retrieval` with changes, unless these are of a wrong type."""
-    return merge(retrieval, changes or {}) if isinstance(changes, dict | None) else changes
+        retrieval: dict[Stage, IsotropicTrainingParameters] = {"retrieval": self.retrieval}
+        return {"pretraining": self.pretraining, **retrieval} if self.pretraining else retrieval

@@ -18,10 +18,7 @@ from embedlab.pipelines.isotropic_retrieval.nodes import (
     train_encoder,
     train_projection,
 )
-from embedlab.pipelines.isotropic_retrieval.parameters import (
-    IsotropicRetrievalParameters,
-    Stage,
-)
+from embedlab.pipelines.isotropic_retrieval.parameters import IsotropicRetrievalParameters, Stage
 from embedlab.retrieval.models import ISOTROPIC
 
 PARAMETERS = "params:isotropic_retrieval"
@@ -36,13 +33,13 @@ def create_pipeline(
     retrieval_sets: Sequence[str],
     exported: bool,
 ) -> Pipeline:
-    """Pre-training if there is one, training, then the vectors of every retrieval set.
+    """Pre-training if configured, training, then the vectors of every retrieval set.
 
     Args:
-        parameters: decide which nodes there are.
+        parameters: determine the stages and variants.
         encoder: name of the base.
-        retrieval_sets: names of the sets to make vectors of.
-        exported: whether the base is such that the model can be exported.
+        retrieval_sets: names of the sets to embed.
+        exported: whether sentence-transformers can load the base, and so the exported model.
 
     ```
     {stage}_pairs_…, {stage}_documents ─┬─ triples ─┬─ train ─ isotropic_model ─┬─ export
@@ -70,7 +67,7 @@ def create_pipeline(
 
 
 def _ablations(encoder: str, retrieval_sets: Sequence[str]) -> Node:
-    """The node that trains variants, and evaluates them on every set."""
+    """The node that trains variants and evaluates them on every set."""
     inputs = {
         "triples": "retrieval_triples",
         "validation": "retrieval_pairs_val",
@@ -117,7 +114,7 @@ def _stage(
 def _vectors(
     retrieval_set: str, part: str, encoder: str, training: IsotropicTrainingParameters
 ) -> Node:
-    """The node that makes one collection's vectors by the trained model."""
+    """The node that embeds one collection by the trained model."""
     collection = f"{retrieval_set}_{part}"
     namespace = f"{ISOTROPIC}.{collection}"
     vectors = f"{namespace}.vectors"

@@ -19,7 +19,7 @@ from embedlab.pipelines.rnd.parameters import RNDParameters
 
 logger = logging.getLogger(__name__)
 
-# By experiment: why it failed, or None if it is finished.
+# By experiment: the reason of its failure, or None if it is finished.
 Outcomes = dict[str, str | None]
 
 
@@ -46,7 +46,7 @@ def run_rnd_experiments(
 
 
 def plot_rnd_experiments(folder: ExperimentFolder, outcomes: Outcomes) -> dict[str, Figure]:
-    """The figures of each experiment, by `{experiment}.rnd_{figure}`."""
+    """Plot the figures of each experiment, `{experiment}.rnd_{figure}`."""
     plots: dict[str, Figure] = {}
     for name, reason in outcomes.items():
         if reason is None:
@@ -60,16 +60,16 @@ def plot_rnd_experiments(folder: ExperimentFolder, outcomes: Outcomes) -> dict[s
 def compare_rnd_experiments(
     folder: ExperimentFolder, **outcomes: Outcomes
 ) -> tuple[list[dict[str, Any]], pd.DataFrame, str, Figure]:
-    """The experiments of this run beside each other: rows, table, LaTeX, and a figure.
+    """Compare the finished experiments as rows, table, LaTeX and figure.
 
     Args:
         folder: of the finished experiments.
-        **outcomes: those of each collection of vectors.
+        **outcomes: of the experiments on each collection of vectors.
 
     Raises:
         InputError: if all of them failed.
     """
-    finished = [name for part in outcomes.values() for name, reason in part.items() if not reason]
+    finished = [name for name, reason in _merged(outcomes).items() if reason is None]
     if not finished:
         raise InputError(_failures(outcomes))
     rows = compare_experiments([folder.require(name) for name in finished])
@@ -79,7 +79,7 @@ def compare_rnd_experiments(
 
 
 def report_failures(comparison: list[dict[str, Any]], **outcomes: Outcomes) -> None:
-    """End the run with an error if an experiment failed, once the others are compared.
+    """End the run with an error if an experiment failed; runs after the comparison.
 
     Raises:
         InputError: naming each failed experiment and the reason.
@@ -90,8 +90,12 @@ def report_failures(comparison: list[dict[str, Any]], **outcomes: Outcomes) -> N
 
 def _failures(outcomes: dict[str, Outcomes]) -> str:
     """The failed experiments and the reasons; empty if there are none."""
-    together = {name: reason for part in outcomes.values() for name, reason in part.items()}
-    failed = [f"{name}: {reason}" for name, reason in together.items() if reason is not None]
+    reasons = _merged(outcomes)
+    failed = [f"{name}: {reason}" for name, reason in reasons.items() if reason is not None]
     if not failed:
         return ""
-    return f"{len(failed)} of {len(together)} experiments failed: {'; '.join(failed)}"
+    return f"{len(failed)} of {len(reasons)} experiments failed: {'; '.join(failed)}"
+
+
+def _merged(outcomes: dict[str, Outcomes]) -> Outcomes:
+    return {name: reason for part in outcomes.values() for name, reason in part.items()}

@@ -7,14 +7,14 @@ from pydantic import Field, StringConstraints, model_validator
 
 from embedlab.errors import InputError
 from embedlab.novelty.training import ExperimentParameters
-from embedlab.parameters import Parameters
+from embedlab.parameters import Parameters, merge_each
 
 # Names become parts of catalog entries and of paths.
 ExperimentName = Annotated[str, StringConstraints(pattern="^[A-Za-z0-9_-]+$")]
 
 
 class RNDParameters(Parameters):
-    """Which experiments are run, and how they are evaluated.
+    """The experiments to run, and their evaluation.
 
     Attributes:
         baseline: settings of every experiment, unless it overrides them.
@@ -39,11 +39,7 @@ class RNDParameters(Parameters):
             ExperimentParameters.model_validate(baseline)
         except InputError as error:
             raise ValueError(f"baseline: {error}") from error
-        experiments = {
-            name: baseline | (changes or {}) if isinstance(changes, dict | None) else changes
-            for name, changes in raw["experiments"].items()
-        }
-        return raw | {"experiments": experiments}
+        return raw | {"experiments": merge_each(baseline, raw["experiments"])}
 
     @model_validator(mode="after")
     def _known_names(self) -> Self:
@@ -55,7 +51,7 @@ class RNDParameters(Parameters):
     def named(self, encoders: Sequence[str]) -> dict[str, ExperimentParameters]:
         """The experiments to run, each with its encoder.
 
-        One that names no encoder is run with each of `encoders`, as `<name>_<encoder>`.
+        An experiment without an encoder is run with each of `encoders`, as `<name>_<encoder>`.
 
         Raises:
             ValueError: if two experiments would have the same name.
@@ -74,8 +70,6 @@ class RNDParameters(Parameters):
 
     def of_vectors(self, encoder: str, collection: str) -> dict[str, ExperimentParameters]:
         """The experiments to run on the vectors `{encoder}.{collection}`, by name."""
-        return {
-            name: experiment
-            for name, experiment in self.named([encoder]).items()
-            if (experiment.encoder_name, experiment.collection) == (encoder, collection)
-        }
+        vectors = (encoder, collection)
+        named = self.named([encoder]).items()
+        return {name: e for name, e in named if (e.encoder_name, e.collection) == vectors}

@@ -13,16 +13,9 @@ from embedlab.pipelines.rnd.nodes import (
     run_rnd_experiments,
 )
 
-COMPARISON = [
-    "rnd_comparison",
-    "rnd_comparison_table",
-    "rnd_comparison_latex",
-    "rnd_comparison_plot",
-]
-
 
 def create_pipeline(experiments: Mapping[str, ExperimentParameters]) -> Pipeline:
-    """Experiments on the same vectors are run together and drawn, then all are compared.
+    """Run and plot the experiments on each collection of vectors, then compare all.
 
     Args:
         experiments: by name, each with its encoder.
@@ -37,36 +30,26 @@ def create_pipeline(experiments: Mapping[str, ExperimentParameters]) -> Pipeline
     for name, experiment in experiments.items():
         groups.setdefault(f"{experiment.encoder_name}.{experiment.collection}", []).append(name)
     outcomes = {group: f"{group}.rnd_outcomes" for group in groups}
-    compare = Node(
-        compare_rnd_experiments,
-        {"folder": "rnd_results"} | outcomes,
-        COMPARISON,
-        name="compare_rnd_experiments",
+    finished = {"folder": "rnd_results"} | outcomes
+    made = ["rnd_comparison", *(f"rnd_comparison_{kind}" for kind in ("table", "latex", "plot"))]
+    compared = {"comparison": "rnd_comparison"} | outcomes
+    return Pipeline(
+        [
+            *(node for group, names in groups.items() for node in _experiments(group, names)),
+            Node(compare_rnd_experiments, finished, made, name="compare_rnd_experiments"),
+            Node(report_failures, compared, None, name="report_failures"),
+        ]
     )
-    report = Node(
-        report_failures, {"comparison": "rnd_comparison"} | outcomes, None, name="report_failures"
-    )
-    parts = [node for group, names in groups.items() for node in _experiments(group, names)]
-    return Pipeline([*parts, compare, report])
 
 
 def _experiments(group: str, names: list[str]) -> list[Node]:
-    """The nodes that run and draw the experiments on `{encoder}.{collection}`."""
+    """The nodes that run and plot the experiments on `{encoder}.{collection}`."""
+    inputs = ["novelty_pairs", f"{group}.vectors", "rnd_results", "params:rnd"]
     outcomes = f"{group}.rnd_outcomes"
-    figures = [f"{name}.rnd_{figure}" for name in names for figure in FIGURES]
+    finished = ["rnd_results", outcomes]
+    plots = {f"{name}.rnd_{figure}": f"{name}.rnd_{figure}" for name in names for figure in FIGURES}
+    run, plot = "run_rnd_experiments", "plot_rnd_experiments"
     return [
-        Node(
-            run_rnd_experiments,
-            ["novelty_pairs", f"{group}.vectors", "rnd_results", "params:rnd"],
-            outcomes,
-            name="run_rnd_experiments",
-            namespace=group,
-        ),
-        Node(
-            plot_rnd_experiments,
-            ["rnd_results", outcomes],
-            {figure: figure for figure in figures},
-            name="plot_rnd_experiments",
-            namespace=group,
-        ),
+        Node(run_rnd_experiments, inputs, outcomes, name=run, namespace=group),
+        Node(plot_rnd_experiments, finished, plots, name=plot, namespace=group),
     ]

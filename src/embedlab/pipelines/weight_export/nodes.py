@@ -1,4 +1,4 @@
-"""Nodes of the weight_export pipeline: vectors, look-ups, and what a decoder makes of them."""
+"""Nodes of the weight_export pipeline: vectors, look-up tables, and decoders that use them."""
 
 import logging
 import time
@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 from matplotlib.figure import Figure
 
 from embedlab.distributed.processes import training_device
 from embedlab.pipelines.encoder_pretrain.parameters import EncoderPretrainParameters
 from embedlab.pipelines.weight_export.parameters import WeightExportParameters
-from embedlab.resource_encoder.configs import resource_values, tool_positions
+from embedlab.resource_encoder.configs import config_tensors, resource_values, tool_positions
 from embedlab.resource_encoder.demonstration import demonstrate, summarise
 from embedlab.resource_encoder.export import (
     config_lookup,
@@ -23,11 +22,7 @@ from embedlab.resource_encoder.export import (
 from embedlab.resource_encoder.hierarchical_decoder import HierarchicalDecoder
 from embedlab.resource_encoder.language_model import language_model_version
 from embedlab.resource_encoder.plots import plot_demonstration, plot_weights
-from embedlab.resource_encoder.provenance import (
-    check_provenance,
-    configs_sha256,
-    encoder_sha256,
-)
+from embedlab.resource_encoder.provenance import check_provenance, configs_sha256, encoder_sha256
 from embedlab.resource_encoder.training import load_resource_encoder
 from embedlab.statistics.projection import principal_plane
 from embedlab.training.checkpoints import CheckpointFolder
@@ -46,19 +41,21 @@ def export_weights(
     parameters: WeightExportParameters,
     small_language_model: Path | None = None,
 ) -> tuple[dict[str, Any], Lookup, MaskMap]:
-    """The vector of every configuration, and what its number stands for."""
+    """Encode every configuration; tabulate configurations by index, and indices by tool.
+
+    Raises:
+        InputError: if the encoder was trained with another LLM or on other configurations.
+    """
     source = pretraining.language_model_source(small_language_model)
     language_model = language_model_version(source)
     data = configs_sha256(registry, configs)
     check_provenance(encoder, language_model, data)
     names = registry["tool_name"].tolist()
-    tools = torch.from_numpy(tool_positions(configs, names))
-    values = torch.from_numpy(resource_values(configs)).float()
-    model, device = load_resource_encoder(encoder), training_device()
+    device = training_device()
+    tools, values = (tensor.to(device) for tensor in config_tensors(configs, names))
+    model = load_resource_encoder(encoder).to(device)
     start = time.perf_counter()
-    weights = encode_configs(
-        model.to(device), tools.to(device), values.to(device), parameters.batch_size
-    ).cpu()
+    weights = encode_configs(model, tools, values, parameters.batch_size).cpu()
     seconds = time.perf_counter() - start
     logger.info("Exported %d vectors of %d dimensions in %.3f s", *weights.shape, seconds)
     exported = {
@@ -80,8 +77,12 @@ def demonstrate_decoder(
     checkpoints: CheckpointFolder,
     parameters: WeightExportParameters,
 ) -> tuple[pd.DataFrame, dict[str, Any], Figure]:
-    """A decoder learns from (tool, request) to the configuration, from these weights or others."""
-    HierarchicalDecoder.from_export(exported, mask_map)  # refuses what does not fit
+    """Compare decoders whose configuration weights start as these vectors or as random ones.
+
+    Raises:
+        InputError: if the vectors and the mask map do not fit.
+    """
+    HierarchicalDecoder.from_export(exported, mask_map)
     configs = lookup_table(lookup)
     results = demonstrate(
         exported["weights"],
@@ -101,6 +102,6 @@ def demonstrate_decoder(
 
 
 def plot_config_weights(exported: dict[str, Any], lookup: Lookup) -> Figure:
-    """The vectors' first two principal components, by tool."""
+    """Plot the first two principal components of the vectors, by tool."""
     points, variance = principal_plane(exported["weights"].numpy(), seed=0)
     return plot_weights(points, lookup_table(lookup)["tool_name"].tolist(), variance)

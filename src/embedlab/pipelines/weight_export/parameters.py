@@ -7,7 +7,7 @@ from embedlab.resource_encoder.demonstration import DecoderDemonstrationParamete
 
 
 class WeightExportParameters(Parameters):
-    """How vectors are exported and demonstrated.
+    """The export of vectors and its demonstration.
 
     Attributes:
         batch_size: configurations encoded per batch.

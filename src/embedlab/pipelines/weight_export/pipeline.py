@@ -16,7 +16,7 @@ def create_pipeline(pretraining: EncoderPretrainParameters) -> Pipeline:
     """Vectors and look-ups, then a decoder that starts from them.
 
     Args:
-        pretraining: decide which LLM the encoder must have been trained against.
+        pretraining: name the LLM that the encoder was trained with.
 
     ```
     pretrained_encoder, tool_configs ── export_weights ─ config_weights, config_lookup ─┬─ plot_…
@@ -24,31 +24,15 @@ def create_pipeline(pretraining: EncoderPretrainParameters) -> Pipeline:
     ```
     """
     small = [] if pretraining.language_model else ["small_language_model"]
+    trained = ["pretrained_encoder", "tool_registry", "tool_configs", "params:encoder_pretrain"]
+    exported = ["config_weights", "config_lookup", "tool_mask_map"]
+    learning = [*exported, "decoder_checkpoints", PARAMETERS]
+    learnt = ["decoder_demonstration", "decoder_summary", "decoder_plot"]
+    plot = "config_weights_plot"
     return Pipeline(
         [
-            Node(
-                export_weights,
-                [
-                    *("pretrained_encoder", "tool_registry", "tool_configs"),
-                    *("params:encoder_pretrain", PARAMETERS, *small),
-                ],
-                ["config_weights", "config_lookup", "tool_mask_map"],
-                name="export_weights",
-            ),
-            Node(
-                demonstrate_decoder,
-                [
-                    *("config_weights", "config_lookup", "tool_mask_map"),
-                    *("decoder_checkpoints", PARAMETERS),
-                ],
-                ["decoder_demonstration", "decoder_summary", "decoder_plot"],
-                name="demonstrate_decoder",
-            ),
-            Node(
-                plot_config_weights,
-                ["config_weights", "config_lookup"],
-                "config_weights_plot",
-                name="plot_config_weights",
-            ),
+            Node(export_weights, [*trained, PARAMETERS, *small], exported, name="export_weights"),
+            Node(demonstrate_decoder, learning, learnt, name="demonstrate_decoder"),
+            Node(plot_config_weights, exported[:2], plot, name="plot_config_weights"),
         ]
     )
