@@ -80,8 +80,8 @@ def read_document_pairs(
         and the report of the rows read.
 
     Raises:
-        InputError: for bad rows under `on_error: fail`, for files or datasets that cannot be
-            read, for too few documents.
+        InputError: for bad rows under `on_error: fail`, unreadable files or datasets, too few
+            documents.
     """
     bad_rows, rng = BadRows(p.on_error), np.random.default_rng(p.seed)
     rows = usable_rows(open_rows(p.data), _parser(p), bad_rows)
