@@ -24,7 +24,6 @@ class TextCollection:
     Attributes:
         ids: n distinct identifiers.
         parts: p columns of n texts; an item's vector has p times the encoder's dimension.
-        role: whether the texts are queries or documents.
         id_scheme: how the identifiers were made.
     """
 

@@ -24,7 +24,7 @@ class Encoder(Protocol):
     """Turns texts into vectors, batch by batch."""
 
     def encode(self, texts: Sequence[str]) -> Iterator[Vectors]:
-        """Yield positions (b,) in `texts` and their vectors, float32 (b, d)."""
+        """Yield the indices of b texts and their vectors, float32 `(b, d)`."""
 
 
 @dataclass(frozen=True)

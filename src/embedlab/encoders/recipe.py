@@ -90,7 +90,7 @@ def make_recipe(encoder: AnyEncoder, role: Role, execution: ExecutionParameters)
     return Recipe(encoder, role, None, "float32")
 
 
-def compute_precision(wanted: Literal["auto", "float32", "bfloat16"]) -> Precision:
+def compute_precision(wanted: Literal["auto", Precision]) -> Precision:
     """Resolve `auto`: bfloat16 where the processor computes it natively, else float32."""
     if wanted != "auto":
         return wanted

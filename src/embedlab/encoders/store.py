@@ -68,7 +68,7 @@ class VectorCache:
         self.shards = sorted(self.folder.glob("[!.]*.safetensors"))
         keys = [_read(path, "keys").view(f"S{KEY_BYTES}").ravel() for path in self.shards]
         sizes = [len(shard_keys) for shard_keys in keys]
-        all_keys = np.concatenate(keys) if keys else np.empty(0, dtype=f"S{KEY_BYTES}")
+        all_keys = np.concatenate([np.empty(0, dtype=f"S{KEY_BYTES}"), *keys])
         order = np.argsort(all_keys, kind="stable")
         self._keys = all_keys[order]
         self._shard = np.repeat(np.arange(len(sizes)), sizes)[order]

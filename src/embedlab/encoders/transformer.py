@@ -25,11 +25,6 @@ TOKENS_PER_BATCH = {"cpu": 2048, "cuda": 65536}
 class TransformerEncoder(ABC):
     """Batching, device and normalisation; subclasses load the model and pool its output.
 
-    Args:
-        recipe: the encoder's files, parameters, prompt and precision.
-        device: "cpu" or a CUDA device.
-        tokens_per_batch: tokens per forward pass, padding included; None: chosen by device.
-
     Raises:
         InputError: if the files hold no loadable transformer, or it reads fewer tokens than asked.
     """

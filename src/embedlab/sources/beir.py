@@ -42,11 +42,7 @@ class BeirParameters(Parameters):
 
 
 def load_beir_set(name: str, p: BeirParameters) -> tuple[RetrievalSet, dict[str, Any]]:
-    """Find the set, or download it, and read it.
-
-    Returns:
-        The set; and the report of its reading, with sizes and the number of empty documents.
-    """
+    """Find or download the set and read it; the report has sizes and counts of bad rows."""
     bad_rows = BadRows(p.on_error)
     found = read_beir_folder(find_beir_set(name, Path(p.root), p.download), p.split, bad_rows)
     return found, bad_rows.report() | {

@@ -58,8 +58,8 @@ def read_beir_pairs(
     if pairs["query"].nunique() < 2:
         raise InputError(f"{', '.join(p.sets)}: one query only; give two or more to hold out one")
     train, validation = hold_out(pairs, "query", p.validation_fraction, random)
-    counts = {"train_pairs": len(train), "validation_pairs": len(validation)}
-    return train, validation, distinct_documents(texts), {"sets": reports, **counts}
+    report = {"sets": reports, "train_pairs": len(train), "validation_pairs": len(validation)}
+    return train, validation, distinct_documents(texts), report
 
 
 def _pairs(

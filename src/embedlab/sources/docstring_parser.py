@@ -29,7 +29,6 @@ _END_OF_SUMMARY = re.compile(rf"\n\s*\n|\n(?={_HEADING})")
 # A heading, a call signature, an argument's type, a directive, a deprecation.
 _NOT_A_SUMMARY = re.compile(rf"{_HEADING}|[\w.]+(?:\(| \(`)|!!!|\.\. |deprecated", re.IGNORECASE)
 _NOT_A_BODY = re.compile(r"\.\. deprecated|deprecated|\.\. seealso|see also", re.IGNORECASE)
-_NOT_A_LETTER = re.compile(r"[\W_]+")
 
 
 class ObjectDoc(NamedTuple):
@@ -88,7 +87,7 @@ def is_usable(name: str, summary: str, body: str) -> bool:
 
 
 def _letters(text: str) -> str:
-    return _NOT_A_LETTER.sub("", text).lower()
+    return re.sub(r"[\W_]+", "", text).lower()
 
 
 def _public_definitions(nodes: Iterable[ast.stmt], prefix: str) -> Iterator[tuple[str, Definition]]:

@@ -80,8 +80,8 @@ def read_document_pairs(
         and the report of the rows read.
 
     Raises:
-        InputError: for bad rows under `on_error: fail`, for files or datasets that cannot be
-            read, for too few documents.
+        InputError: for bad rows under `on_error: fail`, unreadable files or datasets, too few
+            documents.
     """
     bad_rows, rng = BadRows(p.on_error), np.random.default_rng(p.seed)
     rows = usable_rows(open_rows(p.data), _parser(p), bad_rows)
@@ -108,7 +108,6 @@ def shortened(text: str, max_characters: int) -> str:
 
 
 def _parser(p: DocumentPairsParameters) -> Callable[[Record], tuple[str, ...]]:
-    """A parser of documents into `PAIR_COLUMNS`."""
     numbers, ids, seen = count(), set[str](), set[str]()
 
     def parse(record: Record) -> tuple[str, ...]:
@@ -155,8 +154,7 @@ def _with_negatives(pairs: pd.DataFrame, kind: str, rng: np.random.Generator) ->
         negatives = positives.to_numpy()[random_negatives(len(pairs), rng)]
     elif kind == "bm25":
         negatives = positives.to_numpy()[bm25_negatives(list(pairs["query"]), list(positives))]
-    columns = {"query": pairs["query"], "positive": positives, "negative": negatives}
-    return pd.DataFrame(columns).assign(source=pairs["source"])
+    return pairs[["query"]].assign(positive=positives, negative=negatives, source=pairs["source"])
 
 
 def _retrieval_set(pairs: pd.DataFrame) -> RetrievalSet:

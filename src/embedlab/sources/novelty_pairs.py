@@ -61,8 +61,7 @@ def make_novelty_pairs(problem_solutions: pd.DataFrame, p: NoveltyPairsParameter
         Columns id, problem, solution, source, set.
 
     Raises:
-        InputError: if there is nothing to train on, to hold out or to shuffle; if a source is
-            unknown.
+        InputError: for nothing to train on, to hold out or to shuffle; for an unknown source.
     """
     rng = np.random.default_rng(p.seed)
     is_ood = problem_solutions["source"].isin(_ood_sources(problem_solutions, p))
