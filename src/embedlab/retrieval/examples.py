@@ -26,11 +26,7 @@ class Results:
 
 
 def find_examples(
-    retrieval_set: RetrievalSet,
-    model: Results,
-    baseline: Results,
-    metric: str,
-    num_examples: int,
+    retrieval_set: RetrievalSet, model: Results, baseline: Results, metric: str, num_examples: int
 ) -> dict[str, list[dict[str, Any]]]:
     """The queries with the greatest gain, and those with the greatest loss, over the baseline.
 

@@ -41,7 +41,7 @@ LEVELS: dict[str, dict[str, float | None]] = {
 NOT_JUDGED = {
     "strong paper": {
         "analysis of when and why the method works": "people write it: evaluation_examples and the "
-        "wins and losses in evaluation_comparison show when, isotropic_ablations shows why",
+        "wins and losses in evaluation_comparison show when, isotropic_ablations shows why"
     },
     "top-tier paper": {
         "new state of the art on 3 or more sets": "a run does not read published results",

@@ -66,10 +66,7 @@ def false_positive_rate(novel: np.ndarray, known: np.ndarray, recall: float = 0.
 
 
 def delong_test(
-    novel_a: np.ndarray,
-    known_a: np.ndarray,
-    novel_b: np.ndarray,
-    known_b: np.ndarray,
+    novel_a: np.ndarray, known_a: np.ndarray, novel_b: np.ndarray, known_b: np.ndarray
 ) -> dict[str, float | None]:
     r"""Test whether the AUROC of score A differs from that of score B on the same items.
 

@@ -69,10 +69,7 @@ def mean_intervals(values: np.ndarray, num_resamples: int, seed: int) -> list[In
 
 
 def stratified_mean_intervals(
-    strata: Sequence[np.ndarray],
-    weights: Sequence[float],
-    num_resamples: int,
-    seed: int,
+    strata: Sequence[np.ndarray], weights: Sequence[float], num_resamples: int, seed: int
 ) -> list[Interval]:
     """Compute weighted sums of the means of strata, with percentile bootstrap intervals.
 
@@ -98,10 +95,7 @@ def stratified_mean_intervals(
 
 
 def ratio_interval(
-    numerators: np.ndarray,
-    denominators: np.ndarray,
-    num_resamples: int,
-    seed: int,
+    numerators: np.ndarray, denominators: np.ndarray, num_resamples: int, seed: int
 ) -> Interval:
     """Compute the ratio of two sums over clusters, with its percentile bootstrap interval.
 
