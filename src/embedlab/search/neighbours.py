@@ -57,17 +57,10 @@ def nearest_neighbours(
 def neighbours_of(
     queries: np.ndarray, vectors: np.ndarray, k: int, metric: Metric = "euclidean"
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Find the k rows of `vectors` nearest to each query; ties are ordered by row number.
-
-    Args:
-        queries: `(q, d)`.
-        vectors: `(n, d)`.
-        k: number of neighbours of each query.
-        metric: Euclidean distance, or 1 - cosine.
+    """Find the k rows of vectors `(n, d)` nearest to each query `(q, d)`; ties go by row number.
 
     Returns:
-        Distances, float32, and rows of `vectors`, int64, both `(q, k)`, in ascending order of
-        distance.
+        As `nearest_neighbours`: distances and row numbers, both `(q, k)`.
 
     Raises:
         InputError: if k is not from 1 to n, the dimensions differ, a vector is not finite, or the
@@ -125,15 +118,12 @@ def to_metric(distances: np.ndarray, metric: Metric) -> np.ndarray:
 def without_self(
     distances: np.ndarray, rows: np.ndarray, numbers: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Drop each row's own number from its k + 1 neighbours, or the last if it is not among them.
+    """Drop the row itself from the k + 1 neighbours of each of m rows, or the last if it is absent.
 
-    Args:
-        distances: `(m, k + 1)`.
-        rows: `(m, k + 1)`.
-        numbers: `(m,)`, the numbers of the rows whose neighbours these are.
-
-    Returns:
-        Distances and rows, both `(m, k)`.
+    Shape:
+        - distances, rows: `(m, k + 1)`
+        - numbers of the m rows: `(m,)`
+        - output: distances and rows, both `(m, k)`
     """
     kept = rows != numbers[:, None]
     kept[kept.all(axis=1), -1] = False
@@ -191,15 +181,11 @@ def _least(distances: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _limits(points: np.ndarray, radii: np.ndarray) -> np.ndarray:
-    r"""Upper bounds `(q,)` on the computed squared distance of a vector within a radius.
+    r"""Upper bounds `(q,)` on the squared distances, computed in float32, within radii of points.
 
     A product of d terms with unit roundoff u is off by at most $d u |x| |y|$. With the rounding of
     norms, sums and radii, $|x|^2 + |y|^2 - 2 x y$ is off by less than
     $2 (d + 8) u (|x|^2 + |y|^2)$, where $|y| \le |x| + r$ for a vector within radius r.
-
-    Args:
-        points: `(q, d)`, float32.
-        radii: `(q,)`, float32.
 
     References:
         Higham 2002, Accuracy and Stability of Numerical Algorithms, section 3.1.
