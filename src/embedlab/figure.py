@@ -26,15 +26,8 @@ def legend_below(
     """Add a legend in one row below the plot, by default of all labelled artists."""
     if handles is None:
         handles, _ = figure.axes[0].get_legend_handles_labels()
-    figure.legend(
-        handles=handles,
-        loc="outside lower center",
-        ncols=len(handles),
-        columnspacing=1.5,
-        frameon=False,
-        fontsize="small",
-        title=title,
-    )
+    style = {"ncols": len(handles), "columnspacing": 1.5, "frameon": False, "fontsize": "small"}
+    figure.legend(handles=handles, loc="outside lower center", title=title, **style)
 
 
 def label_components(axes: Axes, variance: np.ndarray | Sequence[float]) -> None:
@@ -44,11 +37,7 @@ def label_components(axes: Axes, variance: np.ndarray | Sequence[float]) -> None
 
 
 def error_bars(cells: Iterable[Mapping[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
-    """Read the means `(m,)` and error bars `(2, m)` of m intervals of a report.
-
-    Args:
-        cells: each with mean, low and high; an end that is None gets no bar.
-    """
+    """Read the means `(m,)` and error bars `(2, m)` of m intervals; an end of None gets no bar."""
     mean, low, high = np.array([Interval.of(cell) for cell in cells], dtype=float).T
     return mean, np.maximum([mean - low, high - mean], 0)
 

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -46,13 +47,16 @@ def compared(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     """The sizes of what is read, and of the distances computed, each time that any are."""
     sizes = []
 
-    def count(points: np.ndarray, others: np.ndarray) -> np.ndarray:
-        distances = original(points, others)
-        sizes.append((others.size, distances.size))
-        return distances
+    def counting(function: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
+        def count(points: np.ndarray, others: np.ndarray) -> np.ndarray:
+            distances = function(points, others)
+            sizes.append((others.size, distances.size))
+            return distances
 
-    original = neighbours._distances
-    monkeypatch.setattr(neighbours, "_distances", count)
+        return count
+
+    for name in ("_distances", "cdist"):
+        monkeypatch.setattr(neighbours, name, counting(getattr(neighbours, name)))
     return sizes
 
 
@@ -143,7 +147,8 @@ def test_many_copies_cost_no_more_than_distinct_rows(
 ) -> None:
     vectors = crowded(2600, 2200, 24)
     distances, rows = nearest_neighbours(vectors, 10, metric)
-    assert sum(n_distances for _, n_distances in compared) <= 2600 * (10 + 1 + neighbours.SPARE)
+    at_once = 2600 * (10 + 1 + neighbours.SPARE)
+    assert sum(n_distances for _, n_distances in compared) <= 1.05 * at_once  # few are in doubt
     np.testing.assert_allclose(distances, peer(vectors, 10, metric)[0], atol=1e-6, rtol=2e-6)
     if metric == "euclidean":
         np.testing.assert_array_equal(rows, all_pairs(vectors, 10)[1])

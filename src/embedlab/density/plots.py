@@ -14,19 +14,15 @@ def plot_weight_distribution(weights: np.ndarray) -> Figure:
     figure, axes = new_figure(5.5, 3.4)
     axes.hist(weights, bins=min(60, max(5, len(weights) // 10)))
     axes.axvline(1, color="black", linewidth=1, linestyle="--", label="mean")
-    axes.set_xlabel("density weight (greater = rarer)")
-    axes.set_ylabel("prefixes")
+    axes.set(xlabel="density weight (greater = rarer)", ylabel="prefixes")
     axes.legend(frameon=False)
     return figure
 
 
 def plot_density_map(points: np.ndarray, weights: np.ndarray, variance: np.ndarray) -> Figure:
-    """Plot a map of points coloured by weight; points of greater weight cover others.
+    """Plot a map of points `(n, 2)` coloured by weight `(n,)`; greater weights cover others.
 
-    Args:
-        points: `(n, 2)`.
-        weights: `(n,)`.
-        variance: share of the variance along each axis, `(2,)`.
+    `variance` has the share of each axis, `(2,)`.
     """
     figure, axes = new_figure(5.5, 4.5)
     order = np.argsort(weights, kind="stable")
@@ -39,11 +35,7 @@ def plot_density_map(points: np.ndarray, weights: np.ndarray, variance: np.ndarr
 
 
 def plot_quintile_accuracy(accuracies: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Figure:
-    """Plot accuracy with its interval over the density quintiles, one line for each model.
-
-    Args:
-        accuracies: by model, then quintile: mean, low and high; an unknown end is None.
-    """
+    """Plot accuracy with its interval, by model, then density quintile; one line for each model."""
     figure, axes = new_figure(6, 3.8)
     num_models = len(accuracies)
     for i, (model, by_quintile) in enumerate(accuracies.items()):
@@ -53,7 +45,6 @@ def plot_quintile_accuracy(accuracies: Mapping[str, Mapping[str, Mapping[str, An
         axes.errorbar(x, mean, yerr=bars, marker="o", capsize=3, label=model)
     axes.axhline(0.5, color="grey", linewidth=1, linestyle=":")
     axes.set_xticks(range(1, 6), ["1\ncrowded", "2", "3", "4", "5\nrare"])
-    axes.set_xlabel("density quintile of the prefix")
-    axes.set_ylabel("accuracy (95 % interval)")
+    axes.set(xlabel="density quintile of the prefix", ylabel="accuracy (95 % interval)")
     figure.legend(loc="outside upper center", ncols=min(num_models, 4), frameon=False)
     return figure

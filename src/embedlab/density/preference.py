@@ -20,15 +20,11 @@ BLOCK_SIZE = 65536
 
 
 def cosine_margins(embeddings: np.ndarray, chosen: np.ndarray, rejected: np.ndarray) -> np.ndarray:
-    """Compute the margins of the untrained reward cos(prefix, response).
+    """Compute the margins `(p,)` of the untrained reward cos(prefix, response).
 
-    Args:
-        embeddings: prefix and response vectors concatenated, `(m, 2d)`; may be a memory map.
-        chosen: rows of the chosen responses, `(p,)`.
-        rejected: rows of the rejected responses, `(p,)`.
-
-    Returns:
-        The margins, `(p,)`. The cosine of a zero vector counts as 0.
+    Embeddings `(m, 2d)` are prefix and response vectors, concatenated; they may be a memory map.
+    The rows of the chosen and of the rejected responses are `(p,)`. The cosine of a zero vector
+    counts as 0.
 
     Example:
         >>> embeddings = np.array([[1, 0, 2, 0], [1, 0, 0, 3]])
@@ -46,12 +42,8 @@ def summarise_margins(
 ) -> dict[str, Any]:
     """Compute each model's accuracy on tested pairs: overall, weighted, by source, quintile, seed.
 
-    Args:
-        tested: columns seed, pair, prefix_id, src, weight, quintile, and the margins of each model;
-            one row for each pair and each seed whose test split has it.
-        models: names of the columns of margins.
-        num_resamples: number of bootstrap samples of each interval.
-        seed: seed of the samples.
+    The columns of `tested` are seed, pair, prefix_id, src, weight, quintile, and the margins of
+    each model; it has one row for each pair and each seed whose test split has it.
 
     Returns:
         By model: accuracies with 95 % intervals, whose ends are None for a single prefix, and
@@ -63,14 +55,7 @@ def summarise_margins(
 def compare_models(
     tested: pd.DataFrame, model: str, base: str, num_resamples: int, seed: int
 ) -> dict[str, Any] | None:
-    """Test whether `model` is more accurate than `base` on the same pairs.
-
-    Args:
-        tested: as in `summarise_margins`.
-        model: a column of margins.
-        base: another column of margins.
-        num_resamples: number of bootstrap samples, and of random sign flips of the test.
-        seed: seed of both.
+    """Test whether `model` is more accurate than `base` on the pairs of `summarise_margins`.
 
     Returns:
         The difference of the accuracies with its interval, the p-value of a paired randomisation

@@ -111,12 +111,9 @@ def train_reward_models(
 ) -> tuple[dict[str, Any], pd.DataFrame, dict[str, Any]]:
     """Train both variants for every seed, with the same initialisation and order of the pairs.
 
-    Args:
-        pairs: columns prefix_id, chosen_row, rejected_row, weight; one row a pair.
-        embeddings: prefix and response vectors concatenated, float32 `(m, 2d)`.
-        fingerprint: identifies the embeddings in checkpoints.
-        parameters: of heads, loop, weights, split and seeds.
-        checkpoints: stores the state of each run, from which an interrupted one is resumed.
+    The pairs have the columns prefix_id, chosen_row, rejected_row and weight. The embeddings are
+    prefix and response vectors, concatenated, float32 `(m, 2d)`; the fingerprint identifies them
+    in checkpoints, from which an interrupted run is resumed.
 
     Returns:
         The `reward_model` artifact, with both heads of the first seed; the test pairs of every seed
@@ -140,10 +137,8 @@ def train_reward_models(
         trial = Trial(seed, *(np.flatnonzero(split == name) for name in SPLITS))
         table, history = pd.DataFrame({"seed": seed, "pair": trial.test}), {}
         for variant in VARIANTS:
-            head, trained = _train_variant(
-                data, trial, variant, fingerprint, parameters, checkpoints
-            )
-            history[variant] = trained.rows
+            trained = _train_variant(data, trial, variant, fingerprint, parameters, checkpoints)
+            head, history[variant] = trained[0], trained[1].rows
             table[variant] = data.margins(head, trial.test)
             model.setdefault(variant, head.state_dict())
         tables.append(table)

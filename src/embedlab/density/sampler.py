@@ -15,14 +15,9 @@ def density_sampler(
 ) -> WeightedRandomSampler:
     """Make a sampler of positions with probabilities proportional to the weights.
 
-    The first pass over the sampler depends on the seed only; each further pass draws anew.
-
-    Args:
-        weights: `(n,)`, at least 0.
-        num_samples: number of positions drawn in a pass.
-        replacement: whether a position may be drawn again in the same pass; if not, each draw is
-            from the remaining positions (Efraimidis & Spirakis 2006).
-        seed: seed of the draws.
+    The first pass over the sampler depends on the seed only; each further pass draws `num_samples`
+    positions anew. Without replacement, each draw of a pass is from the remaining positions
+    (Efraimidis & Spirakis 2006). The weights `(n,)` are at least 0.
 
     Raises:
         InputError: if `num_samples` is less than 1 or, without replacement, greater than the number
@@ -49,10 +44,6 @@ def density_sampler(
 def sample_ids(
     ids: Sequence[str], weights: np.ndarray, num_samples: int, replacement: bool, seed: int
 ) -> list[str]:
-    """Draw ids as `density_sampler` draws positions; the ids are in the order of the draws.
-
-    Raises:
-        InputError: as `density_mapping` and `density_sampler` do.
-    """
+    """Draw ids as `density_sampler` draws positions; the ids are in the order of the draws."""
     density_mapping(ids, weights)
     return [ids[position] for position in density_sampler(weights, num_samples, replacement, seed)]

@@ -60,14 +60,8 @@ def density_weights(
 def loss_weights(weights: np.ndarray, mode: WeightMode, cap: float | None = None) -> np.ndarray:
     r"""Compute the factors of the losses of n examples: $\min(f(w_i) / \overline{f(w)}, c)$.
 
-    Args:
-        weights: positive, `(n,)`.
-        mode: f is the constant 1, $w$, $\sqrt{w}$ or $\ln(1 + w)$.
-        cap: c, the maximum factor; None for none. A cap below the greatest factor lowers the mean
-            below 1.
-
-    Returns:
-        float32, `(n,)`.
+    The weights `(n,)` are positive, and f is the constant 1, $w$, $\sqrt{w}$ or $\ln(1 + w)$. A cap
+    c below the greatest factor lowers the mean of the factors, float32 `(n,)`, below 1.
     """
     exact = weights.astype(np.float64)
     transformed = TRANSFORMS[mode](exact)
@@ -122,11 +116,8 @@ def describe_density(distances: np.ndarray, weights: np.ndarray) -> dict[str, An
 
     The effective sample size is $(\sum_i w_i)^2 / \sum_i w_i^2$ (Kish 1965, Survey Sampling): the
     number of equally weighted items whose mean has the variance of the weighted mean. Duplicates
-    are the items whose nearest neighbour is at distance 0 up to rounding.
-
-    Args:
-        distances: `(n, k)`, to the nearest neighbours, ascending.
-        weights: `(n,)`.
+    are the items whose nearest neighbour is at distance 0 up to rounding. Distances `(n, k)` to the
+    nearest neighbours are ascending.
     """
     exact = weights.astype(np.float64)
     levels = np.percentile(exact, PERCENTILES)

@@ -32,13 +32,7 @@ def compare_models(
     paired randomisation test. `p_holm` corrects it for the number of sets: the tests of one model
     and one metric are one family. The average over sets is a single further test, not corrected.
 
-    Args:
-        tables: output of `score_run` by set, then by model; the same models in each set.
-        baseline: one of the models.
-        metrics: columns to compare.
-        num_resamples: number of bootstrap samples for each interval.
-        max_permutations: upper bound on the sign patterns in each test.
-        seed: seed of the bootstrap samples and of the sign patterns.
+    `tables` has the output of `score_run` by set, then by model, the same models in each set.
 
     Returns:
         JSON-ready: `baseline`, `metrics`, `correction`; `sets`, by set, model and metric: mean and,

@@ -26,16 +26,13 @@ def pair_distances(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Compute Euclidean distances of relevant and of random pairs of a query and a document.
 
-    Args:
-        queries: `(q, d)`.
-        corpus: `(n, d)`; of a memory map, only the rows of the pairs are read.
-        query_ids: the q identifiers of the queries.
-        corpus_ids: the n identifiers of the documents.
-        qrels: columns query_id, corpus_id, score; a pair with a score above 0 is relevant.
-        max_pairs: upper bound on the pairs of each kind: a random sample of the relevant pairs, and
-            this many random pairs, of which relevant ones are dropped.
-        seed: seed of both samples.
-        similarity: how the model is searched; for cosine, vectors are L2-normalised first.
+    At most `max_pairs` of each kind: a random sample of the relevant pairs, whose score in the
+    qrels is above 0, and this many random pairs, of which relevant ones are dropped. For cosine,
+    vectors are L2-normalised first. Of a memory map, only the rows of the pairs are read.
+
+    Shape:
+        - queries: `(q, d)`
+        - corpus: `(n, d)`
 
     Returns:
         Distances of the relevant pairs `(a,)` and of the random pairs `(b,)`, float32.
@@ -53,10 +50,8 @@ def pair_distances(
             raise InputError(f"the vectors hold no {kind} pair: check that qrels and ids match")
     if len(relevant) > max_pairs:
         relevant = rng.choice(relevant, max_pairs, replace=False)
-    return (
-        _distances(queries, corpus, relevant, similarity),
-        _distances(queries, corpus, irrelevant, similarity),
-    )
+    of_relevant = _distances(queries, corpus, relevant, similarity)
+    return of_relevant, _distances(queries, corpus, irrelevant, similarity)
 
 
 def summarise_distances(relevant: np.ndarray, random: np.ndarray) -> dict[str, Any]:
@@ -94,8 +89,8 @@ def _distances(
     distances = np.empty(len(pairs), dtype=np.float32)
     for rows in blocks(len(pairs), queries.shape[1]):
         query, document = pairs[rows.start : rows.stop].T
-        ends = [np.array(queries[query], np.float32), np.array(corpus[document], np.float32)]
+        a, b = np.array(queries[query], np.float32), np.array(corpus[document], np.float32)
         if similarity == "cosine":
-            ends = [unit_rows(end) for end in ends]
-        distances[rows.start : rows.stop] = np.linalg.norm(ends[0] - ends[1], axis=1)
+            a, b = unit_rows(a), unit_rows(b)
+        distances[rows.start : rows.stop] = np.linalg.norm(a - b, axis=1)
     return distances

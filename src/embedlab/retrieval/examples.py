@@ -26,20 +26,11 @@ class Results:
 
 
 def find_examples(
-    retrieval_set: RetrievalSet,
-    model: Results,
-    baseline: Results,
-    metric: str,
-    num_examples: int,
+    retrieval_set: RetrievalSet, model: Results, baseline: Results, metric: str, num_examples: int
 ) -> dict[str, list[dict[str, Any]]]:
-    """The queries with the greatest gain, and those with the greatest loss, over the baseline.
+    """The queries with the greatest gain in `metric`, and those with the greatest loss.
 
-    Args:
-        retrieval_set: the texts and judgements.
-        model: the results of the model.
-        baseline: those of the model that it is compared with.
-        metric: the column of the query metrics by which queries are compared.
-        num_examples: queries of each kind, at most; equal ones in the order of the judgements.
+    At most `num_examples` queries of each kind; equal ones are in the order of the judgements.
 
     Returns:
         `wins` and `losses`: query_id, query, difference; for `model` and `baseline`, the metric,

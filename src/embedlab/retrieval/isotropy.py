@@ -23,15 +23,10 @@ NUM_SLICES = 256
 
 
 def isotropy(vectors: np.ndarray, max_vectors: int, seed: int) -> dict[str, Any]:
-    """Compute all measures of a set of vectors.
+    """Compute all measures of a set of vectors `(n, d)`.
 
     Norms and spectrum use all vectors, read once in blocks, so `vectors` may be a memory map larger
-    than the memory. The other measures use a random sample.
-
-    Args:
-        vectors: `(n, d)`.
-        max_vectors: upper bound on the size of the sample.
-        seed: seed of the sample and of SIGReg's directions.
+    than the memory. The other measures use a random sample of at most `max_vectors`.
 
     Returns:
         JSON-ready and finite: `n`, `n_sampled`, `dimension`; `mean_cosine`, `partition_isotropy`,
@@ -73,13 +68,10 @@ def unit_rows(vectors: np.ndarray) -> np.ndarray:
 
 
 def mean_cosine(vectors: np.ndarray) -> float:
-    r"""Compute the mean cosine of two different rows: 0 without a preferred direction.
+    r"""Compute the mean cosine of two different rows of m: 0 without a preferred direction.
 
     With u the L2-normalised vectors, the mean over all $m (m - 1)$ ordered pairs is
     $(|\sum u_i|^2 - \sum |u_i|^2) / (m (m - 1))$. A null vector has cosine 0 with any other.
-
-    Args:
-        vectors: `(m, d)`, m at least 2.
 
     References:
         Ethayarajh 2019, arXiv 1909.00512, section 3.3, takes the mean over random pairs.
@@ -99,10 +91,8 @@ def partition_isotropy(vectors: np.ndarray) -> float:
     As in the paper, c runs over the eigenvectors of $V^T V$; here with both signs, since a solver's
     choice of sign is arbitrary. Vectors are neither centred nor normalised one by one: a common
     mean and unequal norms are faults to be detected. They are divided by their root mean square
-    norm, without which short vectors would always seem isotropic; unit vectors do not change.
-
-    Args:
-        vectors: `(m, d)`; two float64 arrays of this shape are held in memory.
+    norm, without which short vectors would always seem isotropic; unit vectors do not change. Two
+    float64 arrays of the vectors' shape `(m, d)` are held in memory.
 
     References:
         Mu & Viswanath 2018, All-but-the-Top, arXiv 1702.01417, equations 1 and 2 of section 2.
@@ -178,14 +168,10 @@ def effective_rank(spectrum: np.ndarray) -> float:
 
 
 def standardised_sigreg(vectors: np.ndarray, seed: int) -> float:
-    """Compute the SIGReg statistic after standardising each component.
+    """Compute the SIGReg statistic of m vectors `(m, d)` after standardising each component.
 
     About 0.6 for any m if the vectors are Gaussian with independent components. Otherwise it grows
     with m, so compare sets of equal m. A constant component stays constant.
-
-    Args:
-        vectors: `(m, d)`.
-        seed: seed of the 256 directions.
 
     References:
         Balestriero & LeCun 2025, LeJEPA, arXiv 2511.08544, section 4.

@@ -12,7 +12,7 @@ from embedlab.figure import error_bars, new_figure
 from embedlab.statistics.detection import auroc
 
 # Blue and grey of Okabe & Ito 2008, a palette for colour-blind readers too.
-RELEVANT, RANDOM = "#0072b2", "#8c8c8c"
+PAIR_COLOURS = {"relevant": "#0072b2", "random": "#8c8c8c"}
 
 
 def plot_metric_bars(
@@ -20,9 +20,7 @@ def plot_metric_bars(
 ) -> Figure:
     """Draw one bar per model with its interval, grouped by retrieval set.
 
-    Args:
-        summaries: output of `summarise_queries` by set, then by model; the same models in each set.
-        metric: the metric to show.
+    `summaries` has the output of `summarise_queries` by set, then by model, the same in each set.
     """
     models = list(next(iter(summaries.values())))
     inches = np.clip(1.2 + 0.4 * len(summaries) * (len(models) + 1), 4, 16)
@@ -35,8 +33,7 @@ def plot_metric_bars(
         axes.bar(centres + offset, mean, 0.9 * width, yerr=bars, capsize=3, label=model)
     rotation, alignment = (30, "right") if len(summaries) > 6 else (0, "center")
     axes.set_xticks(centres, list(summaries), rotation=rotation, ha=alignment)
-    axes.set_ylim(0, 1)
-    axes.set_ylabel(f"{metric} (95 % interval)")
+    axes.set(ylim=(0, 1), ylabel=f"{metric} (95 % interval)")
     figure.legend(loc="outside upper center", ncols=min(len(models), 4), frameon=False)
     return figure
 
@@ -45,10 +42,8 @@ def plot_isotropy_spectrum(spectra: Mapping[str, Sequence[float]]) -> Figure:
     """Draw the variance along the principal components, a line per model.
 
     Both axes are relative to the dimension, so models of different dimensions are comparable; an
-    isotropic model is the horizontal line at 1.
-
-    Args:
-        spectra: by model, shares of the variance `(d,)` in descending order; zeros are not drawn.
+    isotropic model is the horizontal line at 1. The shares of the variance `(d,)` by model are in
+    descending order; zeros are not drawn.
     """
     figure, axes = new_figure(6, 3.8)
     axes.axhline(1, color="black", linewidth=1, linestyle="--", label="all equal")
@@ -58,8 +53,7 @@ def plot_isotropy_spectrum(spectra: Mapping[str, Sequence[float]]) -> Figure:
         axes.plot((np.arange(dimension) + 0.5) / dimension, dimension * shares, label=model)
     axes.set_yscale("log", nonpositive="mask")
     axes.xaxis.set_major_formatter(PercentFormatter(1))
-    axes.set_xlim(0, 1)
-    axes.set_xlabel("principal components, the greatest first")
+    axes.set(xlim=(0, 1), xlabel="principal components, the greatest first")
     axes.set_ylabel("variance over the mean variance")
     axes.legend(frameon=False, fontsize="small")
     return figure
@@ -68,9 +62,7 @@ def plot_isotropy_spectrum(spectra: Mapping[str, Sequence[float]]) -> Figure:
 def plot_norms(norms: Mapping[str, Mapping[str, float]]) -> Figure:
     """Draw a box per model: median, quartiles, whiskers over the central 90 %, a dot at the mean.
 
-    Args:
-        norms: by model, at least mean, p5, p25, p50, p75 and p95 of the norms of its vectors, as
-            `describe` gives them.
+    `norms` has the output of `describe` by model.
     """
     figure, axes = new_figure(6, 1.2 + 0.4 * len(norms))
     names = {"whislo": "p5", "q1": "p25", "med": "p50", "q3": "p75", "whishi": "p95"}
@@ -97,11 +89,7 @@ def plot_norms(norms: Mapping[str, Mapping[str, float]]) -> Figure:
 
 
 def plot_distances(distances: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
-    """Draw histograms of the distances of relevant and of random pairs, a plot per model.
-
-    Args:
-        distances: by model, those of relevant pairs `(a,)` and of random pairs `(b,)`.
-    """
+    """Draw histograms of the distances of relevant `(a,)` and random `(b,)` pairs by model."""
     # One row of up to three plots, otherwise roughly a square.
     n_columns = len(distances) if len(distances) < 4 else isqrt(len(distances) - 1) + 1
     n_rows = -(-len(distances) // n_columns)
@@ -110,9 +98,7 @@ def plot_distances(distances: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Fi
     plots = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
     for axes, (model, pairs) in zip(plots, distances.items(), strict=False):
         bins = np.histogram_bin_edges(np.concatenate(pairs), 40)
-        for values, name, colour in zip(
-            pairs, ("relevant", "random"), (RELEVANT, RANDOM), strict=True
-        ):
+        for values, (name, colour) in zip(pairs, PAIR_COLOURS.items(), strict=True):
             share = np.full(len(values), 1 / len(values))
             axes.hist(values, bins=list(bins), weights=share, alpha=0.6, color=colour, label=name)
         axes.set_title(f"{model}, AUROC {auroc(pairs[1], pairs[0]):.3f}", fontsize="small")

@@ -44,10 +44,7 @@ def score_run(run: pd.DataFrame, qrels: pd.DataFrame, cutoffs: Sequence[int]) ->
     judged query scores 0 if the run has no document for it, or none of its judged documents is
     relevant. Unjudged queries of the run are ignored.
 
-    Args:
-        run: columns query_id, corpus_id, score.
-        qrels: columns query_id, corpus_id, score (integer relevance).
-        cutoffs: the ranks k.
+    Run and qrels have the columns query_id, corpus_id and score, in qrels the integer relevance.
 
     Returns:
         Columns query_id and `metric_names(cutoffs)`, one row for each judged query in the order of
@@ -78,12 +75,9 @@ def score_run(run: pd.DataFrame, qrels: pd.DataFrame, cutoffs: Sequence[int]) ->
 
 
 def summarise_queries(query_metrics: pd.DataFrame, num_resamples: int, seed: int) -> dict[str, Any]:
-    """Compute the mean of each metric over queries with its 95 % bootstrap interval.
+    """Compute the mean of each metric of `score_run` with its 95 % bootstrap interval.
 
-    Args:
-        query_metrics: output of `score_run`.
-        num_resamples: number of bootstrap samples of the queries.
-        seed: seed of the samples; with the same seed, models are compared on the same samples.
+    With the same seed, models are compared on the same bootstrap samples of the queries.
 
     Returns:
         `{"n_queries": n, metric: {"mean": …, "low": …, "high": …}, …}`.

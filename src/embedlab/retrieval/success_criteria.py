@@ -41,7 +41,7 @@ LEVELS: dict[str, dict[str, float | None]] = {
 NOT_JUDGED = {
     "strong paper": {
         "analysis of when and why the method works": "people write it: evaluation_examples and the "
-        "wins and losses in evaluation_comparison show when, isotropic_ablations shows why",
+        "wins and losses in evaluation_comparison show when, isotropic_ablations shows why"
     },
     "top-tier paper": {
         "new state of the art on 3 or more sets": "a run does not read published results",
@@ -60,12 +60,8 @@ def success_criteria(
 ) -> dict[str, Any]:
     """Check every criterion of every level.
 
-    Args:
-        comparison: output of `compare_models`.
-        isotropy: output of `isotropy`, by set, then by model; not read if `model` is not compared.
-        model: the model to check. If it was not compared, no criterion is measured.
-        training_seconds: duration of its training, if known.
-        num_ablations: number of variants in the ablation study, if there was one.
+    If the model was not compared, no criterion is measured, and `isotropy`, the output of
+    `isotropy` by set, then by model, is not read.
 
     Returns:
         By level: `verdict`; `criteria`, each with criterion, threshold, measured, what (what was

@@ -27,11 +27,9 @@ ISOTROPY_COLUMNS = {
 def format_summaries(
     summaries: Mapping[str, Mapping[str, Mapping[str, Any]]], metrics: Sequence[str]
 ) -> str:
-    """Format the metrics of each set and model in points; the first metric with its interval.
+    """Format metrics by set and model in points; the first metric with its interval.
 
-    Args:
-        summaries: output of `summarise_queries` by set, then by model.
-        metrics: the metrics to show.
+    `summaries` has the output of `summarise_queries` by set, then by model.
     """
     first, *others = metrics
     rows = [
@@ -44,12 +42,7 @@ def format_summaries(
 
 
 def format_comparison(comparison: Mapping[str, Any], metric: str) -> str:
-    """Format the differences from the baseline in points; empty if there is no other model.
-
-    Args:
-        comparison: output of `compare_models`.
-        metric: the metric to show.
-    """
+    """Format the differences of `compare_models` in points; empty if there is no other model."""
     rows = [
         {
             "set": name,
@@ -68,11 +61,9 @@ def format_comparison(comparison: Mapping[str, Any], metric: str) -> str:
 
 
 def evaluation_latex(comparison: Mapping[str, Any], metric: str) -> str:
-    """Format a LaTeX table for booktabs: a row per model; the average over sets, then each set.
+    """Format `compare_models` for booktabs: a row per model; the average over sets, then each set.
 
-    Args:
-        comparison: output of `compare_models`.
-        metric: the metric to show, in points.
+    The metric is shown in points.
     """
     columns = {"average": comparison["average"], **comparison["sets"]}
     models = list(comparison["average"])
@@ -92,9 +83,7 @@ def evaluation_rows(
 ) -> pd.DataFrame:
     """Tabulate a row for each set, model and metric; the average over sets comes last.
 
-    Args:
-        summaries: output of `summarise_queries` by set, then by model.
-        comparison: output of `compare_models`.
+    `summaries` has the output of `summarise_queries` by set, then by model.
 
     Returns:
         Columns set, model, metric, n_queries, mean, low, high, difference, difference_low,
@@ -118,9 +107,8 @@ def evaluation_rows(
 def isotropy_latex(metrics: Mapping[str, Mapping[str, Any]]) -> str:
     """Format a LaTeX table for booktabs: a row per set and dense model.
 
-    Args:
-        metrics: by set, then by model: output of `isotropy`, and under `distances` that of
-            `summarise_distances`.
+    `metrics` has, by set, then by model, the output of `isotropy`, and under `distances` that of
+    `summarise_distances`.
     """
     rows = [
         {"set": name, "model": model, **measures}

@@ -10,9 +10,7 @@ def format_trec_run(run: pd.DataFrame, tag: str) -> str:
 
     Scores are not rounded, so trec_eval ranks the documents in the same order.
 
-    Args:
-        run: columns query_id, corpus_id, score, the best document of each query first.
-        tag: name of the system.
+    The run has the best document of each query first; the tag is the name of the system.
 
     Raises:
         InputError: if an id is empty or contains white space, which separates the fields.

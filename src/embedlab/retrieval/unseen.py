@@ -11,14 +11,8 @@ def seen_queries(retrieval_set: RetrievalSet, *pairs: pd.DataFrame) -> list[str]
     """The judged queries whose text, or one of whose relevant documents, is in a pair.
 
     A model can find a document that it was trained on without having learnt to search, and
-    validation pairs have chosen its weights.
-
-    Args:
-        retrieval_set: the test set.
-        pairs: tables with the columns query and positive.
-
-    Returns:
-        The identifiers of the queries, in the order of the set.
+    validation pairs have chosen its weights. Pairs are tables with the columns query and positive.
+    The identifiers of the queries are in the order of the set.
     """
     relevant = retrieval_set.relevant_pairs()
     is_seen = pd.Series(False, index=relevant.index)

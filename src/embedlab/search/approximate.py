@@ -1,15 +1,14 @@
 """Approximate k nearest neighbours, for collections too large to compare all pairs."""
 
 import logging
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import faiss
 import numpy as np
-from tqdm import tqdm
 
 from embedlab.search.neighbours import (
     Metric,
+    blocks,
     check_count,
     neighbours_of,
     read_vectors,
@@ -80,8 +79,8 @@ def approximate_neighbours(
     )
     shape = len(vectors), k
     distances, found = np.empty(shape, dtype=np.float32), np.empty(shape, dtype=np.int64)
-    for chunk in _chunks(len(vectors), "approximate neighbours"):
-        distances[chunk], found[chunk] = search.neighbours(chunk)
+    for rows in blocks(np.arange(len(vectors)), CHUNK_SIZE, "approximate neighbours"):
+        distances[rows], found[rows] = search.neighbours(rows)
     return distances, found, recall
 
 
@@ -137,7 +136,7 @@ def _build_index(
     index.cp.seed = int(rng.integers(2**31))
     sample = rng.choice(num_rows, min(num_rows, PER_CELL * num_cells), replace=False)
     index.train(read_vectors(vectors[np.sort(sample)], metric))
-    for rows in _chunks(num_rows, "indexing vectors"):
+    for rows in blocks(np.arange(num_rows), CHUNK_SIZE, "indexing vectors"):
         index.add(read_vectors(vectors[rows], metric))
     return index
 
@@ -153,9 +152,3 @@ def _set_probes(search: _Search, rows: np.ndarray, radii: np.ndarray, target: fl
         if recalls.mean() - 2 * recalls.std() / len(rows) ** 0.5 >= target:
             return
         index.nprobe = min(index.nprobe + max(1, index.nprobe // 4), index.nlist)
-
-
-def _chunks(num_rows: int, description: str) -> Iterator[np.ndarray]:
-    """Numbers of successive rows, with a progress bar."""
-    for start in tqdm(range(0, num_rows, CHUNK_SIZE), desc=description, delay=2, leave=False):
-        yield np.arange(start, min(start + CHUNK_SIZE, num_rows))

@@ -39,20 +39,13 @@ def exact_search(
     """Find the `top_k` most similar documents of each query by comparing all of them.
 
     The corpus is read once, `chunk_size` documents at a time, so a memory map may exceed the main
-    memory. Ties are ordered by position in the corpus.
+    memory. Ties are ordered by position in the corpus. The similarity is the dot product, the dot
+    product of the L2-normalised vectors, or the negative Euclidean distance.
 
-    Args:
-        queries: vectors `(q, d)`.
-        corpus: vectors `(n, d)`.
-        query_ids: identifiers of the queries, q of them.
-        corpus_ids: identifiers of the documents, n of them.
-        top_k: number of documents kept for each query; all n if n is less.
-        similarity: dot product, dot product of the L2-normalised vectors, or negative Euclidean
-            distance.
-        chunk_size: number of documents compared at a time.
-
-    Returns:
-        A run of `q * min(top_k, n)` rows.
+    Shape:
+        - queries: `(q, d)`
+        - corpus: `(n, d)`
+        - output: a run of `q * min(top_k, n)` rows
 
     Raises:
         InputError: if queries and documents have different dimensions, or vectors and ids differ
@@ -115,14 +108,10 @@ def stable_top_k(scores: Tensor, k: int) -> Best:
 
 
 def merge_top_k(best: Best | None, scores: Tensor, documents: Tensor, k: int) -> Best:
-    """Keep the k greatest of those found so far and of the scores of further documents.
+    """Keep the k greatest of those found so far and of the scores `(q, m)` of further documents.
 
-    Args:
-        best: scores and documents so far, None at the start.
-        scores: `(q, m)`.
-        documents: `(m,)`, the numbers of the columns of `scores`; ascending, and greater than those
-            so far, so that ties are ordered by number.
-        k: number of documents to keep.
+    The numbers of the documents `(m,)` are ascending, and greater than those so far, so that ties
+    are ordered by number.
     """
     if best is None:
         found, columns = stable_top_k(scores, k)

@@ -1,15 +1,17 @@
 """Exact k nearest neighbours: candidates by faiss, re-ranked by distances in double precision."""
 
-from hashlib import blake2b
+from collections.abc import Iterator
 from typing import Literal
 
 import faiss
 import numpy as np
 import pandas as pd
 import torch
+from scipy.spatial.distance import cdist
 from tqdm import tqdm
 
 from embedlab.errors import InputError
+from embedlab.search.exact import stable_top_k
 
 Metric = Literal["euclidean", "cosine"]
 
@@ -47,27 +49,18 @@ def nearest_neighbours(
     """
     check_count(k, len(vectors) - 1)
     points = read_vectors(vectors, metric)
-    groups, ranks = _duplicates(points)
-    # Duplicates have the same k + 1 nearest rows, themselves included.
-    distances, rows = _find(points[ranks == 0] if ranks.any() else points, points, ranks, k + 1)
-    nearest, others = without_self(distances[groups], rows[groups], np.arange(len(points)))
+    distances, rows = _find(points, points, k + 1)
+    nearest, others = without_self(distances, rows, np.arange(len(points)))
     return to_metric(nearest, metric), others
 
 
 def neighbours_of(
     queries: np.ndarray, vectors: np.ndarray, k: int, metric: Metric = "euclidean"
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Find the k rows of `vectors` nearest to each query; ties are ordered by row number.
-
-    Args:
-        queries: `(q, d)`.
-        vectors: `(n, d)`.
-        k: number of neighbours of each query.
-        metric: Euclidean distance, or 1 - cosine.
+    """Find the k rows of vectors `(n, d)` nearest to each query `(q, d)`; ties go by row number.
 
     Returns:
-        Distances, float32, and rows of `vectors`, int64, both `(q, k)`, in ascending order of
-        distance.
+        As `nearest_neighbours`: distances and row numbers, both `(q, k)`.
 
     Raises:
         InputError: if k is not from 1 to n, the dimensions differ, a vector is not finite, or the
@@ -80,8 +73,7 @@ def neighbours_of(
             "embed both with the same encoder"
         )
     points = read_vectors(vectors, metric)
-    _, ranks = _duplicates(points)
-    distances, rows = _find(read_vectors(queries, metric, "queries"), points, ranks, k)
+    distances, rows = _find(read_vectors(queries, metric, "queries"), points, k)
     return to_metric(distances, metric), rows
 
 
@@ -126,15 +118,12 @@ def to_metric(distances: np.ndarray, metric: Metric) -> np.ndarray:
 def without_self(
     distances: np.ndarray, rows: np.ndarray, numbers: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Drop each row's own number from its k + 1 neighbours, or the last if it is not among them.
+    """Drop the row itself from the k + 1 neighbours of each of m rows, or the last if it is absent.
 
-    Args:
-        distances: `(m, k + 1)`.
-        rows: `(m, k + 1)`.
-        numbers: `(m,)`, the numbers of the rows whose neighbours these are.
-
-    Returns:
-        Distances and rows, both `(m, k)`.
+    Shape:
+        - distances, rows: `(m, k + 1)`
+        - numbers of the m rows: `(m,)`
+        - output: distances and rows, both `(m, k)`
     """
     kept = rows != numbers[:, None]
     kept[kept.all(axis=1), -1] = False
@@ -142,100 +131,75 @@ def without_self(
     return distances[kept].reshape(shape), rows[kept].reshape(shape)
 
 
-def _duplicates(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The group `(n,)` of equal vectors that each row is in, and its rank `(n,)` in the group."""
-    digests = np.array([blake2b(row, digest_size=16).digest() for row in vectors], dtype=object)
-    groups, _ = pd.factorize(digests)
-    return groups, pd.Series(groups).groupby(groups).cumcount().to_numpy()
+def blocks(rows: np.ndarray, size: int, description: str) -> Iterator[np.ndarray]:
+    """Split rows into blocks of `size` rows, with a progress bar."""
+    for start in tqdm(range(0, len(rows), size), desc=description, delay=2, leave=False):
+        yield rows[start : start + size]
 
 
-def _find(
-    queries: np.ndarray, vectors: np.ndarray, ranks: np.ndarray, k: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Euclidean distances and rows `(q, k)` of the nearest vectors, ties by row.
-
-    Of equal vectors only the first k can be among the k nearest, and only they are searched: more
-    of them would fill all the places of the candidates.
-    """
-    rows = np.flatnonzero(ranks < k)
-    vectors = vectors if len(rows) == len(vectors) else vectors[rows]
-    centre = vectors.mean(axis=0)  # an offset that all share would cost digits of the products
-    centred = vectors - centre
+def _find(queries: np.ndarray, vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Euclidean distances and rows `(q, k)` of the nearest vectors, ties by row."""
+    rows = _first_copies(vectors, k)
+    vectors = vectors[rows]
     count = min(k + SPARE, len(vectors))
     distances = np.empty((len(queries), k), dtype=np.float32)
     found = np.empty((len(queries), k), dtype=np.int64)
-    doubtful = np.zeros(len(queries), dtype=bool)
-    blocks = _blocks(np.arange(len(queries)), count * vectors.shape[1])
-    for block in tqdm(blocks, desc="nearest neighbours", delay=2, leave=False):
-        points = queries[block] - centre
-        squares, candidates = faiss.knn(points, centred, count)
+    limits = np.empty(len(queries))
+    farthest = np.empty(len(queries))  # of the candidates, squared
+    size = max(1, BLOCK_SIZE // (count * vectors.shape[1]))
+    for block in blocks(np.arange(len(queries)), size, "nearest neighbours"):
+        squares, candidates = faiss.knn(queries[block], vectors, count)
+        candidates.sort(axis=1)  # so that ties are ordered by row
         exact = _distances(queries[block, None], vectors[candidates])
-        order = np.lexsort((candidates, exact), axis=1)[:, :k]
-        distances[block] = np.take_along_axis(exact, order, axis=1)
-        found[block] = np.take_along_axis(candidates, order, axis=1)
-        doubtful[block] = squares[:, -1] <= _limits(points, distances[block, -1])
-    if count < len(vectors) and doubtful.any():
-        _settle(np.flatnonzero(doubtful), queries, vectors, distances, found)
+        distances[block], columns = _least(exact, k)
+        found[block] = np.take_along_axis(candidates, columns, axis=1)
+        limits[block] = _limits(queries[block], distances[block, -1])
+        farthest[block] = squares[:, -1] if count < len(vectors) else np.inf
+    # Near-duplicates that float32 products cannot tell apart, or ties.
+    doubtful = np.flatnonzero(farthest <= limits)
+    for block in blocks(doubtful, max(1, BLOCK_SIZE // len(vectors)), "near-duplicates"):
+        squares = faiss.pairwise_distances(queries[block], vectors)
+        near = np.flatnonzero((squares <= limits[block, None]).any(axis=0))
+        distances[block], columns = _least(cdist(queries[block], vectors[near]), k)
+        found[block] = near[columns]
     return distances, rows[found]
 
 
-def _settle(
-    doubtful: np.ndarray,
-    queries: np.ndarray,
-    vectors: np.ndarray,
-    distances: np.ndarray,
-    found: np.ndarray,
-) -> None:
-    """Rank, for the doubtful queries, all vectors that double precision leaves as candidates.
+def _first_copies(vectors: np.ndarray, k: int) -> np.ndarray:
+    """The rows of the first k of equal vectors: no others can be among the k nearest.
 
-    These are near-duplicates that float32 products cannot tell apart, or ties.
+    More of them would fill all the places of the candidates.
     """
-    centre = vectors.mean(axis=0, dtype=np.float64)
-    centred = vectors - centre
-    norms = np.einsum("nd,nd->n", centred, centred)
-    blocks = _blocks(doubtful, len(vectors))
-    for block in tqdm(blocks, desc="near-duplicates", delay=2, leave=False):
-        points = queries[block] - centre
-        limits = _limits(points, distances[block, -1]) - np.einsum("bd,bd->b", points, points)
-        near = norms - 2 * points @ centred.T <= limits[:, None]
-        for query, candidates in zip(block, map(np.flatnonzero, near), strict=True):
-            parts = _blocks(candidates, vectors.shape[1])
-            exact = np.concatenate([_distances(queries[query], vectors[part]) for part in parts])
-            order = np.argsort(exact, kind="stable")[: found.shape[1]]
-            distances[query], found[query] = exact[order], candidates[order]
+    copies = pd.Series(map(bytes, vectors))
+    return np.flatnonzero(copies.groupby(copies, sort=False).cumcount() < k)
+
+
+def _least(distances: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The k least of each row as float32, and their columns; ties are ordered by column."""
+    best = stable_top_k(-torch.from_numpy(distances).float(), k)
+    return -best.scores.numpy(), best.columns.numpy()
 
 
 def _limits(points: np.ndarray, radii: np.ndarray) -> np.ndarray:
-    r"""Upper bounds `(q,)` on the computed squared distance of a vector within a radius.
+    r"""Upper bounds `(q,)` on the squared distances, computed in float32, within radii of points.
 
     A product of d terms with unit roundoff u is off by at most $d u |x| |y|$. With the rounding of
-    norms, centring, sums and radii, $|x|^2 + |y|^2 - 2 x y$ is off by less than
+    norms, sums and radii, $|x|^2 + |y|^2 - 2 x y$ is off by less than
     $2 (d + 8) u (|x|^2 + |y|^2)$, where $|y| \le |x| + r$ for a vector within radius r.
-
-    Args:
-        points: `(q, d)`, in the precision of the products.
-        radii: `(q,)`, float32.
 
     References:
         Higham 2002, Accuracy and Stability of Numerical Algorithms, section 3.1.
     """
-    slack = (points.shape[1] + 8) * np.finfo(points.dtype).eps  # eps is 2 u
+    epsilon = np.finfo(np.float32).eps  # 2 u
     lengths = np.linalg.norm(points.astype(np.float64), axis=1)
-    reach = radii.astype(np.float64) * (1 + np.finfo(np.float32).eps)
-    limits: np.ndarray = reach**2 + slack * (lengths**2 + (lengths + reach) ** 2)
+    reach = radii.astype(np.float64) * (1 + epsilon)
+    slack = (points.shape[1] + 8) * epsilon * (lengths**2 + (lengths + reach) ** 2)
+    limits: np.ndarray = reach**2 + slack
     return limits
 
 
 def _distances(points: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Distances along the last axis, computed in double precision, rounded to float32."""
-    differences = others.astype(np.float64)
-    differences -= points
-    squares = np.einsum("...d,...d->...", differences, differences)
-    distances: np.ndarray = np.sqrt(squares).astype(np.float32)
+    """Distances along the last axis, computed in double precision."""
+    differences = np.subtract(others, points, dtype=np.float64)
+    distances: np.ndarray = np.sqrt(np.einsum("...d,...d->...", differences, differences))
     return distances
-
-
-def _blocks(rows: np.ndarray, width: int) -> list[np.ndarray]:
-    """Split rows of `width` numbers into blocks of at most `BLOCK_SIZE` numbers."""
-    step = max(1, BLOCK_SIZE // width)
-    return np.array_split(rows, range(step, len(rows), step))

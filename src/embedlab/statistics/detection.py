@@ -12,14 +12,8 @@ from embedlab.statistics.intervals import TAIL
 def auroc(novel: np.ndarray, known: np.ndarray) -> float:
     r"""Compute the area under the ROC curve, $P(x > y) + P(x = y) / 2$ for x novel and y known.
 
-    This is the Mann-Whitney statistic divided by the number of pairs, from the ranks of all scores.
-
-    Args:
-        novel: scores `(a,)`.
-        known: scores `(b,)`.
-
-    Returns:
-        From 0 to 1; 0.5 for a random score.
+    This is the Mann-Whitney statistic divided by the number of pairs, from the ranks of all scores
+    `(a,)` and `(b,)`. A random score has 0.5.
 
     Raises:
         ValueError: if either array is empty or has a NaN.
@@ -39,15 +33,7 @@ def false_positive_rate(novel: np.ndarray, known: np.ndarray, recall: float = 0.
     """Compute the share of known items that are flagged if `recall` of the novel items are.
 
     Items with a score at or above a threshold are flagged: the highest threshold that flags at
-    least the share `recall` of the novel items.
-
-    Args:
-        novel: scores `(a,)`.
-        known: scores `(b,)`.
-        recall: above 0 and at most 1.
-
-    Returns:
-        From 0 to 1; about `recall` for a random score.
+    least the share `recall` of the novel items. A random score has a rate of about `recall`.
 
     Raises:
         ValueError: if either array is empty or has a NaN, or recall is out of range.
@@ -66,10 +52,7 @@ def false_positive_rate(novel: np.ndarray, known: np.ndarray, recall: float = 0.
 
 
 def delong_test(
-    novel_a: np.ndarray,
-    known_a: np.ndarray,
-    novel_b: np.ndarray,
-    known_b: np.ndarray,
+    novel_a: np.ndarray, known_a: np.ndarray, novel_b: np.ndarray, known_b: np.ndarray
 ) -> dict[str, float | None]:
     r"""Test whether the AUROC of score A differs from that of score B on the same items.
 
@@ -78,11 +61,7 @@ def delong_test(
     many items, the difference of the AUROCs is normal with variance
     $s^2(\Delta V(x)) / a + s^2(\Delta V(y)) / b$. The interval is not limited to [-1, 1].
 
-    Args:
-        novel_a: scores A of the novel items, `(a,)`.
-        known_a: scores A of the known items, `(b,)`.
-        novel_b: scores B of the same novel items, in the same order.
-        known_b: scores B of the same known items, in the same order.
+    Scores A and B are of the same novel items `(a,)` and known items `(b,)`, in the same order.
 
     Returns:
         difference (A - B) with the ends of its 95 % interval, low and high, and the two-sided

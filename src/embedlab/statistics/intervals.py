@@ -44,12 +44,7 @@ class Interval(NamedTuple):
 
 
 def mean_interval(values: np.ndarray, num_resamples: int, seed: int) -> Interval:
-    """Compute the mean over items with its percentile bootstrap interval.
-
-    Args:
-        values: `(n,)`.
-        num_resamples: number of bootstrap samples.
-        seed: seed of the samples.
+    """Compute the mean over items of values `(n,)` with its percentile bootstrap interval.
 
     References:
         Efron & Tibshirani 1993, An Introduction to the Bootstrap, section 13.3.
@@ -69,23 +64,12 @@ def mean_intervals(values: np.ndarray, num_resamples: int, seed: int) -> list[In
 
 
 def stratified_mean_intervals(
-    strata: Sequence[np.ndarray],
-    weights: Sequence[float],
-    num_resamples: int,
-    seed: int,
+    strata: Sequence[np.ndarray], weights: Sequence[float], num_resamples: int, seed: int
 ) -> list[Interval]:
     """Compute weighted sums of the means of strata, with percentile bootstrap intervals.
 
-    Items are resampled within each stratum; strata and weights are fixed.
-
-    Args:
-        strata: arrays `(n_s, m)` of m columns, which share the resamples.
-        weights: weight of each stratum; they sum to 1 for an average.
-        num_resamples: number of bootstrap samples.
-        seed: seed of the samples.
-
-    Returns:
-        The interval of each of the m columns.
+    Strata are arrays `(n_s, m)` of m columns, which share the resamples; the weights sum to 1 for
+    an average. Items are resampled within each stratum; strata and weights are fixed.
 
     References:
         Davison & Hinkley 1997, Bootstrap Methods and their Application, section 3.2.
@@ -98,10 +82,7 @@ def stratified_mean_intervals(
 
 
 def ratio_interval(
-    numerators: np.ndarray,
-    denominators: np.ndarray,
-    num_resamples: int,
-    seed: int,
+    numerators: np.ndarray, denominators: np.ndarray, num_resamples: int, seed: int
 ) -> Interval:
     """Compute the ratio of two sums over clusters, with its percentile bootstrap interval.
 
@@ -109,14 +90,8 @@ def ratio_interval(
     over pairs that are grouped by prefix; the numerators are the number of correct pairs of each
     prefix, the denominators its number of pairs. Resamples with a zero denominator are left out.
 
-    Args:
-        numerators: `(c,)`.
-        denominators: `(c,)`, not negative, with a positive sum.
-        num_resamples: number of bootstrap samples.
-        seed: seed of the samples.
-
-    Returns:
-        The ratio; without ends for a single cluster, all of whose resamples are alike.
+    Numerators and denominators are `(c,)`, denominators not negative. The interval of a single
+    cluster, all of whose resamples are alike, has no ends.
 
     Raises:
         ValueError: if the sum of the denominators is not positive.
@@ -140,13 +115,8 @@ def ratio_interval(
 def seed_interval(values: Sequence[float]) -> Interval:
     r"""Compute the mean over seeds with its interval, $\bar x \pm t_{n - 1} s / \sqrt n$.
 
-    The interval covers the variation over seeds on the same items, not over items.
-
-    Args:
-        values: one value for each seed.
-
-    Returns:
-        The mean; without ends for a single seed.
+    The interval covers the variation over seeds on the same items, not over items. For a single
+    seed it has no ends.
 
     Raises:
         ValueError: if there is no value.

@@ -13,15 +13,8 @@ def paired_randomisation_test(differences: np.ndarray, max_permutations: int, se
     Under the null hypothesis, each difference is equally likely to have the opposite sign. The
     p-value is the share of sign patterns whose sum of differences is at least as far from zero as
     the observed sum. All 2^c patterns are evaluated if these are at most `max_permutations`, else m
-    random ones: if b of those are at least as extreme, p = (b + 1) / (m + 1).
-
-    Args:
-        differences: `(c,)`, finite; sums over clusters if items are not independent.
-        max_permutations: maximum number of sign patterns, m.
-        seed: seed of the random patterns.
-
-    Returns:
-        The p-value, greater than 0 and at most 1.
+    random ones: if b of those are at least as extreme, p = (b + 1) / (m + 1). The differences
+    `(c,)` are sums over clusters if items are not independent.
 
     Raises:
         ValueError: if a difference is not finite.

@@ -5,12 +5,9 @@ from sklearn.decomposition import PCA
 
 
 def principal_plane(vectors: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Project onto the first two principal components.
+    """Project vectors `(n, d)` onto their first two principal components.
 
-    Args:
-        vectors: `(n, d)`.
-        seed: seed of the randomised decomposition (Halko, Martinsson & Tropp 2011, arXiv
-            0909.4061).
+    The decomposition is randomised (Halko, Martinsson & Tropp 2011, arXiv 0909.4061).
 
     Returns:
         Points `(n, 2)`, and the share of the variance along each axis `(2,)`; all zero if n or d
