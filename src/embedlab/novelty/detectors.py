@@ -14,6 +14,7 @@ from scipy.linalg import solve_triangular
 from sklearn.covariance import LedoitWolf
 from sklearn.ensemble import IsolationForest
 
+from embedlab.novelty.rnd import BLOCK_SIZE
 from embedlab.search.neighbours import neighbours_of
 
 # Added to the variance along every direction, over the mean variance: well above rounding error.
@@ -24,9 +25,7 @@ RIDGE = 1e-9
 class DetectorInput:
     """Training vectors `(n, d)`, and vectors to score `(m, d)`, float32.
 
-    Attributes:
-        num_neighbours: k of the k-NN distance; n if there are fewer training vectors.
-        seed: of detectors that draw at random.
+    `num_neighbours` is k of the k-NN distance; n if there are fewer training vectors.
     """
 
     train: np.ndarray
@@ -66,10 +65,10 @@ def mahalanobis_distance(data: DetectorInput) -> np.ndarray:
     covariance, dimension = fitted.covariance_, data.train.shape[1]
     ridge = RIDGE * (covariance.trace() / dimension or 1.0)
     factor = np.linalg.cholesky(covariance + ridge * np.eye(dimension))
-    offsets = data.vectors - fitted.location_
-    whitened = solve_triangular(factor, offsets.T, lower=True, overwrite_b=True)
-    distances: np.ndarray = np.linalg.norm(whitened, axis=0)
-    return distances
+    blocks = np.array_split(data.vectors, len(data.vectors) // BLOCK_SIZE + 1)
+    offsets = ((block - fitted.location_).T for block in blocks)
+    whitened = (solve_triangular(factor, x, lower=True, overwrite_b=True) for x in offsets)
+    return np.concatenate([np.linalg.norm(x, axis=0) for x in whitened])
 
 
 def isolation_score(data: DetectorInput) -> np.ndarray:

@@ -66,10 +66,7 @@ def compare_with_baselines(scores: Scores) -> dict[str, dict[str, dict[str, floa
 def summarise_seeds(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Means and intervals over seeds, by set, then method, of auroc, fpr95 and rnd_lead.
 
-    rnd_lead is the AUROC of RND minus that of the detector.
-
-    Args:
-        runs: each with `detection` of `detect` and `against` of `compare_with_baselines`.
+    rnd_lead is the AUROC of RND minus that of the detector. The runs are those of `evaluate_run`.
     """
     summary: dict[str, Any] = {}
     for name in dict.fromkeys(name for run in runs for name in run["detection"]):

@@ -59,12 +59,9 @@ METHODS = {"rnd": Style("RND", "black", "o")} | {
 def draw_experiment(
     name: str, result: Mapping[str, Any], figures: Mapping[str, Any]
 ) -> dict[str, Figure]:
-    """Draw the `FIGURES` of a finished experiment, by name.
+    """Draw the `FIGURES` of a finished experiment from what `ExperimentFolder` holds of it.
 
-    Args:
-        name: of the experiment.
-        result: `ExperimentFolder.require(name)`.
-        figures: tensors of its first seed, `ExperimentFolder.model(name)["figures"]`.
+    `figures` are the tensors of its first seed.
     """
     runs, title = result["runs"], f"{name}, seed {result['runs'][0]['seed']}"
     novelty, novel = figures["novelty"], headline_set(figures["novelty"])
@@ -160,16 +157,11 @@ def plot_roc(scores: Mapping[str, tuple[np.ndarray, np.ndarray]], title: str) ->
         novel, known = scores[method]
         is_novel = np.repeat([1, 0], [len(novel), len(known)])
         flagged, found, _ = roc_curve(is_novel, np.concatenate([novel, known]))
-        axes.plot(
-            flagged,
-            found,
-            color=METHODS[method].colour,
-            linewidth=2.6 if method == "rnd" else 1.4,
-            zorder=3 if method == "rnd" else 2,
-            label=f"{METHODS[method].label}, AUROC {auroc(novel, known):.3f}",
-        )
-    axes.set_aspect("equal")
-    axes.set_xlabel("false positive rate (known items flagged)")
+        label = f"{METHODS[method].label}, AUROC {auroc(novel, known):.3f}"
+        width, zorder = (2.6, 3) if method == "rnd" else (1.4, 2)
+        colour = METHODS[method].colour
+        axes.plot(flagged, found, color=colour, linewidth=width, zorder=zorder, label=label)
+    axes.set(aspect="equal", xlabel="false positive rate (known items flagged)")
     axes.set_ylabel("true positive rate (novel items flagged)")
     axes.legend(loc="lower right", edgecolor="none", fontsize="small")
     return figure
@@ -187,8 +179,7 @@ def plot_novelty_by_distance(
     # In random order, so that no set hides another.
     order = np.random.default_rng(0).permutation(len(x))
     axes.scatter(x[order], y[order], c=colours[order], s=12, alpha=0.6, linewidths=0)
-    axes.set_yscale("log")
-    axes.set_xlabel("distance to the nearest training vector")
+    axes.set(yscale="log", xlabel="distance to the nearest training vector")
     axes.set_ylabel("novelty (mean squared error)")
     handles = [_handle(SETS[name]._replace(marker="o")) for name in values]
     legend_below(figure, handles, title=_correlation(x, y))
@@ -207,17 +198,10 @@ def plot_novelty_map(
     values = _positive({name: novelty[name] for name in positions})
     norm = LogNorm(*_log_limits(values))
     size = np.clip(90_000 / sum(map(len, values.values())), 12, 36)
+    edges: dict[str, Any] = {"edgecolors": "white", "linewidths": 0.25}
     for name, items in values.items():
-        x, y = positions[name].T
         drawn = axes.scatter(
-            x,
-            y,
-            c=items,
-            norm=norm,
-            s=size,
-            marker=SETS[name].marker,
-            edgecolors="white",
-            linewidths=0.25,
+            *positions[name].T, c=items, norm=norm, s=size, marker=SETS[name].marker, **edges
         )
     figure.colorbar(drawn, ax=axes, label="novelty (mean squared error)")
     label_components(axes, variance)
@@ -238,19 +222,12 @@ def plot_comparison(rows: Sequence[Mapping[str, Any]]) -> Figure:
     for method, offset in zip(methods, offsets, strict=True):
         mean, bars = error_bars([row[method] for row in cells if method in row])
         label, colour, marker = METHODS[method]
-        axes.errorbar(
-            mean,
-            np.flatnonzero([method in row for row in cells]) + offset,
-            xerr=bars,
-            linestyle="",
-            marker=marker,
-            markersize=7 if method == "rnd" else 4.5,
-            linewidth=2.4 if method == "rnd" else 1.2,
-            color=colour,
-            label=label,
-        )
-    for y in range(1, len(rows), 2):
-        axes.axhspan(y - 0.5, y + 0.5, color="black", alpha=0.04, linewidth=0)
+        y = np.flatnonzero([method in row for row in cells]) + offset
+        size, width = (7, 2.4) if method == "rnd" else (4.5, 1.2)
+        look: dict[str, Any] = {"markersize": size, "linewidth": width, "color": colour}
+        axes.errorbar(mean, y, xerr=bars, linestyle="", marker=marker, label=label, **look)
+    for row in range(1, len(rows), 2):
+        axes.axhspan(row - 0.5, row + 0.5, color="black", alpha=0.04, linewidth=0)
     axes.set_yticks(range(len(rows)), [row["experiment"] for row in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlabel(f"AUROC, {SETS[novel].label} against held-out (interval over seeds)")

@@ -27,8 +27,6 @@ class ExperimentParameters(RNDModelParameters):
         concat_problem_answer: whether a pair's vector is that of the text "problem [SEP] solution",
             or the vectors of problem and solution, concatenated.
         num_train_samples: training pairs, drawn by the seed.
-        num_epochs: passes over them.
-        batch_size: pairs per step.
         learning_rate: of Adam (Kingma & Ba 2015, arXiv 1412.6980).
         seed: of the draw, the initialisation and the order.
         num_seeds: runs of the experiment, with the seeds `seed`, `seed` + 1, …
@@ -101,11 +99,7 @@ def train_stack(embeddings: np.ndarray, runs: Sequence[Run]) -> list[TrainedRun]
     """Train a group of `group_runs` at once, each run as if it were trained alone.
 
     Initialisation and order of a run depend on its seed only. Inputs and targets do not change
-    during training, and are computed once.
-
-    Args:
-        embeddings: float32 `(n, d)`; may be a memory map.
-        runs: of one group.
+    during training, and are computed once. Embeddings are float32 `(n, d)`, or a memory map.
     """
     start = time.perf_counter()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

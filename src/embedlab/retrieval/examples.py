@@ -37,12 +37,9 @@ def find_examples(
         `ranks` of the relevant documents by id (null beyond the run's end) and the `top` documents:
         id, relevance (null if unjudged) and the beginning of the text.
     """
-    scores = pd.DataFrame(
-        {
-            name: results.query_metrics.set_index("query_id")[metric]
-            for name, results in (("model", model), ("baseline", baseline))
-        }
-    )
+    systems = {"model": model, "baseline": baseline}
+    metrics = {name: of.query_metrics.set_index("query_id") for name, of in systems.items()}
+    scores = pd.DataFrame({name: table[metric] for name, table in metrics.items()})
     gains = (scores["model"] - scores["baseline"]).rename("difference")
     queries = retrieval_set.queries.set_index("id")["text"]
     corpus = retrieval_set.corpus.set_index("id")
@@ -55,11 +52,9 @@ def find_examples(
             "query": queries[query],
             "difference": float(gains[query]),
             **{
-                name: {
-                    metric: float(scores[name][query]),
-                    **_found(query, results.run, relevance, corpus),
-                }
-                for name, results in (("model", model), ("baseline", baseline))
+                name: {metric: float(scores[name][query])}
+                | _found(query, of.run, relevance, corpus)
+                for name, of in systems.items()
             },
         }
 

@@ -43,15 +43,11 @@ def approximate_neighbours(
     """Find about the k nearest other rows of each row by an inverted file, and measure the recall.
 
     k-means divides the vectors into cells, and the neighbours of a row are searched in the cells
-    nearest to it. The number of cells is raised until a sample of rows reaches the target recall.
+    nearest to it. The number of cells is raised until a sample of rows reaches the target recall,
+    the share of the true neighbours that are found.
 
-    Args:
-        vectors: `(n, d)`, read in chunks into an index of their size in float32; before that, the
-            exact neighbours of the samples take twice this size.
-        k: number of neighbours of each row.
-        metric: Euclidean distance, or 1 - cosine.
-        target_recall: share of the true neighbours that must be found.
-        seed: seed of the samples and of k-means.
+    The vectors `(n, d)` are read in chunks into an index of their size in float32; before that,
+    the exact neighbours of the samples take twice this size.
 
     Returns:
         Distances, float32, and row numbers, int64, both `(n, k)`, in ascending order of distance,

@@ -29,11 +29,9 @@ def nearest_neighbours(
 
     A row is not its own neighbour, but an exact duplicate of it is one, at distance 0.
 
-    Args:
-        vectors: `(n, d)`, read into memory as float32. Twice their size is held beside a few blocks
-            of 64 MiB, twice as much again if float32 rounding leaves neighbours in doubt.
-        k: number of neighbours of each row.
-        metric: Euclidean distance, or 1 - cosine.
+    The metric is the Euclidean distance, or 1 - cosine. The vectors `(n, d)` are read into memory
+    as float32. Twice their size is held beside a few blocks of 64 MiB, and up to twice as much
+    again if float32 rounding leaves neighbours in doubt.
 
     Returns:
         Distances, float32, and row numbers, int64, both `(n, k)`, in ascending order of distance.
