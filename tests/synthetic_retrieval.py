@@ -73,9 +73,8 @@ def text_data(folder):
 
 def tiny_bert(folder, words):
     """Write a BERT of four layers that has no dropout."""
-    vocabulary = folder / "vocab.txt"
-    vocabulary.write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]))
-    BertTokenizerFast(str(vocabulary)).save_pretrained(folder)
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]
+    BertTokenizerFast({token: i for i, token in enumerate(tokens)}).save_pretrained(folder)
     torch.manual_seed(0)
     config = BertConfig(
         vocab_size=5 + len(words),

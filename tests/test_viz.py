@@ -29,7 +29,6 @@ SWITCHES = [
 def built_page(finished_project):
     result = kedro(finished_project, "viz", "build", "--include-previews")
     assert result.returncode == 0, result.stdout + result.stderr
-    assert "Layers visualisation is disabled" not in result.stdout + result.stderr
     handler = functools.partial(SimpleHTTPRequestHandler, directory=finished_project / "build")
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -48,6 +47,12 @@ def test_the_page_shows_the_pipelines_nodes(built_page, tmp_path):
     ).stdout
     for name in ("ingest_library_docs", "problem_solutions", "fit_reward_models"):
         assert f">{name}</text>" in page
+
+
+def test_layers_are_in_the_order_of_the_pipelines(built_page, finished_project):
+    graph = json.loads((finished_project / "build" / "api" / "main").read_text())
+    layers = ["primary", "feature", "models", "reporting"]
+    assert [layer for layer in graph["layers"] if layer in layers] == layers
 
 
 def test_reports_and_tables_are_previewed(built_page, finished_project):
