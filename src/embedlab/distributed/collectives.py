@@ -30,7 +30,10 @@ def all_reduce_sum(x: Tensor) -> Tensor:
         - x: any, the same on every process
         - output: that of x
     """
-    return x if world_size() == 1 else _AllReduceSum.apply(x)
+    if world_size() == 1:
+        return x
+    output: Tensor = _AllReduceSum.apply(x)  # type: ignore[no-untyped-call,unused-ignore]
+    return output
 
 
 def gather_rows(x: Tensor) -> Tensor:
@@ -40,7 +43,10 @@ def gather_rows(x: Tensor) -> Tensor:
         - x: `(n, ...)`, the same on every process
         - output: `(n * world_size, ...)`
     """
-    return x if world_size() == 1 else _GatherRows.apply(x)
+    if world_size() == 1:
+        return x
+    output: Tensor = _GatherRows.apply(x)  # type: ignore[no-untyped-call,unused-ignore]
+    return output
 
 
 def centre(x: Tensor) -> tuple[Tensor, int]:
