@@ -101,7 +101,7 @@ def pretrain_encoder(
         source,
         registry["description"].tolist(),
         described,
-        described.take(range(len(configs))),
+        DescribedConfigs.from_table(samples[: len(configs)], names),
     )
     own = parameters.encoder_training
     identity = {"language_model": language_model_version(source), "data": sha256}
