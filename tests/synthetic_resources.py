@@ -14,10 +14,13 @@ from synthetic_language_models import PROMPT, tiny_language_model
 from embedlab.encoders.parameters import LanguageModelSource
 from embedlab.parameters import merge
 from embedlab.resource_encoder.configs import default_tool_configs
-from embedlab.resource_encoder.parameters import ResourceTrainingParameters
 from embedlab.resource_encoder.samples import AugmentationParameters, DescribedConfigs, augment
 from embedlab.resource_encoder.tools import default_tool_registry
-from embedlab.resource_encoder.training import ResourceData, train_resource_encoder
+from embedlab.resource_encoder.training import (
+    ResourceData,
+    ResourceTrainingParameters,
+    train_resource_encoder,
+)
 from embedlab.training.checkpoints import Checkpoint
 from embedlab.training.loop import train_on_devices
 from embedlab.training.step_log import StepLog
@@ -46,12 +49,12 @@ def resource_data(folder):
     configs = default_tool_configs(registry, seed=0)
     configs = configs.iloc[:: len(configs) // N_CONFIGS][:N_CONFIGS]
     samples = augment(configs, AugmentationParameters(mode="both", num_copies=2), seed=0)
-    described = DescribedConfigs.from_table(samples, registry["tool_name"].tolist())
+    names = registry["tool_name"].tolist()
     return ResourceData(
         LanguageModelSource(model=str(tiny_language_model(folder))),
         registry["description"].tolist(),
-        described,
-        described.take(range(N_CONFIGS)),
+        DescribedConfigs.from_table(samples, names),
+        DescribedConfigs.from_table(samples[:N_CONFIGS], names),
     )
 
 

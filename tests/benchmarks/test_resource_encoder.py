@@ -55,7 +55,7 @@ def configs():
 def encoder(language_model, configs):
     torch.manual_seed(0)
     tools = represent(language_model, REGISTRY["description"], "last_hidden_state")
-    made = ResourceEncoder(tools, language_model.embedding_norm, 8, PARAMETERS)
+    made = ResourceEncoder(tools, language_model.embedding_norm(), 8, PARAMETERS)
     made.resource_mlp.standardise.fit(configs.values)
     return made
 

@@ -22,7 +22,6 @@ from embedlab.resource_encoder.encoder import (
     ResourceMLP,
 )
 from embedlab.resource_encoder.language_model import LanguageModel
-from embedlab.resource_encoder.parameters import ResourceTrainingParameters
 from embedlab.resource_encoder.prompt import VectorPrompt
 from embedlab.resource_encoder.samples import AugmentationParameters, DescribedConfigs, augment
 from embedlab.resource_encoder.tools import default_tool_registry
@@ -30,6 +29,7 @@ from embedlab.resource_encoder.training import (
     INSTRUCTIONS,
     DescriptionLosses,
     ResourceData,
+    ResourceTrainingParameters,
     load_resource_encoder,
     new_encoder,
     represent,
@@ -57,11 +57,12 @@ def language_model(folder: Path) -> LanguageModel:
 
 @pytest.fixture(scope="module")
 def data(folder: Path) -> ResourceData:
-    samples = DescribedConfigs.from_table(
-        augment(CONFIGS, AugmentationParameters(num_copies=2), 0), REGISTRY["tool_name"].tolist()
+    rows = augment(CONFIGS, AugmentationParameters(num_copies=2), 0)
+    samples, configs = (
+        DescribedConfigs.from_table(table, REGISTRY["tool_name"].tolist())
+        for table in (rows, rows[: len(CONFIGS)])
     )
-    source = LanguageModelSource(model=str(folder))
-    return ResourceData(source, DESCRIPTIONS, samples, samples.take(range(len(CONFIGS))))
+    return ResourceData(LanguageModelSource(model=str(folder)), DESCRIPTIONS, samples, configs)
 
 
 def shape(**changes: Any) -> ResourceEncoderParameters:
@@ -113,7 +114,7 @@ def test_vectors_have_the_mean_norm_of_the_input_embeddings(
 ) -> None:
     encoder = encoder_of(language_model, data, fusion=fusion)
     take_steps(losses_of(language_model, data, encoder), encoder, 2)
-    table = language_model.embeddings.numpy()
+    table = language_model.embedding.weight.numpy()
     mean_norm = np.linalg.norm(table.astype(np.float64), axis=1).mean()
     vectors = encoder(*inputs(data))
     assert vectors.shape == (len(CONFIGS), HIDDEN_SIZE)
@@ -206,7 +207,7 @@ def test_a_tool_as_the_mean_of_its_input_embeddings(language_model: LanguageMode
     found = represent(language_model, DESCRIPTIONS, "mean_embedding")
     for text, vector in zip(DESCRIPTIONS, found, strict=True):
         ids = language_model.tokenizer(text)["input_ids"]
-        expected = sum(language_model.embeddings[token] for token in ids) / len(ids)
+        expected = sum(language_model.embedding.weight[token] for token in ids) / len(ids)
         torch.testing.assert_close(vector, expected)
     assert calls == []
 

@@ -15,9 +15,11 @@ from torch.nn.functional import cross_entropy
 
 from embedlab.errors import InputError
 from embedlab.resource_encoder.language_model import LanguageModel
-from embedlab.resource_encoder.parameters import ResourceTrainingParameters
 from embedlab.resource_encoder.prompt import INSTRUCTION, PLACEHOLDER, VectorPrompt
-from embedlab.resource_encoder.training import enable_gradient_checkpointing
+from embedlab.resource_encoder.training import (
+    ResourceTrainingParameters,
+    enable_gradient_checkpointing,
+)
 
 PROMPT = "What runs where: <|resource|>\n{instruction}\n"
 NO_PREFIX = "<|resource|> {instruction}"

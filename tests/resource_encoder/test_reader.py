@@ -10,12 +10,12 @@ from embedlab.resource_encoder.configs import default_tool_configs, resource_val
 from embedlab.resource_encoder.descriptions import describe
 from embedlab.resource_encoder.export import encode_configs
 from embedlab.resource_encoder.language_model import language_model_version
-from embedlab.resource_encoder.parameters import ResourceTrainingParameters
 from embedlab.resource_encoder.reader import load_config_reader
 from embedlab.resource_encoder.samples import DescribedConfigs
 from embedlab.resource_encoder.tools import default_tool_registry
 from embedlab.resource_encoder.training import (
     ResourceData,
+    ResourceTrainingParameters,
     load_resource_encoder,
     new_encoder,
 )

@@ -9,9 +9,13 @@ from synthetic_language_models import PROMPT, loaded
 from synthetic_resources import job_in, resource_data
 
 from embedlab.errors import InputError
-from embedlab.resource_encoder.parameters import ResourceLoopParameters
 from embedlab.resource_encoder.prompt import VectorPrompt
-from embedlab.resource_encoder.training import INSTRUCTIONS, MEASURE, load_resource_encoder
+from embedlab.resource_encoder.training import (
+    INSTRUCTIONS,
+    MEASURE,
+    ResourceLoopParameters,
+    load_resource_encoder,
+)
 from embedlab.training import loop
 from embedlab.training.step_log import StepLog
 

@@ -8,6 +8,7 @@ from string import Formatter
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from embedlab.resource_encoder.configs import NUMBERS, RESOURCES
 
@@ -43,15 +44,12 @@ TEXTS = {
 INSTRUCTIONS, TEMPLATES = tuple(TEXTS), tuple(TEXTS.values())
 
 
-def describe(rows: pd.DataFrame, template: int) -> list[str]:
+def describe(rows: pd.DataFrame, template: int | NDArray[np.int64]) -> list[str]:
     """Describe configurations, with spaces for the underscores of tool names.
 
     Args:
         rows: columns tool_name and `RESOURCES`; n rows.
-        template: index in `TEMPLATES`.
-
-    Returns:
-        n texts.
+        template: index in `TEMPLATES`, of all rows or of each, `(n,)`.
 
     Example:
         >>> row = ["cut", "small", 4.0, 8.12, 20, 2, 150]
@@ -60,7 +58,8 @@ def describe(rows: pd.DataFrame, template: int) -> list[str]:
     """
     texts = {name: rows[name].map(format_number) for name in NUMBERS}
     fields = rows.assign(tool=rows["tool_name"].str.replace("_", " "), **texts)
-    return [TEMPLATES[template].format_map(row) for row in fields.to_dict("records")]
+    texts_of = zip(np.broadcast_to(template, len(rows)), fields.to_dict("records"), strict=True)
+    return [TEMPLATES[index].format_map(row) for index, row in texts_of]
 
 
 def format_number(value: float) -> str:
@@ -85,8 +84,8 @@ def exact_match_rates(
 
     Args:
         decoded: what a model wrote, n texts.
-        expected: the true descriptions, n texts.
-        template: index of their template.
+        expected: the true descriptions by the template, n texts.
+        template: its index in `TEMPLATES`.
 
     Returns:
         The rate of the whole `description`, then that of each of `FIELDS`.

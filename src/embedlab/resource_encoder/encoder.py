@@ -106,9 +106,8 @@ class SelfAttentionFusion(Fusion):
         """Combine the vectors."""
         pairs = torch.stack([tools, resources], dim=1)  # (b, 2, h)
         x = self.norm(pairs)
-        attended, _ = self.attention(x, x, x, need_weights=False)
-        fused: Tensor = (pairs + attended).mean(dim=1)
-        return fused
+        attended: Tensor = self.attention(x, x, x, need_weights=False)[0]
+        return (pairs + attended).mean(dim=1)
 
 
 class GatedCrossAttentionFusion(Fusion):
@@ -122,21 +121,15 @@ class GatedCrossAttentionFusion(Fusion):
         super().__init__(hidden_size, num_heads)
         self.opening = nn.Parameter(torch.zeros(()))
 
-    @property
-    def gate(self) -> Tensor:
-        """Factor of the attention's output, between -1 and 1."""
-        return self.opening.tanh()
-
     def forward(self, tools: Tensor, resources: Tensor) -> Tensor:
         """Combine the vectors."""
         context = tools.unsqueeze(1)  # (b, 1, h)
         query = self.norm(resources).unsqueeze(1)
-        attended, _ = self.attention(query, context, context, need_weights=False)
-        fused: Tensor = resources + self.gate * attended.squeeze(1)
-        return fused
+        attended: Tensor = self.attention(query, context, context, need_weights=False)[0]
+        return resources + self.opening.tanh() * attended.squeeze(1)
 
 
-FUSIONS: dict[str, type[Fusion]] = {
+FUSIONS = {
     "self_attention": SelfAttentionFusion,
     "gated_cross_attention": GatedCrossAttentionFusion,
 }
@@ -175,10 +168,8 @@ class ResourceEncoder(nn.Module):
         super().__init__()
         hidden_size = tools.shape[1]
         if hidden_size % num_heads:
-            raise InputError(
-                f"num_heads: the LLM's hidden size {hidden_size} is no multiple of {num_heads}; "
-                "choose another number of heads"
-            )
+            fault = f"the LLM's hidden size {hidden_size} is no multiple of {num_heads}"
+            raise InputError(f"num_heads: {fault}; choose another number of heads")
         # The mean over tools does not distinguish them; the rest is scaled to components near 1.
         centred = normalize(tools.float() - tools.float().mean(dim=0)) * math.sqrt(hidden_size)
         self.register_buffer("tools", centred)
@@ -196,6 +187,5 @@ class ResourceEncoder(nn.Module):
 
     def monitored(self) -> dict[str, Tensor]:
         """Quantities to log with the losses: the gate, if there is one."""
-        if isinstance(self.fusion, GatedCrossAttentionFusion):
-            return {"gate": self.fusion.gate}
-        return {}
+        gated = isinstance(self.fusion, GatedCrossAttentionFusion)
+        return {"gate": self.fusion.opening.tanh()} if gated else {}

@@ -1,11 +1,10 @@
 """A frozen causal language model with its tokenizer."""
 
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from torch import Tensor
+from torch import nn
 
 from embedlab.encoders.model_files import find_model
 from embedlab.encoders.parameters import LanguageModelSource
@@ -21,12 +20,7 @@ BATCH_SIZE = 4096
 
 @dataclass(frozen=True)
 class LanguageModel:
-    """A causal language model with its tokenizer.
-
-    Attributes:
-        model: the network.
-        tokenizer: the model's tokenizer.
-    """
+    """A causal language model with its tokenizer."""
 
     model: "PreTrainedModel"
     tokenizer: "PreTrainedTokenizerBase"
@@ -36,35 +30,26 @@ class LanguageModel:
         """The device of the weights."""
         return self.model.device
 
-    @cached_property
-    def embeddings(self) -> Tensor:
-        """The table of input embeddings, `(V, h)`."""
-        table: Any = self.model.get_input_embeddings()
-        embeddings: Tensor = table.weight.detach()
-        return embeddings
-
     @property
-    def num_heads(self) -> int:
-        """Attention heads per layer."""
-        heads: int = self.model.config.get_text_config().num_attention_heads
-        return heads
+    def embedding(self) -> nn.Embedding:
+        """The layer of input embeddings, whose weight is `(V, h)`."""
+        layer: Any = self.model.get_input_embeddings()
+        return cast(nn.Embedding, layer)
 
-    @cached_property
+    @torch.no_grad()
     def embedding_norm(self) -> float:
         """Mean Euclidean norm of the input embeddings, after the scaling that some models apply."""
-        table: Any = self.model.get_input_embeddings()
-        batches = torch.split(torch.arange(len(self.embeddings), device=self.device), BATCH_SIZE)
-        with torch.no_grad():
-            return torch.cat([table(ids).float().norm(dim=1) for ids in batches]).mean().item()
+        ids = torch.arange(len(self.embedding.weight), device=self.device)
+        norms = [self.embedding(batch).float().norm(dim=1) for batch in ids.split(BATCH_SIZE)]
+        return torch.cat(norms).mean().item()
 
     def token_ids(self, text: str, special: bool = False) -> list[int]:
         """The tokens of a text; `special` adds those that the tokenizer puts around a text."""
-        ids: list[int] = self.tokenizer(text, add_special_tokens=special)["input_ids"]
-        return ids
+        return cast(list[int], self.tokenizer(text, add_special_tokens=special)["input_ids"])
 
 
 def load_language_model(
-    source: LanguageModelSource, dtype: torch.dtype, device: torch.device
+    source: LanguageModelSource, dtype: str | torch.dtype, device: torch.device
 ) -> LanguageModel:
     """Load a causal language model of any architecture that transformers supports.
 
@@ -78,34 +63,28 @@ def load_language_model(
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging as transformers_logging
 
-    files = find_model(source)
+    files, name = find_model(source), f"language model {source.model}"
     options: dict[str, Any] = {"gguf_file": files.gguf_file} if files.gguf_file else {}
     options |= {"trust_remote_code": source.trust_remote_code, "local_files_only": True}
     disable_progress_bar: Any = transformers_logging.disable_progress_bar  # has no type hints
     disable_progress_bar()
     try:
         tokenizer = AutoTokenizer.from_pretrained(files.folder, **options)
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            files.folder, **options, dtype=dtype, output_loading_info=True
-        )
+        options |= {"dtype": dtype, "output_loading_info": True}
+        loaded: Any = AutoModelForCausalLM.from_pretrained(files.folder, **options)
     except Exception as error:  # damaged files raise exceptions of any type
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"language model {source.model}: cannot load: {reason}") from error
+        raise InputError(f"{name}: cannot load: {reason}") from error
     model, report = loaded
     if missing := sorted(report["missing_keys"]):  # transformers initialises them at random
-        reason = f"lacks weights, such as {missing[0]}; download it again"
-        raise InputError(f"language model {source.model}: {reason}")
+        raise InputError(f"{name}: lacks weights, such as {missing[0]}; download it again")
     if tokenizer.eos_token_id is None:
-        raise InputError(
-            f"language model {source.model}: its tokenizer has no end-of-text token; "
-            "set eos_token in its tokenizer_config.json"
-        )
+        remedy = "set eos_token in its tokenizer_config.json"
+        raise InputError(f"{name}: its tokenizer has no end-of-text token; {remedy}")
     model = model.eval().requires_grad_(False).to(device)
     if not _is_causal(model):
-        raise InputError(
-            f"language model {source.model}: its predictions depend on later tokens; "
-            "give a causal language model"
-        )
+        remedy = "give a causal language model"
+        raise InputError(f"{name}: its predictions depend on later tokens; {remedy}")
     return LanguageModel(model, tokenizer)
 
 

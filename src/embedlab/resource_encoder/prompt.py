@@ -27,7 +27,6 @@ class VectorPrompt:
     """A prompt in which a vector replaces the input embedding of one token.
 
     Attributes:
-        language_model: the model that gets the prompt.
         prompt: text with `PLACEHOLDER` in the vector's place, and `INSTRUCTION` after it.
         instructions: one for each wording of the text to decode.
         caches_prefix: compute the keys and values of the tokens before the vector only once.
@@ -54,29 +53,22 @@ class VectorPrompt:
     def suffixes(self) -> list[list[int]]:
         """The tokens between the vector and the text to decode, for each instruction."""
         text = self.prompt.partition(PLACEHOLDER)[2]
-        return [
-            self.language_model.token_ids(text.replace(INSTRUCTION, instruction))
-            for instruction in self.instructions
-        ]
+        texts = [text.replace(INSTRUCTION, instruction) for instruction in self.instructions]
+        return list(map(self.language_model.token_ids, texts))
 
     def target(self, text: str) -> list[int]:
         """The tokens to decode: those of the text, and the end-of-text token."""
-        end = self.language_model.tokenizer.eos_token_id
-        assert isinstance(end, int)
+        end: Any = self.language_model.tokenizer.eos_token_id
         return [*self.language_model.token_ids(text), end]
 
     def losses(
         self, vectors: Tensor, wordings: Sequence[int], targets: Sequence[list[int]]
     ) -> Tensor:
-        """The mean cross-entropy over the tokens of each text.
+        """The mean cross-entropy over the tokens of each text, in nats per token.
 
-        Args:
-            vectors: `(b, h)`.
-            wordings: index of each text's instruction.
-            targets: the tokens of each text.
-
-        Returns:
-            In nats per token, `(b,)`.
+        Shape:
+            - vectors: `(b, h)`; wordings (indices of instructions) and targets: length b
+            - output: `(b,)`
         """
         device = self.language_model.device
         suffixes = [self.suffixes[wording] for wording in wordings]
@@ -85,9 +77,7 @@ class VectorPrompt:
         ignored = [[*[IGNORED] * len(suffix), *target] for suffix, target in pairs]
         labels = _padded(ignored, IGNORED).to(device)
         first = min(map(len, suffixes))
-        embedded = torch.cat(
-            [self._as_embeddings(vectors).unsqueeze(1), self._embed(ids)], dim=1
-        )  # (b, 1 + L, h)
+        embedded = torch.cat([self._as_embeddings(vectors), self._embed(ids)], dim=1)
         # The position before a token predicts it; the last one predicts nothing.
         logits = self._logits(embedded, ids.shape[1] - first + 1)[:, :-1]
         labels = labels[:, first:]
@@ -103,7 +93,7 @@ class VectorPrompt:
             self._embed(torch.tensor([ids] * len(vectors), dtype=torch.long, device=vectors.device))
             for ids in (self.prefix, self.suffixes[wording])
         )
-        embedded = torch.cat([before, self._as_embeddings(vectors).unsqueeze(1), after], dim=1)
+        embedded = torch.cat([before, self._as_embeddings(vectors), after], dim=1)
         tokenizer = self.language_model.tokenizer
         model: Any = self.language_model.model
         written = model.generate(
@@ -119,38 +109,30 @@ class VectorPrompt:
             eos_token_id=tokenizer.eos_token_id,
             pad_token_id=tokenizer.eos_token_id,
         )
-        texts: list[str] = tokenizer.batch_decode(written, skip_special_tokens=True)
-        return texts
+        return tokenizer.batch_decode(written, skip_special_tokens=True)
 
     def _logits(self, embedded: Tensor, kept: int) -> Tensor:
         """The logits `(b, kept, V)` at the last positions of `embedded` (b, 1 + L, h)."""
-        n_rows = len(embedded)
-        options: dict[str, Any] = {}
-        if self.prefix and self.caches_prefix:
-            options = self._prefix_caches(n_rows)
-        if self.prefix and not options:
+        caches = copy.deepcopy(self._prefix_caches)
+        for cache in caches.values():
+            cache.batch_repeat_interleave(len(embedded))
+        if self.prefix and not caches:
             prefix = self._embed(torch.tensor([self.prefix], device=embedded.device))
-            embedded = torch.cat([prefix.expand(n_rows, -1, -1), embedded], dim=1)
-        output = self.language_model.model(
-            inputs_embeds=embedded, logits_to_keep=kept, use_cache=bool(options), **options
-        )
-        logits: Tensor = output.logits
+            embedded = torch.cat([prefix.expand(len(embedded), -1, -1), embedded], dim=1)
+        options = {"logits_to_keep": kept, "use_cache": bool(caches)} | caches
+        logits: Tensor = self.language_model.model(inputs_embeds=embedded, **options).logits
         return logits
 
-    def _prefix_caches(self, n_rows: int) -> dict[str, "Cache"]:
-        """A copy of the prefix's cache for each row of a batch."""
-        caches = copy.deepcopy(self._prefix_cache)
-        for cache in caches.values():
-            cache.batch_repeat_interleave(n_rows)
-        return caches
-
     @cached_property
-    def _prefix_cache(self) -> dict[str, "Cache"]:
+    def _prefix_caches(self) -> dict[str, "Cache"]:
         """The prefix's keys and values by the name of the argument that takes them.
 
         Models return a cache under that name, which depends on the release of transformers. Empty
-        if the cache cannot be repeated for a batch, as recurrent states cannot.
+        without a prefix to cache, or if the cache cannot be repeated for a batch, as recurrent
+        states cannot.
         """
+        if not (self.prefix and self.caches_prefix):
+            return {}
         # Imported late: slow, and most runs need no language model.
         from transformers.cache_utils import Cache, DynamicLayer, DynamicSlidingWindowLayer
 
@@ -162,12 +144,12 @@ class VectorPrompt:
         return caches if layers <= {DynamicLayer, DynamicSlidingWindowLayer} else {}
 
     def _embed(self, ids: Tensor) -> Tensor:
-        table: Any = self.language_model.model.get_input_embeddings()
-        embedded: Tensor = table(ids)
+        embedded: Tensor = self.language_model.embedding(ids)
         return embedded
 
     def _as_embeddings(self, vectors: Tensor) -> Tensor:
-        return vectors.to(self.language_model.embeddings.dtype)
+        """The vectors `(b, h)` as the embeddings of one token each, `(b, 1, h)`."""
+        return vectors.to(self.language_model.embedding.weight.dtype).unsqueeze(1)
 
 
 def check_prompt(prompt: str) -> str:
@@ -177,15 +159,11 @@ def check_prompt(prompt: str) -> str:
         InputError: for any other prompt.
     """
     if (count := prompt.count(PLACEHOLDER)) != 1:
-        raise InputError(
-            f"{PLACEHOLDER} marks the vector's place but occurs {count} times in the prompt; "
-            "write it once"
-        )
+        fault = f"marks the vector's place but occurs {count} times in the prompt; write it once"
+        raise InputError(f"{PLACEHOLDER} {fault}")
     if [part.count(INSTRUCTION) for part in prompt.split(PLACEHOLDER)] != [0, 1]:
-        raise InputError(
-            f"{INSTRUCTION}, which asks for a wording, must occur once in the prompt, "
-            f"after {PLACEHOLDER}"
-        )
+        rule = f"must occur once in the prompt, after {PLACEHOLDER}"
+        raise InputError(f"{INSTRUCTION}, which asks for a wording, {rule}")
     return prompt
 
 

@@ -13,10 +13,9 @@ from embedlab.resource_encoder.configs import config_tensors
 from embedlab.resource_encoder.descriptions import INSTRUCTIONS, describe
 from embedlab.resource_encoder.encoder import ResourceEncoder
 from embedlab.resource_encoder.language_model import language_model_version, load_language_model
-from embedlab.resource_encoder.parameters import ResourceTrainingParameters
 from embedlab.resource_encoder.prompt import VectorPrompt
 from embedlab.resource_encoder.provenance import check_provenance
-from embedlab.resource_encoder.training import load_resource_encoder
+from embedlab.resource_encoder.training import ResourceTrainingParameters, load_resource_encoder
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,6 @@ class ConfigReader:
 
     Attributes:
         encoder: on the LLM's device.
-        prompt: holds the LLM and the text around the vector.
         tool_names: the tools that the encoder knows, in its order.
     """
 
@@ -36,9 +34,6 @@ class ConfigReader:
     @torch.no_grad()
     def vectors(self, configs: pd.DataFrame) -> Tensor:
         """Encode configurations, in the profile or not: float32 `(n, h)` on the LLM's device.
-
-        Args:
-            configs: columns tool_name and `RESOURCES`; n rows.
 
         Raises:
             InputError: if a tool or an input size is unknown.
@@ -73,6 +68,6 @@ def load_config_reader(
     """
     check_provenance(content, language_model_version(source))
     parameters = ResourceTrainingParameters.model_validate(content["parameters"])
-    language_model = load_language_model(source, parameters.training.dtype, device)
+    language_model = load_language_model(source, parameters.training.precision, device)
     prompt = VectorPrompt(language_model, parameters.prompt, INSTRUCTIONS)
     return ConfigReader(load_resource_encoder(content).to(device), prompt, content["tool_names"])

@@ -64,10 +64,9 @@ def augment(configs: pd.DataFrame, parameters: AugmentationParameters, seed: int
     rows = pd.concat([configs] * copies, ignore_index=True)
     if mode in ("jitter", "both"):
         rows = pd.concat([configs, jitter_numbers(rows[n:], parameters.jitter, random)])
-    templates = np.zeros((n, copies), dtype=np.int64)
     if mode in ("variation", "both"):
-        templates = _shuffled_templates(n, copies, random)
-    return add_descriptions(rows, templates.T.ravel())
+        return add_descriptions(rows, _shuffled_templates(n, copies, random).T.ravel())
+    return add_descriptions(rows, 0)
 
 
 def unseen_jitter(
@@ -80,13 +79,9 @@ def unseen_jitter(
         trained: the result of `augment`.
         jitter: largest relative change of a number.
         seed: of the jitter; independent of the draws of `augment` with the same seed.
-
-    Returns:
-        Columns `SAMPLE_COLUMNS`.
     """
     random = np.random.default_rng([seed, UNSEEN_STREAM])
-    rows = jitter_numbers(configs, jitter, random)
-    rows = add_descriptions(rows, np.zeros(len(rows), dtype=np.int64))
+    rows = add_descriptions(jitter_numbers(configs, jitter, random), 0)
     columns = list(CONFIG_COLUMNS)
     known = rows.set_index(columns).index.isin(trained.set_index(columns).index)
     return rows[~known].reset_index(drop=True)
@@ -100,14 +95,10 @@ def jitter_numbers(rows: pd.DataFrame, jitter: float, random: Generator) -> pd.D
     return rows.assign(**dict(zip(NUMBERS, rounded.T, strict=True)))
 
 
-def add_descriptions(rows: pd.DataFrame, templates: NDArray[np.int64]) -> pd.DataFrame:
-    """Add the columns template, as given for each row, and text; all numbers become floats."""
+def add_descriptions(rows: pd.DataFrame, template: int | NDArray[np.int64]) -> pd.DataFrame:
+    """Add the columns template and text; numbers become floats. Columns: `SAMPLE_COLUMNS`."""
     rows = rows.astype(dict.fromkeys(NUMBERS, np.float64)).reset_index(drop=True)
-    rows = rows.assign(template=templates, text="")
-    for template in np.unique(templates):
-        chosen = templates == template
-        rows.loc[chosen, "text"] = describe(rows[chosen], template)
-    return rows[SAMPLE_COLUMNS]
+    return rows.assign(template=template, text=describe(rows, template))[SAMPLE_COLUMNS]
 
 
 def _shuffled_templates(n: int, copies: int, random: Generator) -> NDArray[np.int64]:
@@ -132,8 +123,8 @@ class DescribedConfigs:
 
     tools: Tensor
     values: Tensor
-    wordings: Sequence[int]
-    texts: Sequence[str]
+    wordings: list[int]
+    texts: list[str]
 
     @classmethod
     def from_table(cls, rows: pd.DataFrame, tool_names: Sequence[str]) -> Self:
@@ -144,17 +135,7 @@ class DescribedConfigs:
     def __len__(self) -> int:
         return len(self.texts)
 
-    def take(self, indices: Sequence[int]) -> Self:
-        """The configurations at these indices."""
-        return type(self)(
-            self.tools[indices],
-            self.values[indices],
-            [self.wordings[index] for index in indices],
-            [self.texts[index] for index in indices],
-        )
-
     @property
     def content(self) -> dict[str, Any]:
         """The fields as lists, for JSON."""
-        lists = {"wordings": list(self.wordings), "texts": list(self.texts)}
-        return {"tools": self.tools.tolist(), "values": self.values.tolist()} | lists
+        return vars(self) | {"tools": self.tools.tolist(), "values": self.values.tolist()}

@@ -9,15 +9,19 @@ separates tools by the vector's length along one direction, and encoder training
 tools. The encoder does not use these words.
 """
 
+<<<<<<< HEAD
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
+=======
+from typing import TYPE_CHECKING, Self
+>>>>>>> s3
 
 import numpy as np
 import pandas as pd
 import torch
 from pydantic import Field, model_validator
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from embedlab.distributed.processes import training_device
@@ -63,10 +67,8 @@ class SmallLanguageModelParameters(Parameters):
 
     Attributes:
         hidden_size: dimension of the embeddings.
-        num_layers: transformer layers.
         num_heads: attention heads per layer.
         num_texts: descriptions to train on, of other configurations than the table's.
-        training: the loop.
         seed: of the descriptions, the initialisation and the order.
     """
 
@@ -80,19 +82,13 @@ class SmallLanguageModelParameters(Parameters):
     @model_validator(mode="after")
     def _heads_fit(self) -> Self:
         if self.hidden_size % (2 * self.num_heads):  # rotary embeddings rotate pairs of components
-            raise ValueError(
-                f"hidden_size: {self.hidden_size} is no multiple of twice num_heads: "
-                f"{self.num_heads}"
-            )
+            fault = f"{self.hidden_size} is no multiple of twice num_heads: {self.num_heads}"
+            raise ValueError(f"hidden_size: {fault}")
         return self
 
 
-@dataclass(frozen=True)
-class SmallLanguageModel:
-    """A trained model with its tokenizer."""
-
-    model: "Qwen2ForCausalLM"
-    tokenizer: "Qwen2Tokenizer"
+class SmallLanguageModel(LanguageModel):
+    """A trained model with its tokenizer and its model card."""
 
     @property
     def card(self) -> str:
@@ -125,10 +121,10 @@ def train_small_language_model(
     tokenizer = make_tokenizer(prompt, list(dict.fromkeys(configs["tool_name"])))
     with torch.random.fork_rng():
         torch.manual_seed(parameters.seed)
-        model = _new_model(parameters, tokenizer)
-    device: Any = training_device()  # as transformers is typed
-    model.to(device)
-    texts = _Texts(LanguageModel(model, tokenizer), prompt, rows)
+        made = SmallLanguageModel(_new_model(parameters, tokenizer), tokenizer)
+    model: nn.Module = made.model
+    model.to(training_device())
+    texts = _Texts(made, prompt, rows)
     num_validated = min(VALIDATION_TEXTS, len(rows) // 2)
     task = Task(
         "language model",
@@ -139,7 +135,8 @@ def train_small_language_model(
     )
     groups = [{"params": list(model.parameters()), "lr": parameters.training.learning_rate}]
     history = train(task, groups, parameters.training, parameters.seed, checkpoint)
-    return SmallLanguageModel(model.cpu(), tokenizer), history
+    model.cpu()
+    return made, history
 
 
 def mix_configs(configs: pd.DataFrame, num_texts: int, jitter: float, seed: int) -> pd.DataFrame:
@@ -173,10 +170,10 @@ class _Texts:
     def losses(self, indices: Tensor) -> Tensor:
         """The losses per token of these texts, `(b,)`."""
         rows = indices.tolist()
-        table: Any = self.prompt.language_model.model.get_input_embeddings()
-        directions = normalize(table.weight, dim=1)
+        embeddings = self.prompt.language_model.embedding.weight
+        directions = normalize(embeddings, dim=1)
         bags = torch.stack([directions[self.words[row]].sum(dim=0) for row in rows])
-        vectors = normalize(bags, dim=1) * table.weight.detach().norm(dim=1).mean()
+        vectors = normalize(bags, dim=1) * embeddings.detach().norm(dim=1).mean()
         wordings = [self.wordings[row] for row in rows]
         return self.prompt.losses(vectors, wordings, [self.targets[row] for row in rows])
 

@@ -4,22 +4,24 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import torch
+from pydantic import AfterValidator, Field
 from torch import Tensor, nn
 
 from embedlab.distributed.processes import training_device
 from embedlab.encoders.parameters import LanguageModelSource
+from embedlab.parameters import Parameters, Seed
 from embedlab.resource_encoder.descriptions import INSTRUCTIONS
 from embedlab.resource_encoder.encoder import ResourceEncoder, ResourceEncoderParameters
 from embedlab.resource_encoder.language_model import LanguageModel, load_language_model
-from embedlab.resource_encoder.parameters import ResourceTrainingParameters
-from embedlab.resource_encoder.prompt import VectorPrompt
+from embedlab.resource_encoder.prompt import VectorPrompt, check_prompt
 from embedlab.resource_encoder.samples import DescribedConfigs
 from embedlab.training.checkpoints import Checkpoint
 from embedlab.training.history import History
 from embedlab.training.loop import train
+from embedlab.training.parameters import LoopParameters
 from embedlab.training.recomputation import recompute_activations
 from embedlab.training.step_log import StepLog
 from embedlab.training.task import Losses, Task
@@ -27,14 +29,53 @@ from embedlab.training.task import Losses, Task
 MEASURE = "validation_loss"
 
 
+class ResourceLoopParameters(LoopParameters):
+    """How the encoder is trained.
+
+    Attributes:
+        min_steps: raises `max_epochs` until training has this many steps; a small profile has few
+            steps per epoch, yet needs about as many in total.
+        target_loss: training stops when the mean loss over the configurations, without augmented
+            copies, is at most this, in nats per token; null for no target.
+        gradient_checkpointing: recompute the LLM's activations in the backward pass instead of
+            storing them; the prompt's prefix is then not cached.
+    """
+
+    max_epochs: int = Field(100, ge=1)
+    min_steps: int = Field(0, ge=0)
+    learning_rate: float = Field(1e-4, gt=0)
+    target_loss: float | None = Field(0.01, gt=0)
+    gradient_checkpointing: bool = False
+
+    def for_samples(self, num_samples: int) -> Self:
+        """The parameters, with `max_epochs` raised to as many as `min_steps` take."""
+        num_batches = -(-num_samples // self.batch_size)
+        steps_per_epoch = -(-num_batches // self.accumulation_steps)
+        epochs = max(self.max_epochs, -(-self.min_steps // steps_per_epoch))
+        return self.model_copy(update={"max_epochs": epochs})
+
+
+class ResourceTrainingParameters(Parameters):
+    """Everything that determines the trained encoder, except the data and the LLM.
+
+    Attributes:
+        prompt: text around the vector, with `<|resource|>` in its place and, after it,
+            `{instruction}`.
+        seed: of the initialisation and the order of samples.
+    """
+
+    prompt: Annotated[str, AfterValidator(check_prompt)]
+    encoder: ResourceEncoderParameters = ResourceEncoderParameters()
+    training: ResourceLoopParameters = ResourceLoopParameters()
+    seed: Seed = 0
+
+
 @dataclass(frozen=True)
 class ResourceData:
     """The input of a pre-training.
 
     Attributes:
-        language_model: the frozen LLM.
         tool_descriptions: one text per tool.
-        samples: training samples.
         configs: the configurations without augmentation; they validate the encoder although they
             are among the samples, since the encoder is to memorise them.
     """
@@ -63,15 +104,11 @@ def train_resource_encoder(
     """
     training = parameters.training.for_samples(len(data.samples))
     device = training_device()
-    language_model = load_language_model(data.language_model, training.dtype, device)
+    language_model = load_language_model(data.language_model, training.precision, device)
     if training.gradient_checkpointing:
         enable_gradient_checkpointing(language_model)
-    prompt = VectorPrompt(
-        language_model,
-        parameters.prompt,
-        INSTRUCTIONS,
-        caches_prefix=not training.gradient_checkpointing,
-    )
+    caches_prefix = not training.gradient_checkpointing
+    prompt = VectorPrompt(language_model, parameters.prompt, INSTRUCTIONS, caches_prefix)
     with torch.random.fork_rng():
         torch.manual_seed(parameters.seed)
         encoder = new_encoder(language_model, data, parameters.encoder).to(device)
@@ -96,8 +133,9 @@ def new_encoder(
 ) -> ResourceEncoder:
     """An encoder for this LLM with initial weights."""
     tools = represent(language_model, data.tool_descriptions, parameters.tool_representation)
-    num_heads = parameters.num_heads or language_model.num_heads
-    encoder = ResourceEncoder(tools.cpu(), language_model.embedding_norm, num_heads, parameters)
+    llm_config: Any = language_model.model.config.get_text_config()
+    num_heads = parameters.num_heads or llm_config.num_attention_heads
+    encoder = ResourceEncoder(tools.cpu(), language_model.embedding_norm(), num_heads, parameters)
     encoder.resource_mlp.standardise.fit(data.configs.values)
     return encoder
 
@@ -128,11 +166,10 @@ def represent(
         ids = torch.tensor([language_model.token_ids(text, special=True)])
         ids = ids.to(language_model.device)
         if kind == "mean_embedding":
-            vectors.append(language_model.embeddings[ids[0]].float().mean(dim=0))
+            vectors.append(language_model.embedding.weight[ids[0]].float().mean(dim=0))
         else:
-            output = language_model.model(
-                input_ids=ids, output_hidden_states=True, use_cache=False, logits_to_keep=1
-            )
+            options = {"output_hidden_states": True, "use_cache": False, "logits_to_keep": 1}
+            output = language_model.model(input_ids=ids, **options)
             vectors.append(output.hidden_states[-1][0, -1].float())
     return torch.stack(vectors)
 

@@ -8,10 +8,10 @@ from pydantic import AfterValidator, Field, model_validator
 from embedlab.encoders.parameters import LanguageModelSource
 from embedlab.parameters import Parameters, Seed
 from embedlab.resource_encoder.encoder import ResourceEncoderParameters
-from embedlab.resource_encoder.parameters import ResourceLoopParameters, ResourceTrainingParameters
 from embedlab.resource_encoder.prompt import check_prompt
 from embedlab.resource_encoder.samples import AugmentationParameters
 from embedlab.resource_encoder.small_language_model import SmallLanguageModelParameters
+from embedlab.resource_encoder.training import ResourceLoopParameters, ResourceTrainingParameters
 from embedlab.training.parameters import TrainingRunParameters
 
 
