@@ -9,13 +9,8 @@ separates tools by the vector's length along one direction, and encoder training
 tools. The encoder does not use these words.
 """
 
-<<<<<<< HEAD
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
-=======
 from typing import TYPE_CHECKING, Self
->>>>>>> s3
 
 import numpy as np
 import pandas as pd

@@ -96,19 +96,9 @@ def pretrain_encoder(
     source = parameters.language_model_source(small_language_model)
     names = registry["tool_name"].tolist()
     described = DescribedConfigs.from_table(samples, names)
-<<<<<<< HEAD
-    tools, first_copies = registry["description"].tolist(), described.take(range(len(configs)))
-    data = ResourceData(source, tools, described, first_copies)
+    first_copies = DescribedConfigs.from_table(samples[: len(configs)], names)
+    data = ResourceData(source, registry["description"].tolist(), described, first_copies)
     settings = parameters.encoder_training
-=======
-    data = ResourceData(
-        source,
-        registry["description"].tolist(),
-        described,
-        DescribedConfigs.from_table(samples[: len(configs)], names),
-    )
-    own = parameters.encoder_training
->>>>>>> s3
     identity = {"language_model": language_model_version(source), "data": sha256}
     config = settings.model_dump(mode="json")
     fingerprint = run_fingerprint(identity | config | {"samples": described.content})
