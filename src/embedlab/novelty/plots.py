@@ -200,9 +200,9 @@ def plot_novelty_map(
     size = np.clip(90_000 / sum(map(len, values.values())), 12, 36)
     edges: dict[str, Any] = {"edgecolors": "white", "linewidths": 0.25}
     for name, items in values.items():
-        drawn = axes.scatter(
-            *positions[name].T, c=items, norm=norm, s=size, marker=SETS[name].marker, **edges
-        )
+        x, y = positions[name].T
+        marker = SETS[name].marker
+        drawn = axes.scatter(x, y, c=items, norm=norm, s=size, marker=marker, **edges)
     figure.colorbar(drawn, ax=axes, label="novelty (mean squared error)")
     label_components(axes, variance)
     # Markers are coloured by novelty, so the legend shows them in grey.
