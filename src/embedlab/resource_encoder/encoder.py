@@ -187,5 +187,6 @@ class ResourceEncoder(nn.Module):
 
     def monitored(self) -> dict[str, Tensor]:
         """Quantities to log with the losses: the gate, if there is one."""
-        gated = isinstance(self.fusion, GatedCrossAttentionFusion)
-        return {"gate": self.fusion.opening.tanh()} if gated else {}
+        if isinstance(self.fusion, GatedCrossAttentionFusion):
+            return {"gate": self.fusion.opening.tanh()}
+        return {}
