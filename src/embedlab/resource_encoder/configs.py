@@ -62,8 +62,8 @@ def read_tool_configs(path: Path, registry: pd.DataFrame) -> pd.DataFrame:
         return row
 
     rows = read_sound_rows(path, parse)
-    missing = ", ".join(sorted(order.keys() - {row[0] for row in rows}, key=order.__getitem__))
-    if missing:
+    present = {row[0] for row in rows}
+    if missing := ", ".join(tool for tool in order if tool not in present):
         hint = "add them or take the tool off the registry"
         raise InputError(f"{path}: no rows for {missing}; {hint}")
     return _table(sorted(rows, key=lambda row: order[row[0]]))

@@ -44,10 +44,8 @@ class DecoderDemonstrationParameters(Parameters):
 
     Attributes:
         seeds: of requests, initialisation and order; one training per seed and start.
-        num_requests: training requests.
         num_test_requests: requests on which accuracy is measured.
         trunk_size: hidden units between a request and the decoder.
-        training: the loop.
     """
 
     seeds: tuple[Seed, ...] = Field((0, 1, 2), min_length=1)
@@ -95,8 +93,7 @@ class RequestModel(nn.Module):
 
     def forward(self, inputs: Tensor, tools: Tensor) -> tuple[Tensor, Tensor]:
         """Decode requests, given their tools."""
-        outputs: tuple[Tensor, Tensor] = self.decoder(self.trunk(inputs), tools)
-        return outputs
+        return self.decoder.forward(self.trunk(inputs), tools)
 
     def accuracy(self, requests: Requests) -> float:
         """The share of requests whose tool and configuration are both decoded correctly."""
@@ -110,11 +107,9 @@ def draw_requests(
 ) -> Requests:
     """Draw requests for random tools, each value uniform over its range.
 
-    Args:
-        values: standardised values of the configurations, `(C, 6)`.
-        tools: tools of the configurations, `(C,)`, each from 0 to T - 1 at least once.
-        num_requests: how many.
-        generator: source of randomness.
+    Shape:
+        - values, standardised: `(C, 6)`
+        - tools of the configurations, each from 0 to T - 1 at least once: `(C,)`
     """
     num_tools = tools.max() + 1
     bounds = values.min(axis=0), values.max(axis=0)
@@ -142,12 +137,10 @@ def demonstrate(
     vectors' mean norm; `shuffled` has the vectors in random order, which keeps their statistics
     without their meaning. All weights are trained.
 
-    Args:
-        weights: exported vectors, float32 `(C, h)`.
-        values: the six resource values of the configurations, `(C, 6)`.
-        tools: their tools, int64 `(C,)`, each from 0 to T - 1 at least once.
-        parameters: of requests and training.
-        checkpoints: stores the state of each training.
+    Shape:
+        - weights, the exported vectors: float32 `(C, h)`
+        - values, the resources of the configurations: `(C, 6)`
+        - tools of the configurations, each from 0 to T - 1 at least once: int64 `(C,)`
 
     Returns:
         Columns start, seed, step and accuracy (on held-out requests).
@@ -174,10 +167,7 @@ def demonstrate(
 
 
 def summarise(results: pd.DataFrame) -> dict[str, Any]:
-    """Accuracy by step, and the number of steps that each start needs.
-
-    Args:
-        results: columns start, seed, step and accuracy.
+    """Accuracy by step, and the number of steps that each start needs, from `demonstrate`.
 
     Returns:
         Ready for JSON: `best_accuracy`, the highest mean over seeds of any start and step;
@@ -188,16 +178,14 @@ def summarise(results: pd.DataFrame) -> dict[str, Any]:
     """
     curves = results.groupby(["start", "step"])["accuracy"].agg(["mean", "min", "max"])
     best = curves["mean"].max()
-    summary: dict[str, Any] = {
-        "best_accuracy": best,
-        "accuracy": {
-            start: curves.loc[start].reset_index().to_dict("records")
-            for start in results["start"].unique()
-        },
+    accuracy = {
+        start: curves.loc[start].reset_index().to_dict("records")
+        for start in results["start"].unique()
     }
-    for name, share in SHARES.items():
-        summary[f"steps_to_{name}"] = _first_steps(results, share * best)
-    return summary
+    steps = {
+        f"steps_to_{name}": _first_steps(results, share * best) for name, share in SHARES.items()
+    }
+    return {"best_accuracy": best, "accuracy": accuracy} | steps
 
 
 def _first_steps(results: pd.DataFrame, accuracy: float) -> dict[str, dict[Any, Any]]:

@@ -63,10 +63,8 @@ class HierarchicalDecoder(nn.Module):
         weights, *declared = map(config_weights.get, ("weights", "num_configs", "hidden_dim"))
         shape = list(weights.shape) if isinstance(weights, Tensor) else None
         if weights is None or shape != declared:
-            raise InputError(
-                f"config_weights: weights of shape {shape}, but num_configs and hidden_dim say "
-                f"{declared}; export them again"
-            )
+            fault = f"weights of shape {shape}, but num_configs and hidden_dim say {declared}"
+            raise InputError(f"config_weights: {fault}; export them again")
         decoder = cls(weights.shape[1], _tool_mask(tool_mask_map, len(weights)))
         decoder.set_config_weights(weights)
         return decoder
@@ -101,7 +99,7 @@ def resources(
         config_lookup: of `config_lookup.json`.
         tool_names: the keys of `tool_mask_map.json`.
         tool_id: index of the decoded tool.
-        config_id: id of the decoded configuration.
+        config_id: of the decoded configuration.
 
     Raises:
         InputError: if there is no such tool or configuration, or it belongs to another tool.
@@ -112,10 +110,8 @@ def resources(
     if entry is None:
         raise InputError(f"config_lookup: no configuration {config_id}")
     if entry["tool_name"] != tool_names[tool_id]:
-        raise InputError(
-            f"config_lookup: configuration {config_id} is of {entry['tool_name']}, "
-            f"not of {tool_names[tool_id]} (tool {tool_id})"
-        )
+        fault = f"is of {entry['tool_name']}, not of {tool_names[tool_id]} (tool {tool_id})"
+        raise InputError(f"config_lookup: configuration {config_id} {fault}")
     return dict(entry)
 
 

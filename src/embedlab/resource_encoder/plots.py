@@ -86,11 +86,7 @@ def plot_weights(points: np.ndarray, tool_names: Sequence[str], variance: np.nda
 
 
 def plot_demonstration(results: pd.DataFrame) -> Figure:
-    """Plot accuracy by step, for each start the mean and the range over seeds.
-
-    Args:
-        results: columns start, seed, step and accuracy.
-    """
+    """Plot accuracy by step, for each start the mean and the range over seeds."""
     figure, axes = new_figure(6, 3.8)
     for colour, (start, rows) in zip(COLOURS, results.groupby("start", sort=False), strict=False):
         curve = rows.groupby("step")["accuracy"].agg(["mean", "min", "max"])

@@ -37,10 +37,8 @@ class AugmentationParameters(Parameters):
     @model_validator(mode="after")
     def _changes_a_copy(self) -> Self:
         if self.mode != "none" and self.num_copies == 1:
-            raise ValueError(
-                f"num_copies: 1 leaves no copy for mode: {self.mode} to change; "
-                "raise it or set mode: none"
-            )
+            fault = f"1 leaves no copy for mode: {self.mode} to change"
+            raise ValueError(f"num_copies: {fault}; raise it or set mode: none")
         return self
 
 
@@ -48,15 +46,12 @@ def augment(configs: pd.DataFrame, parameters: AugmentationParameters, seed: int
     """Copy and describe every configuration; all copies but the first are changed.
 
     Every text describes the values in its row. Each `len(TEMPLATES)` consecutive copies of a
-    configuration, counted from the first, use each template once.
-
-    Args:
-        configs: columns config_id, tool_name and `RESOURCES`; n rows.
-        parameters: number of copies and kind of changes.
-        seed: of the jitter and of the order of the templates.
+    configuration, counted from the first, use each template once. The seed decides the jitter and
+    the order of the templates.
 
     Returns:
-        Columns `SAMPLE_COLUMNS`; n rows of first copies, then n of second ones, and so on.
+        Columns `SAMPLE_COLUMNS`; the first copies of all configurations, then the second ones, and
+        so on.
     """
     n, mode = len(configs), parameters.mode
     copies = 1 if mode == "none" else parameters.num_copies

@@ -105,12 +105,8 @@ def train_small_language_model(
 ) -> tuple[SmallLanguageModel, History]:
     """Train a language model on descriptions of configurations, few of which are in the profile.
 
-    Args:
-        configs: the profile, columns tool_name and `RESOURCES`; values are drawn from it.
-        prompt: text before each description, as of `VectorPrompt`.
-        jitter: largest relative change of a number.
-        parameters: architecture and training.
-        checkpoint: from which an interrupted training resumes.
+    Their values are drawn from the profile `configs`; `jitter` is the largest relative change of a
+    number. The prompt, as of `VectorPrompt`, precedes each description.
     """
     rows = mix_configs(configs, parameters.num_texts, jitter, parameters.seed)
     tokenizer = make_tokenizer(prompt, list(dict.fromkeys(configs["tool_name"])))
