@@ -10,7 +10,6 @@ from pydantic import Field, StringConstraints, model_validator
 
 from embedlab.errors import InputError
 from embedlab.parameters import Parameters, Seed
-from embedlab.search.bm25 import Bm25Parameters
 from embedlab.sources.negatives import near_neighbours
 from embedlab.sources.prefixes import Message, prefix_id
 from embedlab.sources.retrieval_set import RetrievalSet
@@ -25,9 +24,6 @@ MIN_DOCS = 10
 
 # Finding a dotted name would import its parents.
 LibraryName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*$")]
-
-# Not the defaults: the README's results were measured on pairs ranked with these.
-BM25 = Bm25Parameters(k1=1.5, stemmer=None)
 
 
 class LibraryDocsParameters(Parameters):
@@ -147,7 +143,7 @@ def preference_pairs(sample: pd.DataFrame, parameters: LibraryDocsParameters) ->
     codes, keys = pd.factorize(_folded(sample["summary"]))
     summaries = sample["summary"].to_numpy()[np.unique(codes, return_index=True)[1]]
     texts = summaries.tolist()
-    near = near_neighbours(texts, keys, texts, keys, parameters.pairs_per_prefix, BM25)
+    near = near_neighbours(texts, keys, texts, keys, parameters.pairs_per_prefix)
     questions = [
         [Message(role="user", content=f"What does the {kind} `{name}` do?")]
         for kind, name in zip(sample["kind"], sample["name"], strict=True)
@@ -200,9 +196,8 @@ def _folded(texts: pd.Series) -> NDArray[Any]:
 def _with_negatives(docs: pd.DataFrame, pool: pd.DataFrame) -> pd.DataFrame:
     """One pair per document; its negative is the body in `pool` that BM25 ranks first."""
     queries, bodies = docs["summary"], pool["body"]
-    near = near_neighbours(
-        queries.tolist(), _folded(queries), bodies.tolist(), _folded(pool["summary"]), 1, BM25
-    )
+    query_keys, text_keys = _folded(queries), _folded(pool["summary"])
+    near = near_neighbours(queries.tolist(), query_keys, bodies.tolist(), text_keys, 1)
     pairs = pd.DataFrame({"query": queries, "positive": docs["body"]})
     pairs = pairs.assign(negative=bodies.to_numpy()[near[:, 0]], source=_source(docs))
     return pairs.reset_index(drop=True)

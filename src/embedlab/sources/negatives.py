@@ -15,7 +15,7 @@ from embedlab.search.bm25 import Bm25Parameters, bm25_index, bm25_terms
 # Ranking n rows takes n x n scores, so large tables are ranked in blocks of at most so many rows.
 BLOCK_ROWS = 10_000
 
-DEFAULTS = Bm25Parameters()
+BM25 = Bm25Parameters()
 
 Indices = NDArray[np.intp]
 Keys = NDArray[Any]
@@ -55,7 +55,6 @@ def near_neighbours(
     texts: Sequence[str],
     text_keys: Keys,
     count: int,
-    parameters: Bm25Parameters = DEFAULTS,
 ) -> Indices:
     """Find the texts that have the greatest BM25 scores for each query and another key than it.
 
@@ -65,7 +64,6 @@ def near_neighbours(
         texts: the m texts to search in.
         text_keys: `(m,)`; a text with the key of the query is excluded.
         count: number of neighbours of each query.
-        parameters: of BM25.
 
     Returns:
         Indices into `texts`, `(n, count)`, in descending order of score, distinct within a row.
@@ -81,8 +79,8 @@ def near_neighbours(
             f"near neighbours: a text among {len(texts)} has fewer than {count} others that differ"
             " from it: sample more texts, or ask for fewer neighbours"
         )
-    candidates, _ = bm25_index(texts, parameters).retrieve(
-        bm25_terms(queries, parameters),
+    candidates, _ = bm25_index(texts, BM25).retrieve(
+        bm25_terms(queries, BM25),
         k=count + int(num_excluded),
         show_progress=False,
         backend_selection="numpy",
