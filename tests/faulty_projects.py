@@ -10,7 +10,7 @@ from kedro.framework.startup import bootstrap_project
 from embedlab.cli import run
 
 INGEST = ("--pipelines=data_ingestion",)
-PROBLEMS = (*INGEST, "--nodes=read_problem_solutions")
+PROBLEMS = (*INGEST, "--nodes=ingest_problem_solutions")
 EMBED = ("--pipelines=embedding_cache",)
 EVALUATE = ("--pipelines=evaluation",)
 ROW = '{"question": "1 + 1?", "answer": "2"}'

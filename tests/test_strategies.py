@@ -133,7 +133,7 @@ def test_its_command_makes_all_that_it_needs_and_no_vectors_that_it_does_not(str
     whole = sum((pipelines[stage] for stage in stages[1:]), pipelines[stages[0]])
     needed = {name for name in whole.inputs() if not name.startswith("param")}
     assert needed == {"embedding_store", "isotropic_checkpoints"}
-    made = {name.split(".")[1] for name in whole.all_outputs() if name.endswith(".embeddings")}
+    made = {name.split(".")[1] for name in whole.all_outputs() if name.endswith(".vectors")}
     trained_on = {"retrieval_queries", "retrieval_documents"}
     frozen = strategy == "smart_hybrid"
     assert {name for name in made if name.startswith(("retrieval_", "pretraining_"))} == (

@@ -65,10 +65,10 @@ CASES = {
         REWARD,
         r"density_weights\.npy: expected float32 \(n,\), found float64",
     ),
-    "density ids stand twice": (
+    "density ids are repeated": (
         change_file("04_feature/density/density_ids.json", lambda p: p.write_text('["a", "a"]')),
         REWARD,
-        r"ids: 'a' at position 1 stands there twice",
+        r"ids: 'a' at position 1 is repeated",
     ),
     "prefix vectors are fewer than ids": (
         change_array(lambda vectors: vectors[:-1], "prefixes"),
@@ -81,7 +81,7 @@ CASES = {
             lambda path: path.write_text(json.dumps(json.loads(path.read_text())[:-1])),
         ),
         DENSITY,
-        r"responses\.embeddings: \d+ rows for \d+ ids, and [1-9]\d* responses of reward_pairs",
+        r"responses\.embeddings: 240 rows for 239 ids; run",
     ),
     "reward training diverges": (
         density(reward_model={"training": {"learning_rate": 1e30}}),
@@ -100,8 +100,8 @@ CASES = {
     "prefixes are not embedded": (
         change_file("04_feature/hashing/prefixes/embeddings.npy", Path.unlink),
         DENSITY,
-        r"hashing\.prefixes\.embeddings: \S+embeddings\.npy is not there; make it with "
-        r"`kedro run --to-outputs=hashing\.prefixes\.embeddings`",
+        r"hashing\.prefixes\.vectors: \S+embeddings\.npy is not there; make it with "
+        r"`kedro run --to-outputs=hashing\.prefixes\.vectors`",
     ),
     "density's encoder embeds nothing": (
         density(encoder="minilm"),
@@ -147,7 +147,7 @@ CASES = {
     "split is not of a whole": (
         density(reward_model={"split": [0.5, 0.1, 0.1]}),
         DENSITY,
-        r"density\.reward_model: split must be three positive shares of sum 1",
+        r"density\.reward_model: split must be three positive shares with sum 1",
     ),
     "density has an unknown encoder": (
         density(encoder="nobody"),

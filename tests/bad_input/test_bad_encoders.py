@@ -109,10 +109,10 @@ CASES = {
         EVALUATE,
         r"embeddings\.npy: damaged",
     ),
-    "ids stand twice": (
+    "ids are repeated": (
         change_file(CORPUS_IDS, lambda path: path.write_text('["a", "b", "a"]')),
         EVALUATE,
-        r"ids: 'a' at position 2 stands there twice",
+        r"ids: 'a' at position 2 is repeated",
     ),
     "ids are of other texts": (
         change_file(CORPUS_IDS, lambda p: p.write_text(p.read_text().replace("kedro", "other"))),

@@ -69,7 +69,7 @@ CASES = {
     "start has another shape": (
         start_from(None, retrieval={"projection": {"output_dim": 7}}),
         (*ISOTROPIC, "--nodes=train_isotropic"),
-        r"load_checkpoint: of another shape; give it the same projection",
+        r"load_checkpoint: other shapes; give the same projection",
     ),
     "output has no dimension": (
         isotropic(retrieval={"projection": {"output_dim": 0}}),
@@ -84,7 +84,7 @@ CASES = {
     "triplets without negatives": (
         triplets_without_negatives,
         ISOTROPIC,
-        r"contrastive: triplet needs a negative of every pair; raise hard_negatives\.count",
+        r"contrastive: triplet needs a negative for every pair; raise hard_negatives\.count",
     ),
     "hashing cannot be trained": (
         isotropic(
@@ -97,7 +97,7 @@ CASES = {
     "ablation is unknown": (
         isotropic(ablations={"only": ["nobody"]}),
         ISOTROPIC,
-        r"ablations: only: no variant is called nobody; there are untrained",
+        r"ablations: only: unknown variant nobody; there are untrained",
     ),
     "ablation is mistyped": (
         isotropic(ablations={"variants": {"full": {"objective": {"lambda": 1}}}}),

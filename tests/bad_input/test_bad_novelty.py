@@ -68,7 +68,7 @@ CASES = {
     ),
     "nothing to hold out": (
         problems("p.jsonl", ROW),
-        (*INGEST, "--nodes=read_problem_solutions,make_novelty_pairs"),
+        (*INGEST, "--nodes=ingest_problem_solutions,make_novelty_pairs"),
         r"problem_solutions: \d+ pairs to train on, \d+ to hold out, 0 to shuffle",
     ),
     "source out of distribution is unknown": (

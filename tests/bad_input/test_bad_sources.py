@@ -24,7 +24,7 @@ from kedro.framework.startup import bootstrap_project
 
 from embedlab.cli import run
 
-SETS = (*INGEST, "--nodes=load_beir_mine")
+SETS = (*INGEST, "--nodes=ingest_beir_mine")
 
 
 def beir_set(corpus=None, queries=None, qrels=None):
@@ -126,12 +126,12 @@ CASES = {
     ),
     "set is absent": (
         ingestion(retrieval_sets=["no-such-set"]),
-        (*INGEST, "--nodes=load_beir_no-such-set"),
+        (*INGEST, "--nodes=ingest_beir_no-such-set"),
         r"beir/no-such-set: no such BEIR set; put corpus\.jsonl",
     ),
     "set cannot be downloaded": (
         ingestion(retrieval_sets=["bioasq"]),
-        (*INGEST, "--nodes=load_beir_bioasq"),
+        (*INGEST, "--nodes=ingest_beir_bioasq"),
         r"bioasq: is not free",
     ),
     "qrels are absent": (beir_set(qrels="absent"), SETS, r"qrels/test\.tsv"),
@@ -160,7 +160,7 @@ CASES = {
     ),
     "response in a file is empty": (
         preference_file('{"prompt": "a", "chosen": "b", "rejected": ""}'),
-        (*INGEST, "--nodes=read_preference_pairs"),
+        (*INGEST, "--nodes=ingest_preference_pairs"),
         r"pairs\.jsonl:1: field 'rejected' is empty",
     ),
 }

@@ -27,7 +27,7 @@ def add_set(project, name, texts):
 def start(project, name):
     """Embed one set's documents with the real command."""
     sets = f"data_ingestion.retrieval_sets=[{name}]"
-    command = ["kedro", "run", f"--to-outputs=minilm.{name}_corpus.embeddings"]
+    command = ["kedro", "run", f"--to-outputs=minilm.{name}_corpus.vectors"]
     options = ["--pipelines=embedding_cache", f"--params={sets},{OPTIONS}"]
     return subprocess.Popen(
         [sys.executable, "-m", *command, *options], cwd=project, stderr=subprocess.PIPE

@@ -130,7 +130,6 @@ def test_embeddings_are_three_files_that_are_replaced_together(tmp_path):
 @pytest.mark.parametrize(
     ("file", "content", "reason"),
     [
-        ("ids.json", '["a"]', "2 vectors for 1 ids; run"),
         ("ids.json", '["a', r"ids\.json: damaged"),
         ("embeddings_metadata.json", "", r"embeddings_metadata\.json: damaged"),
         ("embeddings.npy", "", r"embeddings\.npy: damaged"),

@@ -28,15 +28,10 @@ class EmbeddingsDataset(PathDataset[Embeddings, Embeddings]):
         """Map the vectors into memory.
 
         Raises:
-            InputError: if a file is damaged, or there are not as many ids as vectors.
+            InputError: if a file is damaged.
         """
         vectors = read_array(self._filepath / "embeddings.npy")
         ids, metadata = (_read_json(self._filepath / file) for file in ("ids.json", METADATA))
-        if len(ids) != len(vectors):
-            raise InputError(
-                f"{self._filepath}: {len(vectors)} vectors for {len(ids)} ids; "
-                "run `kedro run --pipelines=embedding_cache` again"
-            )
         return Embeddings(vectors, ids, metadata, self._name)
 
     def save(self, data: Embeddings) -> None:

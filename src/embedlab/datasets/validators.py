@@ -10,9 +10,18 @@ ROWS_PER_CHECK = 65536
 
 
 def check_embeddings(embeddings: Embeddings) -> None:
-    """Apply `check_vectors` and `check_ids`."""
+    """Apply `check_vectors` and `check_ids`, and check that there are as many of both.
+
+    Raises:
+        InputError: naming what is wrong.
+    """
     check_vectors(embeddings.vectors)
     check_ids(embeddings.ids)
+    if len(embeddings.ids) != len(embeddings.vectors):
+        raise InputError(
+            f"{embeddings.name}.embeddings: {len(embeddings.vectors)} rows for "
+            f"{len(embeddings.ids)} ids; run `kedro run --pipelines=embedding_cache` again"
+        )
 
 
 def check_vectors(embeddings: np.ndarray) -> None:
