@@ -56,6 +56,15 @@ VARIANTS = {
 }
 # The resource encoder brings its own data and language model: it is run by name alone.
 BY_NAME = {"encoder_pretrain", "weight_export"}
+LAYERS = [
+    "intermediate",
+    "primary",
+    "feature",
+    "model_input",
+    "models",
+    "model_output",
+    "reporting",
+]
 NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 
 
@@ -118,6 +127,16 @@ def test_every_artifact_has_a_layer_that_its_folder_agrees_with(catalog):
             folder = "reporting"
         if "filepath" in config:
             assert re.search(rf"data/0\d_{folder}/", config["filepath"]), name
+
+
+def test_no_node_reads_a_later_layer_than_it_writes(catalog):
+    def layers(names):
+        configs = (configuration_of(catalog, name)[1] for name in names if ":" not in name)
+        return [LAYERS.index(config["metadata"]["kedro-viz"]["layer"]) for config in configs]
+
+    for node in {node for pipeline in pipelines.values() for node in pipeline.nodes}:
+        if layers(node.inputs) and node.outputs:
+            assert max(layers(node.inputs)) <= min(layers(node.outputs)), node.name
 
 
 def test_metrics_and_plots_have_previews(catalog):

@@ -49,12 +49,6 @@ def test_the_page_shows_the_pipelines_nodes(built_page, tmp_path):
         assert f">{name}</text>" in page
 
 
-def test_layers_are_in_the_order_of_the_pipelines(built_page, finished_project):
-    graph = json.loads((finished_project / "build" / "api" / "main").read_text())
-    layers = ["primary", "feature", "models", "reporting"]
-    assert [layer for layer in graph["layers"] if layer in layers] == layers
-
-
 def test_reports_and_tables_are_previewed(built_page, finished_project):
     api = finished_project / "build" / "api"
     nodes = json.loads((api / "main").read_text())["nodes"]
