@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from support import kedro
 
 from embedlab.density.preference import (
-    compare_models,
+    compare_reward_models,
     correctness,
     cosine_margins,
     format_accuracies,
@@ -212,13 +212,13 @@ def test_intervals_resample_prefixes_and_not_pairs():
 
 def test_models_are_compared_on_the_same_pairs():
     tested = scored_pairs()
-    rare = compare_models(tested[tested["quintile"] == 5], "density", "uniform", 1000, 0)
+    rare = compare_reward_models(tested[tested["quintile"] == 5], "density", "uniform", 1000, 0)
     assert rare["mean"] == pytest.approx(0.5)
     assert rare["p_value"] == 1  # one prefix: no evidence
     assert (rare["n_prefixes"], rare["n_pairs"]) == (1, 2)
     many = pd.concat([tested.assign(prefix_id=tested["prefix_id"] + str(i)) for i in range(20)])
-    assert compare_models(many, "density", "uniform", 1000, 0)["p_value"] < 0.01
-    assert compare_models(tested[:0], "density", "uniform", 1000, 0) is None
+    assert compare_reward_models(many, "density", "uniform", 1000, 0)["p_value"] < 0.01
+    assert compare_reward_models(tested[:0], "density", "uniform", 1000, 0) is None
 
 
 def test_a_table_without_rare_pairs_says_so():

@@ -19,7 +19,7 @@ from embedlab.novelty.measures import (
     summarise_seeds,
 )
 from embedlab.novelty.training import ExperimentParameters
-from embedlab.statistics.description import describe
+from embedlab.statistics.description import describe_values
 
 BASELINES = ("knn", "isolation_forest")
 
@@ -58,7 +58,7 @@ def as_json(value: Any) -> Any:
 
 @given(SCORES)
 def test_novelty_is_described_by_mean_deviation_extremes_and_percentiles(scores) -> None:
-    found = describe(scores)
+    found = describe_values(scores)
     assert list(found) == ["mean", "std", "min", "max", "p5", "p25", "p50", "p75", "p95"]
     assert found["mean"] == pytest.approx(scores.mean(), abs=1e-6)
     assert found["std"] == pytest.approx(scores.std(), abs=1e-6)
@@ -72,8 +72,8 @@ def test_novelty_is_described_by_mean_deviation_extremes_and_percentiles(scores)
 def test_the_mean_of_large_scores_is_exact() -> None:
     # Sums of so many float32 lose the last digits.
     scores = np.tile(np.array([1e8, 1e8 + 8], dtype=np.float32), 50_000)
-    assert describe(scores)["mean"] == 1e8 + 4
-    assert describe(scores)["std"] == 4
+    assert describe_values(scores)["mean"] == 1e8 + 4
+    assert describe_values(scores)["std"] == 4
 
 
 def test_detection_is_by_set_then_method_of_novel_items_against_held_out_ones() -> None:

@@ -7,7 +7,7 @@ from synthetic_language_models import PROMPT, loaded, tiny_language_model
 from embedlab.encoders.parameters import LanguageModelSource
 from embedlab.errors import InputError
 from embedlab.resource_encoder.configs import default_tool_configs, resource_values
-from embedlab.resource_encoder.descriptions import describe
+from embedlab.resource_encoder.descriptions import write_descriptions
 from embedlab.resource_encoder.export import encode_configs
 from embedlab.resource_encoder.language_model import language_model_version
 from embedlab.resource_encoder.reader import load_config_reader
@@ -72,7 +72,7 @@ def test_values_that_are_not_in_the_profile_have_distinct_vectors(reader):
 @pytest.mark.parametrize("template", [0, 3])
 def test_the_model_decodes_each_row_with_the_instruction_of_the_template(reader, template):
     rows = CONFIGS[::300]
-    longest = max(len(reader.prompt.target(text)) for text in describe(rows, template))
+    longest = max(len(reader.prompt.target(text)) for text in write_descriptions(rows, template))
     first = reader.prompt.decode(reader.vectors(rows[:1]), template, longest)
     found = reader.read(rows, template)
     assert len(found) == len(rows)

@@ -15,8 +15,8 @@ from embedlab.resource_encoder.descriptions import (
     FIELDS,
     INSTRUCTIONS,
     TEMPLATES,
-    describe,
     read_fields,
+    write_descriptions,
 )
 from embedlab.resource_encoder.samples import AugmentationParameters, augment, unseen_jitter
 from embedlab.resource_encoder.tools import default_tool_registry
@@ -43,7 +43,7 @@ def values(rows: pd.DataFrame) -> np.ndarray:
 @settings(max_examples=60, deadline=None)
 @given(row=row, template=st.sampled_from(range(len(TEMPLATES))))
 def test_fields_are_read_back_from_every_template(row: tuple, template: int) -> None:
-    (text,) = describe(one_row(*row), template)
+    (text,) = write_descriptions(one_row(*row), template)
     fields = list(read_fields(text, template).values())
     assert fields[:2] == [row[0].replace("_", " "), row[1]]
     assert [float(field) for field in fields[2:]] == list(row[2:])
@@ -51,7 +51,7 @@ def test_fields_are_read_back_from_every_template(row: tuple, template: int) -> 
 
 @pytest.mark.parametrize("template", range(len(TEMPLATES)))
 def test_each_field_is_read_independently_from_a_damaged_text(template: int) -> None:
-    (text,) = describe(one_row("odd_job", "large", 2, 4, 20, 3, 150.0), template)
+    (text,) = write_descriptions(one_row("odd_job", "large", 2, 4, 20, 3, 150.0), template)
     sound = read_fields(text, template)
     assert list(sound) == list(FIELDS)
     assert read_fields(text.replace("150", "999"), template) == {**sound, "latency_ms": "999"}
@@ -64,7 +64,7 @@ def test_each_field_is_read_independently_from_a_damaged_text(template: int) -> 
 
 
 def test_numbers_are_written_with_as_few_digits_as_distinguish_them() -> None:
-    (text,) = describe(one_row("odd_job", "small", 4.0, 4.12, 20, 1270.0, 0.5), 0)
+    (text,) = write_descriptions(one_row("odd_job", "small", 4.0, 4.12, 20, 1270.0, 0.5), 0)
     assert text == (
         "The odd job tool runs a small input on 4 CPU cores, 4.12 GB memory, 20 GPU SMs and 1270 GB"
         " GPU memory in 0.5 ms."
@@ -76,7 +76,7 @@ def test_templates_are_at_least_five_and_short_with_distinct_instructions() -> N
     assert len(set(INSTRUCTIONS)) == len(INSTRUCTIONS) == len(TEMPLATES)
     for template, instruction in enumerate(INSTRUCTIONS):
         assert 2 <= len(instruction.split()) <= 5
-        assert max(len(text.split()) for text in describe(CONFIGS, template)) <= 30
+        assert max(len(text.split()) for text in write_descriptions(CONFIGS, template)) <= 30
 
 
 @pytest.mark.parametrize("mode", ["jitter", "variation", "both"])
@@ -85,7 +85,7 @@ def test_the_first_copies_are_the_unchanged_configurations(mode: str) -> None:
     assert len(rows) == 4 * N
     pd.testing.assert_frame_equal(rows[:N], augmented(mode="none"))
     pd.testing.assert_frame_equal(rows.loc[: N - 1, list(CONFIGS)], CONFIGS)
-    assert rows["text"].tolist()[:N] == describe(CONFIGS, 0)
+    assert rows["text"].tolist()[:N] == write_descriptions(CONFIGS, 0)
 
 
 @pytest.mark.parametrize("mode", ["none", "jitter", "variation", "both"])

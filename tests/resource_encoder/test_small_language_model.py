@@ -21,7 +21,12 @@ from embedlab.resource_encoder.configs import (
     RESOURCES,
     default_tool_configs,
 )
-from embedlab.resource_encoder.descriptions import INSTRUCTIONS, TEMPLATES, describe, read_fields
+from embedlab.resource_encoder.descriptions import (
+    INSTRUCTIONS,
+    TEMPLATES,
+    read_fields,
+    write_descriptions,
+)
 from embedlab.resource_encoder.language_model import load_language_model
 from embedlab.resource_encoder.prompt import PLACEHOLDER
 from embedlab.resource_encoder.small_language_model import (
@@ -97,12 +102,12 @@ def configs(draw: st.DrawFn) -> pd.DataFrame:
 @settings(deadline=None)
 @given(configs(), st.sampled_from(range(len(TEMPLATES))))
 def test_the_tokenizer_gives_back_every_description(row: pd.DataFrame, template: int) -> None:
-    (text,) = describe(row, template)
+    (text,) = write_descriptions(row, template)
     assert TOKENIZER.decode(TOKENIZER(text)["input_ids"], skip_special_tokens=True) == text
 
 
 def test_phrases_are_one_token_and_so_is_every_digit() -> None:
-    (text,) = describe(FEW[:1].assign(latency_ms=1234.0), 0)
+    (text,) = write_descriptions(FEW[:1].assign(latency_ms=1234.0), 0)
     tokens = [TOKENIZER.decode([token]) for token in TOKENIZER(text)["input_ids"]]
     assert tokens[:5] == ["The ", "image classification", " tool runs a ", "small", " input on "]
     assert tokens[-6:] == [" GB GPU memory in ", "1", "2", "3", "4", " ms."]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from embedlab.statistics.description import describe
+from embedlab.statistics.description import describe_values
 from embedlab.statistics.intervals import Interval, ratio_interval
 from embedlab.statistics.paired_tests import paired_randomisation_test
 
@@ -52,7 +52,7 @@ def summarise_margins(
     return {model: _summarise(tested, model, num_resamples, seed) for model in models}
 
 
-def compare_models(
+def compare_reward_models(
     tested: pd.DataFrame, model: str, base: str, num_resamples: int, seed: int
 ) -> dict[str, Any] | None:
     """Test whether `model` is more accurate than `base` on the pairs of `summarise_margins`.
@@ -99,7 +99,7 @@ def _summarise(tested: pd.DataFrame, model: str, num_resamples: int, seed: int) 
             str(name): _accuracy(group, model, None, num_resamples, seed) for name, group in groups
         }
 
-    margin = describe(tested[model].to_numpy())
+    margin = describe_values(tested[model].to_numpy())
     return {
         "accuracy": _accuracy(tested, model, None, num_resamples, seed),
         "weighted_accuracy": _accuracy(tested, model, "weight", num_resamples, seed),

@@ -14,7 +14,7 @@ from embedlab.novelty.measures import compare_with_baselines, detect
 from embedlab.novelty.rnd import RandomNetworkDistillation
 from embedlab.novelty.scorer import NoveltyScorer
 from embedlab.novelty.training import TrainedRun
-from embedlab.statistics.description import describe
+from embedlab.statistics.description import describe_values
 from embedlab.statistics.projection import principal_plane
 
 Arrays = dict[str, np.ndarray]
@@ -99,7 +99,7 @@ def evaluate_run(trained: TrainedRun, data: NoveltyData) -> tuple[dict[str, Any]
     report = {
         "seed": trained.run.seed,
         "loss": trained.losses,
-        "novelty": {name: describe(values) for name, values in novelty.items()},
+        "novelty": {name: describe_values(values) for name, values in novelty.items()},
         "detection": detect(scores),
         "against": compare_with_baselines(scores),
         "seconds": {"train": trained.seconds, "score": seconds, "baselines": baselines.seconds},

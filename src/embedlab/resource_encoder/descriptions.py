@@ -44,7 +44,7 @@ TEXTS = {
 INSTRUCTIONS, TEMPLATES = tuple(TEXTS), tuple(TEXTS.values())
 
 
-def describe(rows: pd.DataFrame, template: int | NDArray[np.int64]) -> list[str]:
+def write_descriptions(rows: pd.DataFrame, template: int | NDArray[np.int64]) -> list[str]:
     """Describe configurations, with spaces for the underscores of tool names.
 
     Args:
@@ -53,7 +53,8 @@ def describe(rows: pd.DataFrame, template: int | NDArray[np.int64]) -> list[str]
 
     Example:
         >>> row = ["cut", "small", 4.0, 8.12, 20, 2, 150]
-        >>> describe(pd.DataFrame([row], columns=["tool_name", *RESOURCES]), template=0)[0][:64]
+        >>> rows = pd.DataFrame([row], columns=["tool_name", *RESOURCES])
+        >>> write_descriptions(rows, template=0)[0][:64]
         'The cut tool runs a small input on 4 CPU cores, 8.12 GB memory, '
     """
     texts = {name: rows[name].map(format_number) for name in NUMBERS}

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from embedlab.encoders.parameters import LanguageModelSource
 from embedlab.resource_encoder.configs import config_tensors
-from embedlab.resource_encoder.descriptions import INSTRUCTIONS, describe
+from embedlab.resource_encoder.descriptions import INSTRUCTIONS, write_descriptions
 from embedlab.resource_encoder.encoder import ResourceEncoder
 from embedlab.resource_encoder.language_model import language_model_version, load_language_model
 from embedlab.resource_encoder.prompt import VectorPrompt
@@ -54,7 +54,9 @@ class ConfigReader:
             InputError: if a tool or an input size is unknown.
         """
         # No text may have more tokens than the longest true description.
-        max_tokens = max(len(self.prompt.target(text)) for text in describe(configs, template))
+        max_tokens = max(
+            len(self.prompt.target(text)) for text in write_descriptions(configs, template)
+        )
         return self.prompt.decode(self.vectors(configs), template, max_tokens)
 
 

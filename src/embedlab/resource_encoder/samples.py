@@ -13,7 +13,7 @@ from torch import Tensor
 
 from embedlab.parameters import Parameters
 from embedlab.resource_encoder.configs import CONFIG_COLUMNS, NUMBERS, config_tensors
-from embedlab.resource_encoder.descriptions import TEMPLATES, describe
+from embedlab.resource_encoder.descriptions import TEMPLATES, write_descriptions
 
 SAMPLE_COLUMNS = ["config_id", *CONFIG_COLUMNS, "template", "text"]
 # Second entries of the seeds, so that the draws of one seed are independent of each other.
@@ -93,7 +93,7 @@ def jitter_numbers(rows: pd.DataFrame, jitter: float, random: Generator) -> pd.D
 def add_descriptions(rows: pd.DataFrame, template: int | NDArray[np.int64]) -> pd.DataFrame:
     """Add the columns template and text; numbers become floats. Columns: `SAMPLE_COLUMNS`."""
     rows = rows.astype(dict.fromkeys(NUMBERS, np.float64)).reset_index(drop=True)
-    return rows.assign(template=template, text=describe(rows, template))[SAMPLE_COLUMNS]
+    return rows.assign(template=template, text=write_descriptions(rows, template))[SAMPLE_COLUMNS]
 
 
 def _shuffled_templates(n: int, copies: int, random: Generator) -> NDArray[np.int64]:

@@ -9,7 +9,7 @@ import pandas as pd
 from embedlab.errors import InputError
 from embedlab.retrieval.isotropy import unit_rows
 from embedlab.search.exact import Similarity
-from embedlab.statistics.description import describe
+from embedlab.statistics.description import describe_values
 from embedlab.statistics.detection import auroc
 from embedlab.statistics.intervals import blocks
 
@@ -66,8 +66,8 @@ def summarise_distances(relevant: np.ndarray, random: np.ndarray) -> dict[str, A
         0.75
     """
     return {
-        "relevant": {"n": len(relevant), **describe(relevant)},
-        "random": {"n": len(random), **describe(random)},
+        "relevant": {"n": len(relevant), **describe_values(relevant)},
+        "random": {"n": len(random), **describe_values(random)},
         "auroc": auroc(random, relevant),
     }
 

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from embedlab.errors import InputError
 from embedlab.losses.sigreg import random_directions, sigreg
-from embedlab.statistics.description import describe
+from embedlab.statistics.description import describe_values
 from embedlab.statistics.intervals import blocks
 from embedlab.statistics.standardise import Standardise
 
@@ -56,7 +56,7 @@ def isotropy(vectors: np.ndarray, max_vectors: int, seed: int) -> dict[str, Any]
         "isoscore": isoscore(spectrum),
         "effective_rank": effective_rank(spectrum),
         "sigreg": standardised_sigreg(sample, seed),
-        "norm": describe(norms),
+        "norm": describe_values(norms),
         "spectrum": spectrum.tolist(),
     }
 

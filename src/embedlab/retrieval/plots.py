@@ -62,7 +62,7 @@ def plot_isotropy_spectrum(spectra: Mapping[str, Sequence[float]]) -> Figure:
 def plot_norms(norms: Mapping[str, Mapping[str, float]]) -> Figure:
     """Draw a box per model: median, quartiles, whiskers over the central 90 %, a dot at the mean.
 
-    `norms` has the output of `describe` by model.
+    `norms` has the output of `describe_values` by model.
     """
     figure, axes = new_figure(6, 1.2 + 0.4 * len(norms))
     names = {"whislo": "p5", "q1": "p25", "med": "p50", "q3": "p75", "whishi": "p95"}

@@ -8,10 +8,10 @@ import numpy as np
 
 from embedlab.search.neighbours import (
     Metric,
-    blocks,
     check_count,
     neighbours_of,
     read_vectors,
+    row_blocks,
     to_metric,
     without_self,
 )
@@ -75,7 +75,7 @@ def approximate_neighbours(
     )
     shape = len(vectors), k
     distances, found = np.empty(shape, dtype=np.float32), np.empty(shape, dtype=np.int64)
-    for rows in blocks(np.arange(len(vectors)), CHUNK_SIZE, "approximate neighbours"):
+    for rows in row_blocks(np.arange(len(vectors)), CHUNK_SIZE, "approximate neighbours"):
         distances[rows], found[rows] = search.neighbours(rows)
     return distances, found, recall
 
@@ -132,7 +132,7 @@ def _build_index(
     index.cp.seed = int(rng.integers(2**31))
     sample = rng.choice(num_rows, min(num_rows, PER_CELL * num_cells), replace=False)
     index.train(read_vectors(vectors[np.sort(sample)], metric))
-    for rows in blocks(np.arange(num_rows), CHUNK_SIZE, "indexing vectors"):
+    for rows in row_blocks(np.arange(num_rows), CHUNK_SIZE, "indexing vectors"):
         index.add(read_vectors(vectors[rows], metric))
     return index
 

@@ -129,7 +129,7 @@ def without_self(
     return distances[kept].reshape(shape), rows[kept].reshape(shape)
 
 
-def blocks(rows: np.ndarray, size: int, description: str) -> Iterator[np.ndarray]:
+def row_blocks(rows: np.ndarray, size: int, description: str) -> Iterator[np.ndarray]:
     """Split rows into blocks of `size` rows, with a progress bar."""
     for start in tqdm(range(0, len(rows), size), desc=description, delay=2, leave=False):
         yield rows[start : start + size]
@@ -145,7 +145,7 @@ def _find(queries: np.ndarray, vectors: np.ndarray, k: int) -> tuple[np.ndarray,
     limits = np.empty(len(queries))
     farthest = np.empty(len(queries))  # of the candidates, squared
     size = max(1, BLOCK_SIZE // (count * vectors.shape[1]))
-    for block in blocks(np.arange(len(queries)), size, "nearest neighbours"):
+    for block in row_blocks(np.arange(len(queries)), size, "nearest neighbours"):
         squares, candidates = faiss.knn(queries[block], vectors, count)
         candidates.sort(axis=1)  # so that ties are ordered by row
         exact = _distances(queries[block, None], vectors[candidates])
@@ -155,7 +155,7 @@ def _find(queries: np.ndarray, vectors: np.ndarray, k: int) -> tuple[np.ndarray,
         farthest[block] = squares[:, -1] if count < len(vectors) else np.inf
     # Near-duplicates that float32 products cannot tell apart, or ties.
     doubtful = np.flatnonzero(farthest <= limits)
-    for block in blocks(doubtful, max(1, BLOCK_SIZE // len(vectors)), "near-duplicates"):
+    for block in row_blocks(doubtful, max(1, BLOCK_SIZE // len(vectors)), "near-duplicates"):
         squares = faiss.pairwise_distances(queries[block], vectors)
         near = np.flatnonzero((squares <= limits[block, None]).any(axis=0))
         distances[block], columns = _least(cdist(queries[block], vectors[near]), k)

@@ -5,11 +5,11 @@ import numpy as np
 PERCENTILES = (5, 25, 50, 75, 95)
 
 
-def describe(values: np.ndarray) -> dict[str, float]:
+def describe_values(values: np.ndarray) -> dict[str, float]:
     """Compute mean, standard deviation, extremes and percentiles of values `(m,)`.
 
     Example:
-        >>> list(describe(np.arange(5)))
+        >>> list(describe_values(np.arange(5)))
         ['mean', 'std', 'min', 'max', 'p5', 'p25', 'p50', 'p75', 'p95']
     """
     exact = values.astype(np.float64)

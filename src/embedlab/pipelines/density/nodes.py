@@ -14,7 +14,7 @@ from embedlab.density.plots import (
 )
 from embedlab.density.preference import (
     RARE_QUINTILE,
-    compare_models,
+    compare_reward_models,
     cosine_margins,
     format_accuracies,
     summarise_margins,
@@ -143,8 +143,8 @@ def evaluate_reward_models(
         "seeds": list(parameters.reward_model.seeds),
         "models": summaries,
         "density_against_uniform": {
-            "all": compare_models(tested, "density", "uniform", *resampling),
-            "rare_quintile": compare_models(rare, "density", "uniform", *resampling),
+            "all": compare_reward_models(tested, "density", "uniform", *resampling),
+            "rare_quintile": compare_reward_models(rare, "density", "uniform", *resampling),
         },
     }
     _log_metrics(metrics, tested["src"].unique())
