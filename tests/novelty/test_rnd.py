@@ -192,10 +192,10 @@ def test_finished_experiments_are_skipped_unless_stale(tmp_path, caplog):
     assert after["precomp_a.json"] == before["precomp_a.json"]
     assert after["precomp_b.json"] != before["precomp_b.json"]
     assert "a: finished before, skipped" in caplog.text
-    assert "precomp_b.json has another configuration_hash: run again" in caplog.text
+    assert "precomp_b.json: configuration_hash changed; the experiment runs again" in caplog.text
     other = NoveltyData(data.embeddings, data.sets, data.problems, {"fingerprint": "g"}, 5)
     run_experiments({"a": experiment()}, other, folder)
-    assert "precomp_a.json has another input_fingerprint: run again" in caplog.text
+    assert "precomp_a.json: input_fingerprint changed; the experiment runs again" in caplog.text
 
 
 def test_an_experiment_without_its_model_is_run_again(tmp_path):

@@ -1,4 +1,4 @@
-"""Inverse-density weights: the greater the distance to an item's neighbours, the greater."""
+"""Inverse-density weights: they grow with the distance to an item's neighbours."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence

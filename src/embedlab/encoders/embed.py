@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, assert_never
 
 import numpy as np
 import torch
@@ -13,7 +13,12 @@ from tqdm import tqdm
 
 from embedlab.distributed.launch import spawn
 from embedlab.encoders.hashing import HashingEncoder
-from embedlab.encoders.parameters import CausalLMParameters, ExecutionParameters, HashingParameters
+from embedlab.encoders.parameters import (
+    CausalLMParameters,
+    ExecutionParameters,
+    HashingParameters,
+    SentenceTransformerParameters,
+)
 from embedlab.encoders.recipe import Recipe
 from embedlab.encoders.store import VectorCache, Vectors, VectorStore, text_keys
 
@@ -55,7 +60,9 @@ def load_encoder(recipe: Recipe, device: str, tokens_per_batch: int | None = Non
 
     if isinstance(recipe.parameters, CausalLMParameters):
         return CausalLMEncoder(recipe, device, tokens_per_batch)
-    return SentenceTransformerEncoder(recipe, device, tokens_per_batch)
+    if isinstance(recipe.parameters, SentenceTransformerParameters):
+        return SentenceTransformerEncoder(recipe, device, tokens_per_batch)
+    assert_never(recipe.parameters)
 
 
 def embed(
@@ -84,7 +91,7 @@ def _encode_missing(
 ) -> None:
     processes = min(execution.processes or max(1, torch.cuda.device_count()), len(texts))
     logger.info(
-        "Encoding %d texts: %s, %d process(es), %s",
+        "Encoding %d texts with a %s encoder in %d process(es), in %s",
         *(len(texts), recipe.parameters.kind, processes, recipe.precision),
     )
     arguments = (processes, texts, recipe, cache, execution)

@@ -75,7 +75,8 @@ class HashingParameters(Parameters):
     dimension: int = Field(64, ge=2)
 
 
-# To add a kind: write its parameters here, a class with `encode`, and its line in `load_encoder`.
+# To add a kind: its parameters, also in this union; a class with `encode`; a branch in
+# `load_encoder`; in `Recipe.description`, each parameter that changes vectors.
 AnyEncoder = SentenceTransformerParameters | CausalLMParameters | HashingParameters
 
 

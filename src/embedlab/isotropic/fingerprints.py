@@ -1,4 +1,4 @@
-"""Fingerprints of the data that a training reads: its checkpoint is valid for these alone."""
+"""Fingerprints of the training data: a checkpoint is used only if its fingerprint matches."""
 
 from typing import get_args
 

@@ -1,7 +1,7 @@
 """The objective of isotropic retrieval: a weighted sum of losses."""
 
 import math
-from typing import Literal, NamedTuple, Self
+from typing import Literal, NamedTuple, Self, assert_never
 
 import torch
 from pydantic import Field, model_validator
@@ -21,7 +21,7 @@ class ObjectiveParameters(Parameters):
     """The losses and their weights; a loss of weight 0 is not computed.
 
     Attributes:
-        contrastive: InfoNCE over the batch, or a margin loss, with the nearest negative of the
+        contrastive: InfoNCE over the batch, or a margin loss with the nearest negative of the
             batch (`hardest`) or those of the pair (`triplet`).
         isotropy: SIGReg, or the distance of the covariance from an isotropic Gaussian's.
         lambda_contrastive: weight of the contrastive loss.
@@ -95,7 +95,7 @@ def isotropic_retrieval_losses(
     if parameters.lambda_isotropy and parameters.isotropy == "sigreg":
         directions = random_directions(vectors.shape[1], parameters.num_slices, seed)
         losses["isotropy"] = sigreg(vectors / target_std, directions)
-    elif parameters.lambda_isotropy:
+    elif parameters.lambda_isotropy and parameters.isotropy == "covariance":
         losses["isotropy"] = covariance_isotropy(vectors, target_std)
     if parameters.lambda_reg:
         losses["reg"] = variance_regularisation(vectors, target_std)
@@ -112,6 +112,8 @@ def _contrastive(batch: Batch, parameters: ObjectiveParameters) -> Tensor:
         return info_nce_loss(queries, candidates, targets, forbidden, parameters.temperature)
     if parameters.contrastive == "hardest":
         return hardest_in_batch_loss(queries, candidates, targets, forbidden, parameters.margin)
+    if parameters.contrastive != "triplet":
+        assert_never(parameters.contrastive)
     positives, negatives = documents[: len(queries)], documents[len(queries) :]
     # This process's documents are consecutive candidates; the first is the first query's positive.
     columns = targets[0] + torch.arange(len(queries), len(documents), device=queries.device)

@@ -1,1 +1,1 @@
-"""Losses, one a file."""
+"""Loss functions, one per file; `isotropic/loss.py` combines those of the projection."""

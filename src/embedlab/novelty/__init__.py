@@ -1,1 +1,1 @@
-"""Random network distillation, and other detectors of novel vectors."""
+"""Random network distillation, and the detectors that it is compared with."""

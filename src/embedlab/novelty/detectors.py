@@ -25,7 +25,7 @@ RIDGE = 1e-9
 class DetectorInput:
     """Training vectors `(n, d)`, and vectors to score `(m, d)`, float32.
 
-    `num_neighbours` is k of the k-NN distance; n if there are fewer training vectors.
+    `num_neighbours` is k of the k-NN distance, lowered to n if there are fewer training vectors.
     """
 
     train: np.ndarray
@@ -72,7 +72,7 @@ def mahalanobis_distance(data: DetectorInput) -> np.ndarray:
 
 
 def isolation_score(data: DetectorInput) -> np.ndarray:
-    """Anomaly score $2^{-h / c}$: h random cuts isolate the vector, where c are expected.
+    """Anomaly score $2^{-h / c}$: h random cuts isolate the vector on average, c are expected.
 
     References:
         Liu, Ting & Zhou 2008, Isolation Forest.

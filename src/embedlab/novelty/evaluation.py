@@ -61,7 +61,7 @@ class NoveltyData:
         return principal_plane(self.embeddings, seed=0)
 
     def rows_of(self, trained: TrainedRun) -> Arrays:
-        """The rows of each set for a run: those it trained on, and other solutions of these."""
+        """The rows of each set for a run, with its training pairs and their other solutions."""
         rows = self.rows | {"train": trained.run.rows}
         others = rows.pop("other_solutions", np.empty(0, int))
         others = others[np.isin(self.problems[others], self.problems[trained.run.rows])]

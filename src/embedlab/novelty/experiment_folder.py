@@ -65,7 +65,11 @@ class ExperimentFolder(Mapping[str, dict[str, Any]]):
             return False
         stale = [key for key, value in identity.items() if result.get(key) != value]
         if stale:
-            logger.warning("%s has another %s: run again", self._result(name), ", ".join(stale))
+            logger.warning(
+                "%s: %s has changed; the experiment runs again",
+                self._result(name),
+                ", ".join(stale),
+            )
         return not stale
 
     def save(self, name: str, result: Mapping[str, Any], model: dict[str, Any]) -> None:

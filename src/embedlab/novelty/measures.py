@@ -34,7 +34,7 @@ def headline_set(names: Container[str]) -> str:
 def detect(scores: Scores) -> dict[str, dict[str, dict[str, float]]]:
     """AUROC and FPR@95 of each novel set against held-out items, by set, then method.
 
-    The entry `held_out` is of RND, held-out against training items: how much it has memorised.
+    The entry `held_out` compares held-out with training items, for RND only: its memorisation.
     """
     rnd = scores["rnd"]
     rates = {

@@ -1,4 +1,4 @@
-"""Figures of an experiment and of a comparison; a set or a method looks the same in each.
+"""Figures of an experiment and of a comparison; each set and method has one look in all.
 
 `novelty` and `distance` `(m,)` and `points` `(m, 2)` are of m items, by the name of their set.
 Zeros on a log axis are drawn at a tenth of the smallest positive value.

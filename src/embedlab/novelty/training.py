@@ -1,4 +1,4 @@
-"""Training of random network distillation: runs whose predictors have one shape, together."""
+"""Training of random network distillation; runs of equal predictor shape train together."""
 
 import time
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Exact search among all vectors, the k greatest scores, and the table of results: a run.
+"""Exact search over all vectors for the k greatest scores; its table of results is a run.
 
 A run has the columns query_id, corpus_id and score; scores of a query are in descending order.
 """

@@ -1,4 +1,4 @@
-"""Data for every pipeline from docstrings of installed libraries: summaries find bodies."""
+"""Data for every pipeline from docstrings: the summary is the query, the body its solution."""
 
 import logging
 from typing import Annotated, Any, Self

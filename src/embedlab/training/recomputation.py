@@ -1,4 +1,4 @@
-"""Activations computed again in the backward pass instead of kept."""
+"""Gradient checkpointing: the backward pass recomputes activations instead of storing them."""
 
 from functools import partial
 from typing import Any

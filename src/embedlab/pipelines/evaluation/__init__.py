@@ -1,1 +1,1 @@
-"""Retrieval quality of BM25 and of each encoder, on each retrieval set."""
+"""Retrieval quality of BM25, each encoder and the projection, and isotropy of their vectors."""
