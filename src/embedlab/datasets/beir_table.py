@@ -12,6 +12,8 @@ from embedlab.sources.beir import read_corpus, read_qrels, read_queries
 
 FILES = {"corpus": "corpus.jsonl", "queries": "queries.jsonl", "qrels": "qrels/test.tsv"}
 READERS = {"corpus": read_corpus, "queries": read_queries, "qrels": read_qrels}
+# Longer tables are not kept in memory until their last reader has run.
+MAX_KEPT_ROWS = 200_000
 QRELS_HEADER = ["query-id", "corpus-id", "score"]
 
 
@@ -37,13 +39,18 @@ class BeirTableDataset(PathDataset[pd.DataFrame, pd.DataFrame]):
         """
         if self._loaded is None:
             bad_rows = BadRows("fail")
-            self._loaded = READERS[self._table](self._filepath, bad_rows)
-            bad_rows.settle()
+            table = READERS[self._table](self._filepath, bad_rows)
+            bad_rows.settle("run `kedro run --pipelines=data_ingestion` again")
+            if len(table) > MAX_KEPT_ROWS:
+                return table
+            self._loaded = table
         return self._loaded.copy(deep=False)
 
     def save(self, data: pd.DataFrame) -> None:
         """Write the table to a temporary file and rename it."""
         self._loaded = None
+        if self._table == "corpus":  # judgements, saved last, are never those of another corpus
+            (self._filepath.parent / FILES["qrels"]).unlink(missing_ok=True)
         with replacing(self._filepath) as temporary:
             if self._table == "qrels":
                 table = data.set_axis(QRELS_HEADER, axis=1)

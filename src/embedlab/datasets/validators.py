@@ -16,7 +16,7 @@ def check_embeddings(embeddings: Embeddings) -> None:
         InputError: naming what is wrong.
     """
     check_vectors(embeddings.vectors)
-    check_ids(embeddings.ids)
+    check_ids(embeddings.ids, f"{embeddings.name}.ids")
     if len(embeddings.ids) != len(embeddings.vectors):
         raise InputError(
             f"{embeddings.name}.embeddings: {len(embeddings.vectors)} rows for "
@@ -46,20 +46,20 @@ def check_vectors(embeddings: np.ndarray) -> None:
             raise InputError(f"{name}: row {row} is not finite; run embedding_cache again")
 
 
-def check_ids(ids: list[str]) -> None:
-    """Check that identifiers are a list of distinct strings.
+def check_ids(ids: list[str], name: str = "ids") -> None:
+    """Check that identifiers are a list of distinct strings; `name` begins the messages.
 
     Raises:
         InputError: naming the first faulty position.
     """
     if not isinstance(ids, list):
-        raise InputError(f"ids: expected a JSON list, found {type(ids).__name__}")
+        raise InputError(f"{name}: expected a JSON list, found {type(ids).__name__}")
     faulty = next((i for i, item in enumerate(ids) if not isinstance(item, str)), None)
     if faulty is not None:
-        raise InputError(f"ids: position {faulty} is {ids[faulty]!r}, not a string")
+        raise InputError(f"{name}: position {faulty} is {ids[faulty]!r}, not a string")
     if len(set(ids)) < len(ids):
         first = pd.Series(ids).duplicated().to_numpy().argmax()
-        raise InputError(f"ids: {ids[first]!r} at position {first} is repeated")
+        raise InputError(f"{name}: {ids[first]!r} at position {first} is repeated")
 
 
 def check_weights(weights: np.ndarray) -> None:

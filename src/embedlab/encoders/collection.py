@@ -50,6 +50,14 @@ class TextCollection:
         return np.hstack(np.split(vectors, len(self.parts)))
 
 
+@dataclass(frozen=True)
+class TextIdentity:
+    """The ids and the digest of a collection, for nodes that need no texts."""
+
+    ids: list[str]
+    digest: str
+
+
 def pair_texts(pairs: pd.DataFrame) -> TextCollection:
     """Problems with their solutions, two texts each: their vectors are put end to end."""
     parts = [pairs["problem"].tolist(), pairs["solution"].tolist()]

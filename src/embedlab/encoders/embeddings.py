@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from embedlab.encoders.collection import TextCollection
+from embedlab.encoders.collection import TextCollection, TextIdentity
 from embedlab.errors import InputError
 
 
@@ -35,7 +35,7 @@ class Embeddings:
         """The collection's name."""
         return self.name.partition(".")[2]
 
-    def check_texts(self, texts: TextCollection) -> None:
+    def check_texts(self, texts: TextCollection | TextIdentity) -> None:
         """Check that the vectors are those of these texts, in this order.
 
         Raises:

@@ -86,8 +86,14 @@ def mine_hard_negatives(
     negatives = np.empty((len(pairs), p.count), dtype=np.int64)
     if not negatives.size:
         return negatives
+    if queries.shape[1] != documents.shape[1]:
+        raise InputError(
+            f"queries have {queries.shape[1]} dimensions and documents {documents.shape[1]}: "
+            "embed both with the same encoder"
+        )
     relevant = relevant_rows(np.concatenate([pairs, known]), len(queries))
-    _check_counts(relevant[pairs[:, 0]], len(documents), p.count)
+    num_relevant = (relevant >= 0).sum(axis=1)[pairs[:, 0]]
+    _check_counts(num_relevant, len(documents), p.count)
     random = np.random.default_rng(p.seed)
     pool = np.sort(random.permutation(len(documents))[: p.pool_size])
     permutation = random.permutation(len(documents))
@@ -113,8 +119,8 @@ def mine_hard_negatives(
     return negatives
 
 
-def _check_counts(relevant: np.ndarray, num_documents: int, count: int) -> None:
-    num_others = num_documents - int((relevant >= 0).sum(axis=1).max())
+def _check_counts(num_relevant: np.ndarray, num_documents: int, count: int) -> None:
+    num_others = num_documents - int(num_relevant.max())
     if num_others < count:
         raise InputError(
             f"hard negatives: count is {count}, but a query has only {num_others} of "

@@ -66,7 +66,7 @@ class ExperimentFolder(Mapping[str, dict[str, Any]]):
         stale = [key for key, value in identity.items() if result.get(key) != value]
         if stale:
             logger.warning(
-                "%s: %s has changed; the experiment runs again",
+                "%s: %s changed; the experiment runs again",
                 self._result(name),
                 ", ".join(stale),
             )

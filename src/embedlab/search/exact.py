@@ -63,6 +63,10 @@ def exact_search(
             f"queries have {queries.shape[1]} dimensions and documents {corpus.shape[1]}: "
             "embed both with the same encoder"
         )
+    if not len(corpus):
+        return make_run(
+            query_ids, [], np.empty((len(queries), 0)), np.empty((len(queries), 0), int)
+        )
     vectors = _read(queries)
     if similarity == "cosine":
         vectors = torch.nn.functional.normalize(vectors)

@@ -138,7 +138,9 @@ def row_blocks(rows: np.ndarray, size: int, description: str) -> Iterator[np.nda
 def _find(queries: np.ndarray, vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Euclidean distances and rows `(q, k)` of the nearest vectors, ties by row."""
     rows = _first_copies(vectors, k)
-    vectors = vectors[rows]
+    vectors = vectors if len(rows) == len(vectors) else vectors[rows]
+    centre = vectors.mean(axis=0)  # an offset that all share would cost digits of the products
+    centred = vectors - centre
     count = min(k + SPARE, len(vectors))
     distances = np.empty((len(queries), k), dtype=np.float32)
     found = np.empty((len(queries), k), dtype=np.int64)
@@ -146,17 +148,18 @@ def _find(queries: np.ndarray, vectors: np.ndarray, k: int) -> tuple[np.ndarray,
     farthest = np.empty(len(queries))  # of the candidates, squared
     size = max(1, BLOCK_SIZE // (count * vectors.shape[1]))
     for block in row_blocks(np.arange(len(queries)), size, "nearest neighbours"):
-        squares, candidates = faiss.knn(queries[block], vectors, count)
+        points = queries[block] - centre
+        squares, candidates = faiss.knn(points, centred, count)
         candidates.sort(axis=1)  # so that ties are ordered by row
         exact = _distances(queries[block, None], vectors[candidates])
         distances[block], columns = _least(exact, k)
         found[block] = np.take_along_axis(candidates, columns, axis=1)
-        limits[block] = _limits(queries[block], distances[block, -1])
+        limits[block] = _limits(points, distances[block, -1])
         farthest[block] = squares[:, -1] if count < len(vectors) else np.inf
     # Near-duplicates that float32 products cannot tell apart, or ties.
     doubtful = np.flatnonzero(farthest <= limits)
     for block in row_blocks(doubtful, max(1, BLOCK_SIZE // len(vectors)), "near-duplicates"):
-        squares = faiss.pairwise_distances(queries[block], vectors)
+        squares = faiss.pairwise_distances(queries[block] - centre, centred)
         near = np.flatnonzero((squares <= limits[block, None]).any(axis=0))
         distances[block], columns = _least(cdist(queries[block], vectors[near]), k)
         found[block] = near[columns]
@@ -182,7 +185,7 @@ def _limits(points: np.ndarray, radii: np.ndarray) -> np.ndarray:
     r"""Upper bounds `(q,)` on the squared distances, computed in float32, within radii of points.
 
     A product of d terms with unit roundoff u is off by at most $d u |x| |y|$. With the rounding of
-    norms, sums and radii, $|x|^2 + |y|^2 - 2 x y$ is off by less than
+    norms, centring, sums and radii, $|x|^2 + |y|^2 - 2 x y$ is off by less than
     $2 (d + 8) u (|x|^2 + |y|^2)$, where $|y| \le |x| + r$ for a vector within radius r.
 
     References:

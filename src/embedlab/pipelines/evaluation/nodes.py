@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from embedlab.encoders.collection import TextCollection
+from embedlab.encoders.collection import TextIdentity, corpus_texts, query_texts
 from embedlab.encoders.embeddings import Embeddings
 from embedlab.pipelines.evaluation.parameters import EvaluationParameters
 from embedlab.retrieval.distances import pair_distances, summarise_distances
@@ -35,11 +35,19 @@ def search_bm25(
     return _finish(run, parameters)
 
 
+def identify_texts(
+    corpus: pd.DataFrame, queries: pd.DataFrame
+) -> tuple[TextIdentity, TextIdentity]:
+    """Ids and digests of the present queries and documents, which vectors are checked against."""
+    texts, documents = query_texts(queries), corpus_texts(corpus)
+    return TextIdentity(texts.ids, texts.digest), TextIdentity(documents.ids, documents.digest)
+
+
 def search_embeddings(
     queries: Embeddings,
     corpus: Embeddings,
-    query_texts: TextCollection,
-    corpus_texts: TextCollection,
+    query_identity: TextIdentity,
+    corpus_identity: TextIdentity,
     parameters: EvaluationParameters,
 ) -> pd.DataFrame:
     """Search by a model's vectors.
@@ -47,8 +55,8 @@ def search_embeddings(
     Raises:
         InputError: if the vectors are those of other texts.
     """
-    queries.check_texts(query_texts)
-    corpus.check_texts(corpus_texts)
+    queries.check_texts(query_identity)
+    corpus.check_texts(corpus_identity)
     run = exact_search(
         *(queries.vectors, corpus.vectors, queries.ids, corpus.ids),
         _search_depth(parameters),
@@ -72,8 +80,8 @@ def write_trec_runs(**runs: pd.DataFrame) -> dict[str, str]:
 def measure_isotropy(
     queries: Embeddings,
     corpus: Embeddings,
-    query_texts: TextCollection,
-    corpus_texts: TextCollection,
+    query_identity: TextIdentity,
+    corpus_identity: TextIdentity,
     qrels: pd.DataFrame,
     parameters: EvaluationParameters,
 ) -> tuple[dict[str, Any], pd.DataFrame]:
@@ -82,8 +90,8 @@ def measure_isotropy(
     Raises:
         InputError: if the vectors are those of other texts.
     """
-    queries.check_texts(query_texts)
-    corpus.check_texts(corpus_texts)
+    queries.check_texts(query_identity)
+    corpus.check_texts(corpus_identity)
     distances = pair_distances(
         *(queries.vectors, corpus.vectors, queries.ids, corpus.ids, qrels),
         *(parameters.max_pairs, parameters.seed, parameters.similarity_of(corpus.encoder)),
