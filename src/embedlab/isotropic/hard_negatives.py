@@ -86,14 +86,9 @@ def mine_hard_negatives(
     negatives = np.empty((len(pairs), p.count), dtype=np.int64)
     if not negatives.size:
         return negatives
-    if queries.shape[1] != documents.shape[1]:
-        raise InputError(
-            f"queries have {queries.shape[1]} dimensions and documents {documents.shape[1]}: "
-            "embed both with the same encoder"
-        )
     relevant = relevant_rows(np.concatenate([pairs, known]), len(queries))
     num_relevant = (relevant >= 0).sum(axis=1)[pairs[:, 0]]
-    _check_counts(num_relevant, len(documents), p.count)
+    _check_inputs(queries, documents, num_relevant, p.count)
     random = np.random.default_rng(p.seed)
     pool = np.sort(random.permutation(len(documents))[: p.pool_size])
     permutation = random.permutation(len(documents))
@@ -119,12 +114,19 @@ def mine_hard_negatives(
     return negatives
 
 
-def _check_counts(num_relevant: np.ndarray, num_documents: int, count: int) -> None:
-    num_others = num_documents - int(num_relevant.max())
+def _check_inputs(
+    queries: np.ndarray, documents: np.ndarray, num_relevant: np.ndarray, count: int
+) -> None:
+    if queries.shape[1] != documents.shape[1]:
+        raise InputError(
+            f"queries have {queries.shape[1]} dimensions and documents {documents.shape[1]}: "
+            "embed both with the same encoder"
+        )
+    num_others = len(documents) - int(num_relevant.max())
     if num_others < count:
         raise InputError(
             f"hard negatives: count is {count}, but a query has only {num_others} of "
-            f"{num_documents} documents that are not relevant to it; lower count"
+            f"{len(documents)} documents that are not relevant to it; lower count"
         )
 
 
