@@ -8,6 +8,7 @@ from click.testing import CliRunner
 from kedro.framework.startup import bootstrap_project
 
 from embedlab.cli import run
+from embedlab.records import SUFFIX, record_path
 
 INGEST = ("--pipelines=data_ingestion",)
 PROBLEMS = (*INGEST, "--nodes=ingest_problem_solutions")
@@ -42,11 +43,13 @@ def problems(name, content, **options):
 
 
 def change_file(name, change):
-    """Change one artifact of a finished run."""
+    """Change one artifact of a finished run, which is the user's file without its record."""
 
     def prepare(project):
         path = next((project / "data").glob(name))
         change(path)
+        for artifact in (path, path.parent):
+            record_path(artifact).unlink(missing_ok=True)
 
     return prepare
 
@@ -78,7 +81,8 @@ def preference_file(*rows):
 
 
 def hidden_files(project):
-    return [path for path in (project / "data").rglob(".*") if path.name != ".gitkeep"]
+    files = (project / "data").rglob(".*")
+    return [path for path in files if path.name != ".gitkeep" and not path.name.endswith(SUFFIX)]
 
 
 def assert_one_line(project, prepare, arguments, expected):

@@ -8,10 +8,17 @@ from typing import Any
 
 import click
 from kedro.framework.cli.project import run as kedro_run
+from kedro.framework.cli.utils import _split_params, env_option
 from kedro.framework.project import pipelines
+from kedro.framework.session import KedroSession
 from kedro.io import DatasetError
 
 from embedlab.errors import InputError
+from embedlab.lineage.project import project_lineage
+from embedlab.lineage.runner import OnlyChangedRunner
+from embedlab.lineage.tree import lineage_tree
+
+ONLY_CHANGED_HELP = "Run only nodes whose inputs, parameters or code have changed."
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -70,6 +77,30 @@ def cli() -> None:
     """The project's commands."""
 
 
+def _run_only_changed(only_changed: bool, **options: Any) -> Any:
+    """Kedro's command, with the runner that leaves out nodes of which nothing has changed."""
+    if only_changed and options.get("runner"):
+        raise InputError("--only-changed chooses the runner: leave out --runner")
+    if only_changed:
+        options["runner"] = f"{OnlyChangedRunner.__module__}.{OnlyChangedRunner.__name__}"
+    return kedro_run.callback(**options)  # type: ignore[misc]
+
+
 run = copy.copy(kedro_run)
-run.callback = with_one_line_errors(kedro_run.callback)  # type: ignore[arg-type]
+run.params = [*run.params, click.Option(["--only-changed"], is_flag=True, help=ONLY_CHANGED_HELP)]
+run.callback = with_one_line_errors(_run_only_changed)
 cli.add_command(run)
+
+
+@cli.command()
+@click.argument("entry")
+@env_option
+@click.option("--params", default="", callback=_split_params, help="as of `kedro run`")
+@with_one_line_errors
+def lineage(entry: str, env: str | None, params: dict[str, Any]) -> None:
+    """Print what led to the catalog entry ENTRY, with dates, digests and what is stale."""
+    with KedroSession.create(env=env, runtime_params=params) as session:
+        found = project_lineage(session.load_context().catalog)  # type: ignore[attr-defined]
+    if entry not in found.makers:
+        raise InputError(f"{entry}: no node makes an entry of that name; see `kedro catalog list`")
+    click.echo("\n".join(lineage_tree(found, entry)))

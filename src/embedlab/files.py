@@ -3,9 +3,19 @@
 import os
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+# Called with the complete new content, and with the path that it takes next.
+Witness = Callable[[Path, Path], None]
+_witness: Witness | None = None
+
+
+def set_witness(witness: Witness | None) -> None:
+    """Choose what is called before each replacement, for instance to record it; None: nothing."""
+    global _witness
+    _witness = witness
 
 
 @contextmanager
@@ -21,6 +31,7 @@ def replacing(target: Path) -> Iterator[Path]:
     try:
         yield temporary
         _flush(temporary)
+        _tell_witness(temporary, target)
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
@@ -38,12 +49,24 @@ def replacing_folder(target: Path) -> Iterator[Path]:
         fresh, old = Path(scratch) / "fresh", Path(scratch) / "old"
         fresh.mkdir()
         yield fresh
+        _tell_witness(fresh, target)
         for path in (fresh, *fresh.rglob("*")):
             _flush(path)
         if target.exists():
             target.rename(old)
         fresh.rename(target)
     _flush(target.parent)
+
+
+def _tell_witness(fresh: Path, target: Path) -> None:
+    """Call the witness, which may replace files itself without being called for them."""
+    if (witness := _witness) is None:
+        return
+    set_witness(None)
+    try:
+        witness(fresh, target)
+    finally:
+        set_witness(witness)
 
 
 def _flush(path: Path) -> None:

@@ -31,7 +31,7 @@ class OneRunnerHook:
         """
         # Kedro passes the runner's representation, <kedro.runner.….ThreadRunner object at …>.
         runner = re.search(r"\w+Runner", str(run_params.get("runner")))
-        if runner and runner[0] != "SequentialRunner":
+        if runner and runner[0] not in ("SequentialRunner", "OnlyChangedRunner"):
             raise InputError(
                 f"{runner[0]} is not supported: trainings share torch's random numbers and "
                 "threads; leave out --runner (training and encoding can use several processes)"

@@ -36,7 +36,7 @@ def register_pipelines() -> dict[str, Pipeline]:
     default = [part for part in pipelines.values() if _vectors(part.inputs()) <= made]
     by_name = {
         "encoder_pretrain": encoder_pretrain.create_pipeline(parameters.encoder_pretrain),
-        "weight_export": weight_export.create_pipeline(parameters.encoder_pretrain),
+        "weight_export": weight_export.create_pipeline(),
     }
     return pipelines | by_name | {"__default__": sum(default, Pipeline([]))}
 

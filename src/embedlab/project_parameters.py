@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from kedro.framework.project import settings
 from pydantic import StringConstraints, model_validator
@@ -25,6 +25,16 @@ from embedlab.sources.beir_sets import available_sets
 EncoderName = Annotated[str, StringConstraints(pattern="^[A-Za-z0-9_-]+$")]
 
 
+class LineageParameters(Parameters):
+    """What is done about artifacts that would now be made otherwise.
+
+    Attributes:
+        on_stale: `error` ends a run that would read one before its first node; `warn` logs it.
+    """
+
+    on_stale: Literal["error", "warn", "ignore"] = "error"
+
+
 class ProjectParameters(Parameters):
     """Every parameter group; an unknown one is an error too."""
 
@@ -37,6 +47,7 @@ class ProjectParameters(Parameters):
     weight_export: WeightExportParameters
     isotropic_retrieval: IsotropicRetrievalParameters
     evaluation: EvaluationParameters
+    lineage: LineageParameters = LineageParameters()
 
     @model_validator(mode="after")
     def _encoders_are_named_well(self) -> Self:
@@ -118,15 +129,19 @@ class ProjectParameters(Parameters):
         return {name.replace("/", "-"): name for name in names}, notes
 
     def for_nodes(self) -> dict[str, Any]:
-        """These parameters as nodes take them, with the baseline of the evaluation filled in.
+        """These parameters as nodes take them, completed.
 
         Besides the groups there are `retrieval_sets` and `skipped_sets`, both results of the method
         `retrieval_sets`.
         """
         sets, notes = self.retrieval_sets()
-        parameters = self.model_dump(mode="json")
-        parameters["evaluation"]["baseline"] = self.evaluated_baseline()
+        parameters = self.completed().model_dump(mode="json")
         return parameters | {"retrieval_sets": sets, "skipped_sets": list(notes)}
+
+    def completed(self) -> Self:
+        """These parameters with the baseline of the evaluation filled in."""
+        evaluation = self.evaluation.model_copy(update={"baseline": self.evaluated_baseline()})
+        return self.model_copy(update={"evaluation": evaluation})
 
     def evaluated_baseline(self) -> str:
         """The model that evaluation compares the others with."""

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from embedlab.datasets.local import PathDataset, read_array
+from embedlab.digests import hashed_file
 from embedlab.encoders.embeddings import Embeddings
 from embedlab.errors import InputError
 from embedlab.files import replacing_folder
@@ -37,7 +38,8 @@ class EmbeddingsDataset(PathDataset[Embeddings, Embeddings]):
     def save(self, data: Embeddings) -> None:
         """Write a new folder, which then replaces the old one."""
         with replacing_folder(self._filepath) as folder:
-            np.save(folder / "embeddings.npy", data.vectors, allow_pickle=False)
+            with hashed_file(folder / "embeddings.npy") as array:
+                np.save(array, data.vectors, allow_pickle=False)
             for file, content in {"ids.json": data.ids, METADATA: data.metadata}.items():
                 text = json.dumps(content, indent=2, ensure_ascii=False)
                 (folder / file).write_text(text, encoding="utf-8")

@@ -25,7 +25,7 @@ class FolderHandleDataset(PathDataset[NoReturn, Any]):
 
     def load(self) -> Any:
         """Make the handle."""
-        return load_obj(self._opened_as)(self._filepath)
+        return self._handle_class()(self._filepath)
 
     def save(self, data: NoReturn) -> None:
         """Refuse: nodes write through the handle."""
@@ -35,5 +35,22 @@ class FolderHandleDataset(PathDataset[NoReturn, Any]):
         """The handle's preview of the content, for Kedro-Viz."""
         return JSONPreview(json.dumps(self.load().preview()))
 
+    def _handle_class(self) -> Any:
+        return load_obj(self._opened_as)
+
     def _exists(self) -> bool:
         return True
+
+
+class ResumableFolderDataset(FolderHandleDataset):
+    """A folder of unfinished or finished work, whose handle ignores work on other inputs.
+
+    Attributes:
+        made_from: digest of the code and the inputs of the node that loads it, set before it loads.
+    """
+
+    made_from = ""
+
+    def load(self) -> Any:
+        """Make the handle for work that is made from this."""
+        return self._handle_class()(self._filepath, self.made_from)

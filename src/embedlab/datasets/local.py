@@ -6,6 +6,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from kedro.io import AbstractDataset
 
+from embedlab.digests import hashed_file
 from embedlab.errors import InputError
 from embedlab.files import replacing
 from embedlab.tensor_files import read_tensors, write_tensors
@@ -41,7 +42,7 @@ class NpyDataset(PathDataset[np.ndarray, np.ndarray]):
 
     def save(self, data: np.ndarray) -> None:
         """Write the array to a temporary file and rename it."""
-        with replacing(self._filepath) as path, path.open("wb") as file:
+        with replacing(self._filepath) as path, hashed_file(path) as file:
             np.save(file, data, allow_pickle=False)
 
 

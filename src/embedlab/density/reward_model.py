@@ -15,7 +15,7 @@ from embedlab.density.weights import WeightMode, loss_weights
 from embedlab.errors import InputError
 from embedlab.losses.bradley_terry import bradley_terry_loss
 from embedlab.parameters import Parameters, Seed
-from embedlab.training.checkpoints import CheckpointFolder, run_fingerprint
+from embedlab.training.checkpoints import CheckpointFolder
 from embedlab.training.history import History
 from embedlab.training.loop import train
 from embedlab.training.parameters import TrainingParameters
@@ -102,15 +102,14 @@ class Trial:
 def train_reward_models(
     pairs: pd.DataFrame,
     embeddings: np.ndarray,
-    fingerprint: str,
     parameters: RewardModelParameters,
     checkpoints: CheckpointFolder,
 ) -> tuple[dict[str, Any], pd.DataFrame, dict[str, Any]]:
     """Train both variants for every seed, with the same initialisation and order of the pairs.
 
     The pairs have the columns prefix_id, chosen_row, rejected_row and weight. The embeddings are
-    prefix and response vectors, concatenated, float32 `(m, 2d)`; the fingerprint identifies them
-    in checkpoints, from which an interrupted run is resumed.
+    prefix and response vectors, concatenated, float32 `(m, 2d)`. An interrupted run is resumed from
+    the checkpoints.
 
     Returns:
         The `reward_model` artifact, with both heads of the first seed; the test pairs of every seed
@@ -126,7 +125,6 @@ def train_reward_models(
     model: dict[str, Any] = {
         "parameters": parameters.model_dump(mode="json"),
         "embedding_dim": embeddings.shape[1],
-        "embeddings": fingerprint,
     }
     tables, histories = [], {}
     for seed in parameters.seeds:
@@ -134,7 +132,7 @@ def train_reward_models(
         trial = Trial(seed, *(np.flatnonzero(split == name) for name in SPLITS))
         table, history = pd.DataFrame({"seed": seed, "pair": trial.test}), {}
         for variant in VARIANTS:
-            trained = _train_variant(data, trial, variant, fingerprint, parameters, checkpoints)
+            trained = _train_variant(data, trial, variant, parameters, checkpoints)
             head, history[variant] = trained[0], trained[1].rows
             table[variant] = data.margins(head, trial.test)
             model.setdefault(variant, head.state_dict())
@@ -187,7 +185,6 @@ def _train_variant(
     data: RewardPairs,
     trial: Trial,
     variant: str,
-    fingerprint: str,
     parameters: RewardModelParameters,
     checkpoints: CheckpointFolder,
 ) -> tuple[RewardHead, History]:
@@ -208,12 +205,9 @@ def _train_variant(
         losses = bradley_terry_loss(margins, torch.zeros_like(margins))
         return (validation_weights * losses).mean().item()
 
-    identity = {"embeddings": fingerprint, "seed": trial.seed}
-    identity |= parameters.model_dump(mode="json", include={"head", "training"})
-    weighed = (weights.numpy(), validation_weights.numpy())
-    arrays = (data.chosen, data.rejected, trial.train, trial.validation, *weighed)
     name = f"{variant}-{trial.seed}"
-    checkpoint = checkpoints.checkpoint(name, run_fingerprint(identity, *arrays))
+    settings = parameters.model_dump(mode="json", exclude={"seeds"})
+    checkpoint = checkpoints.checkpoint(name, settings)
     task = Task(f"reward model {name}", head, mean_loss, len(trial.train), validation_loss)
     groups = [{"params": list(head.parameters()), "lr": parameters.training.learning_rate}]
     history = train(task, groups, parameters.training, trial.seed, checkpoint)

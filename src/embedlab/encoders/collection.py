@@ -1,9 +1,6 @@
 """Collections of texts to embed, made from the tables of ingested data."""
 
-import hashlib
-import json
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -38,24 +35,11 @@ class TextCollection:
         if duplicates := len(self.ids) - len(set(self.ids)):
             raise InputError(f"a collection has {duplicates} duplicate ids; make them distinct")
 
-    @cached_property
-    def digest(self) -> str:
-        """SHA-256 of ids and texts in order; it tells whether vectors are of these very texts."""
-        return hashlib.sha256(json.dumps([self.ids, self.parts]).encode()).hexdigest()
-
     def join(self, vectors: np.ndarray) -> np.ndarray:
         """Put the vectors (p * n, d) of the parts end to end: float32 (n, p * d)."""
         if len(self.parts) == 1:
             return vectors
         return np.hstack(np.split(vectors, len(self.parts)))
-
-
-@dataclass(frozen=True)
-class TextIdentity:
-    """The ids and the digest of a collection, for nodes that need no texts."""
-
-    ids: list[str]
-    digest: str
 
 
 def pair_texts(pairs: pd.DataFrame) -> TextCollection:

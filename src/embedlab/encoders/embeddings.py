@@ -5,9 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from embedlab.encoders.collection import TextCollection, TextIdentity
-from embedlab.errors import InputError
-
 
 @dataclass(frozen=True)
 class Embeddings:
@@ -34,18 +31,6 @@ class Embeddings:
     def collection(self) -> str:
         """The collection's name."""
         return self.name.partition(".")[2]
-
-    def check_texts(self, texts: TextCollection | TextIdentity) -> None:
-        """Check that the vectors are those of these texts, in this order.
-
-        Raises:
-            InputError: if they are those of other texts.
-        """
-        if self.ids != texts.ids or self.metadata.get("texts_sha256") != texts.digest:
-            raise InputError(
-                f"{self.name}.embeddings are not those of the present texts; "
-                "run `kedro run --pipelines=embedding_cache` again"
-            )
 
 
 def describe_vectors(vectors: np.ndarray) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Finds the files of a model, and hashes what identifies them."""
 
-import functools
 import hashlib
 import importlib.util
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
 
+from embedlab.digests import file_digest
 from embedlab.encoders.parameters import ModelSource
 from embedlab.errors import InputError
 
@@ -30,8 +30,8 @@ class ModelFiles:
     version: str
 
 
-def find_model(source: ModelSource) -> ModelFiles:
-    """Find the files of a package, a folder, a file or a Hugging Face id.
+def find_model(source: ModelSource, local_files_only: bool = False) -> ModelFiles:
+    """Find the files of a package, a folder, a file or a Hugging Face id, here or on the hub.
 
     Raises:
         InputError: if there is no such model, or its weights do not have the expected hash.
@@ -47,7 +47,7 @@ def find_model(source: ModelSource) -> ModelFiles:
             raise InputError(f"{source.noun} {path}: {reason}")
         files = ModelFiles(path, gguf, _content_hash(path, gguf))
     else:
-        folder = _fetch(source, gguf)
+        folder = _fetch(source, gguf, local_files_only)
         files = ModelFiles(folder, gguf, folder.name)
     _check_weights(files, source.sha256)
     return files
@@ -65,7 +65,7 @@ def _package_folder(source: ModelSource) -> Path | None:
     return Path(spec.origin).parent / subfolder
 
 
-def _fetch(source: ModelSource, gguf: str | None) -> Path:
+def _fetch(source: ModelSource, gguf: str | None, local_files_only: bool) -> Path:
     """Download a Hugging Face id, or find it in the local cache."""
     unwanted = {"*.gguf"} if source.trust_remote_code else {"*.gguf", "*.py"}
     patterns = [pattern for pattern in RELEVANT if pattern not in unwanted]
@@ -73,6 +73,7 @@ def _fetch(source: ModelSource, gguf: str | None) -> Path:
         folder = snapshot_download(
             source.model,
             revision=source.revision,
+            local_files_only=local_files_only,
             allow_patterns=[*patterns, gguf] if gguf else patterns,
             ignore_patterns=["onnx/*", "openvino/*"],
         )
@@ -94,7 +95,7 @@ def _content_hash(folder: Path, gguf: str | None) -> str:
     paths = sorted({path for pattern in patterns for path in folder.rglob(pattern)})
     digest = hashlib.sha256()
     for path in paths:
-        digest.update(f"{path.relative_to(folder).as_posix()} {_file_hash(path)}\n".encode())
+        digest.update(f"{path.relative_to(folder).as_posix()} {file_digest(path)}\n".encode())
     return digest.hexdigest()
 
 
@@ -102,17 +103,6 @@ def _check_weights(files: ModelFiles, expected: str | None) -> None:
     if expected is None:
         return
     weights = files.folder / (files.gguf_file or "model.safetensors")
-    found = _file_hash(weights) if weights.is_file() else "absent"
+    found = file_digest(weights) if weights.is_file() else "absent"
     if found != expected:
         raise InputError(f"{weights}: SHA-256 is {found}, expected {expected}; reinstall the model")
-
-
-def _file_hash(path: Path) -> str:
-    status = path.stat()
-    return _hash_of_version(path, status.st_size, status.st_mtime_ns)
-
-
-@functools.cache  # all collections of an encoder need the hash of the same weights
-def _hash_of_version(path: Path, size: int, modified: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

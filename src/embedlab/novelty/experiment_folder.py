@@ -18,9 +18,14 @@ PREFIX = "precomp_"
 
 @dataclass(frozen=True)
 class ExperimentFolder(Mapping[str, dict[str, Any]]):
-    """Results by experiment, in files `precomp_<name>.json`, and models, in `precomp_<name>.pt`."""
+    """Results by experiment, in files `precomp_<name>.json`, and models, in `precomp_<name>.pt`.
+
+    Attributes:
+        made_from: digest of the code and the data of the experiments that are not run again.
+    """
 
     path: Path
+    made_from: str = ""
 
     def __getitem__(self, name: str) -> dict[str, Any]:
         path = self._result(name)

@@ -7,13 +7,13 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from embedlab.digests import value_digest
 from embedlab.errors import InputError
 from embedlab.novelty.evaluation import NoveltyData, evaluate_run
 from embedlab.novelty.experiment_folder import ExperimentFolder
 from embedlab.novelty.measures import summarise_seeds
 from embedlab.novelty.rnd import RNDModelParameters
 from embedlab.novelty.training import ExperimentParameters, Run, TrainedRun, group_runs, train_stack
-from embedlab.training.checkpoints import run_fingerprint
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ def run_experiments(
     runs: list[Run] = []
     for name, parameters in experiments.items():
         with _noting_failure([name], outcomes):
-            if folder.is_finished(name, identity(parameters, data)):
+            if folder.is_finished(name, identity(parameters, data, folder)):
                 logger.info("%s: finished before, skipped", name)
             else:
                 runs += plan_runs(name, parameters, data.rows["train"])
@@ -79,13 +79,12 @@ def plan_runs(name: str, parameters: ExperimentParameters, pool: np.ndarray) -> 
     ]
 
 
-def identity(parameters: ExperimentParameters, data: NoveltyData) -> dict[str, str]:
-    """Hashes of what an experiment's result depends on."""
+def identity(
+    parameters: ExperimentParameters, data: NoveltyData, folder: ExperimentFolder
+) -> dict[str, str]:
+    """Digests of what an experiment's result depends on."""
     configuration = parameters.model_dump(mode="json") | {"n_neighbours": data.num_neighbours}
-    return {
-        "configuration_hash": run_fingerprint(configuration),
-        "input_fingerprint": run_fingerprint(dict(data.description), data.sets.astype("S")),
-    }
+    return {"configuration_hash": value_digest(configuration), "made_from": folder.made_from}
 
 
 def _save(
@@ -98,7 +97,7 @@ def _save(
     parameters = trained[0].run.parameters
     result = {
         "name": name,
-        **identity(parameters, data),
+        **identity(parameters, data, folder),
         "configuration": parameters.model_dump(mode="json"),
         "embeddings": dict(data.description),
         "embedding_dim": data.embeddings.shape[1],

@@ -18,7 +18,7 @@ from torch.nn.functional import cross_entropy, nll_loss, one_hot
 
 from embedlab.parameters import Parameters, Seed
 from embedlab.resource_encoder.hierarchical_decoder import HierarchicalDecoder
-from embedlab.training.checkpoints import CheckpointFolder, run_fingerprint
+from embedlab.training.checkpoints import CheckpointFolder
 from embedlab.training.loop import train
 from embedlab.training.parameters import Schedule, TrainingParameters
 from embedlab.training.task import Losses, Task
@@ -157,10 +157,9 @@ def demonstrate(
             input_size = requests.inputs.shape[1]
             model = _new_model(rows, tools, input_size, parameters.trunk_size, seed)
             task = _task(f"decoder {name}", model, requests, held_out)
-            identity = {"seed": seed} | parameters.model_dump(exclude={"seeds"})
-            fingerprint = run_fingerprint(identity, rows.numpy(), values, tools)
+            settings = parameters.model_dump(mode="json", exclude={"seeds"})
             groups = [{"params": list(model.parameters()), "lr": parameters.training.learning_rate}]
-            checkpoint = checkpoints.checkpoint(name, fingerprint)
+            checkpoint = checkpoints.checkpoint(name, settings)
             history = train(task, groups, parameters.training, seed, checkpoint)
             tables.append(pd.DataFrame(history.rows).assign(start=start, seed=seed))
     return pd.concat(tables, ignore_index=True)[["start", "seed", "step", "accuracy"]]

@@ -1,4 +1,4 @@
-"""Hashes of an encoder and of its data, and checks that artifacts belong together."""
+"""Hashes of an encoder and of its data, and the check of its language model."""
 
 import hashlib
 import json
@@ -29,30 +29,19 @@ def encoder_sha256(encoder: dict[str, Any]) -> str:
     return digest.hexdigest()
 
 
-def check_provenance(encoder: dict[str, Any], language_model: str, data: str | None = None) -> None:
-    """Refuse an encoder that was trained with another LLM or on other configurations.
+def check_language_model(encoder: dict[str, Any], version: str) -> None:
+    """Refuse an encoder that was trained with another LLM than the one of this version.
 
     Args:
         encoder: content of `pretrained_encoder.pt`.
-        language_model: version of the LLM that the parameters name.
-        data: `configs_sha256` of the current configurations; None skips this check.
+        version: as `language_model_version` gives it.
 
     Raises:
-        InputError: naming what differs.
+        InputError: if the versions differ.
     """
-    for name, expected in (("language_model", language_model), ("data", data)):
-        if expected is not None and encoder.get(name) != expected:
-            raise InputError(
-                f"pretrained_encoder: its {name.replace('_', ' ')} differs "
-                f"({str(encoder.get(name))[:12]}, expected {expected[:12]}); {REMEDY}"
-            )
-
-
-def check_descriptions(described: pd.DataFrame, registry: pd.DataFrame, sha256: str) -> None:
-    """Refuse descriptions of other configurations than those with this `configs_sha256`.
-
-    Raises:
-        InputError: if the hashes differ.
-    """
-    if configs_sha256(registry, described) != sha256:
-        raise InputError(f"tool_descriptions: of other configurations; {REMEDY}")
+    trained_with = str(encoder.get("language_model"))
+    if trained_with != version:
+        raise InputError(
+            f"pretrained_encoder: its language model differs ({trained_with[:12]}, expected "
+            f"{version[:12]}); {REMEDY}"
+        )

@@ -14,7 +14,7 @@ from embedlab.resource_encoder.descriptions import INSTRUCTIONS, write_descripti
 from embedlab.resource_encoder.encoder import ResourceEncoder
 from embedlab.resource_encoder.language_model import language_model_version, load_language_model
 from embedlab.resource_encoder.prompt import VectorPrompt
-from embedlab.resource_encoder.provenance import check_provenance
+from embedlab.resource_encoder.provenance import check_language_model
 from embedlab.resource_encoder.training import ResourceTrainingParameters, load_resource_encoder
 
 
@@ -68,7 +68,7 @@ def load_config_reader(
     Raises:
         InputError: if the LLM cannot be loaded, or is not the one of the encoder's training.
     """
-    check_provenance(content, language_model_version(source))
+    check_language_model(content, language_model_version(source))
     parameters = ResourceTrainingParameters.model_validate(content["parameters"])
     language_model = load_language_model(source, parameters.training.precision, device)
     prompt = VectorPrompt(language_model, parameters.prompt, INSTRUCTIONS)

@@ -1,14 +1,11 @@
 """Checkpoints: the saved state from which an interrupted training resumes."""
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from embedlab.digests import value_digest
 from embedlab.tensor_files import read_tensors, write_tensors
 
 
@@ -18,8 +15,8 @@ class Checkpoint:
 
     Attributes:
         path: the file, replaced by each save.
-        fingerprint: hash of everything that determines the training; the state of a training with
-            another fingerprint is ignored.
+        fingerprint: digest of everything that determines the training; the state of a training
+            with another one is ignored.
     """
 
     path: Path
@@ -43,24 +40,15 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class CheckpointFolder:
-    """A folder with one checkpoint file per name."""
+    """A folder with one checkpoint file per name.
+
+    Attributes:
+        made_from: digest of the code and the data of the trainings that are resumed.
+    """
 
     path: Path
+    made_from: str = ""
 
-    def checkpoint(self, name: str, fingerprint: str) -> Checkpoint:
-        """The checkpoint of this name and fingerprint."""
-        return Checkpoint(self.path / f"{name}.pt", fingerprint)
-
-
-def run_fingerprint(settings: Mapping[str, Any], *arrays: np.ndarray) -> str:
-    """SHA-256 of JSON-ready settings and of arrays with their types and shapes.
-
-    Example:
-        >>> run_fingerprint({"seed": 0}, np.arange(3)) == run_fingerprint({"seed": 0}, np.arange(4))
-        False
-    """
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-    for array in arrays:
-        digest.update(f"{array.dtype} {array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
+    def checkpoint(self, name: str, settings: Mapping[str, Any]) -> Checkpoint:
+        """The checkpoint of the training with this name and these JSON-ready settings."""
+        return Checkpoint(self.path / f"{name}.pt", value_digest([self.made_from, settings]))

@@ -27,7 +27,7 @@ from embedlab.density.weights import (
     density_weights,
     describe_density,
 )
-from embedlab.encoders.collection import prefix_texts, response_ids
+from embedlab.encoders.collection import response_ids
 from embedlab.encoders.embeddings import Embeddings
 from embedlab.errors import InputError
 from embedlab.pipelines.density.parameters import DensityParameters
@@ -44,16 +44,15 @@ MAP_SIZE = 10_000
 
 
 def weigh_prefixes(
-    prefixes: pd.DataFrame, embeddings: Embeddings, parameters: DensityParameters
+    embeddings: Embeddings, parameters: DensityParameters
 ) -> tuple[np.ndarray, list[str], dict[str, Any]]:
     """Compute inverse-density weights (n,); return them, their n ids and a description.
 
     With k prefixes or fewer, all weights are 1.
 
     Raises:
-        InputError: if there is no prefix, or the vectors are those of other prefixes.
+        InputError: if there is no prefix.
     """
-    embeddings.check_texts(prefix_texts(prefixes))
     if not embeddings.ids:
         raise InputError("prefixes: there is none to weigh; ingest preference pairs first")
     distances, recall = _neighbour_distances(embeddings.vectors, parameters)
@@ -123,9 +122,8 @@ def fit_reward_models(
     """
     rows = _response_rows(pairs, embeddings)
     located = pairs.assign(**rows, cosine=cosine_margins(embeddings.vectors, *rows.values()))
-    fingerprint = "{fingerprint} {texts_sha256}".format_map(embeddings.metadata)
     model, margins, history = train_reward_models(
-        located, embeddings.vectors, fingerprint, parameters.reward_model, checkpoints
+        located, embeddings.vectors, parameters.reward_model, checkpoints
     )
     return model, margins.join(located.drop(columns=list(rows)), on="pair"), history
 

@@ -40,7 +40,7 @@ def create_pipeline(encoder: str) -> Pipeline:
         [
             Node(
                 weigh_prefixes,
-                ["prefixes", prefixes, PARAMETERS],
+                [prefixes, PARAMETERS],
                 [*weights, "density_metadata"],
                 name="weigh_prefixes",
             ),

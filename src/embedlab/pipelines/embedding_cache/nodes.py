@@ -8,7 +8,7 @@ import torch
 from torch.nn.functional import normalize
 
 from embedlab.encoders.collection import TextCollection
-from embedlab.encoders.embed import EncodingReport, embed
+from embedlab.encoders.embed import embed
 from embedlab.encoders.embeddings import Embeddings, describe_vectors
 from embedlab.encoders.parameters import EncoderParameters, ExecutionParameters
 from embedlab.encoders.recipe import Recipe, make_recipe
@@ -30,10 +30,10 @@ def embed_collection(
     encoded, report = embed(list(chain(*texts.parts)), recipe, store, execution)
     vectors = texts.join(encoded)
     logger.info(
-        "%d items: %d texts encoded, %d found in the store",
-        *(len(texts.ids), report.misses, report.hits),
+        "%d items: %d texts encoded in %.1f s, %d found in the store",
+        *(len(texts.ids), report.misses, report.seconds, report.hits),
     )
-    metadata = describe_vectors(vectors) | _provenance(texts, recipe, report)
+    metadata = describe_vectors(vectors) | _provenance(texts, recipe)
     return Embeddings(vectors, texts.ids, metadata)
 
 
@@ -52,8 +52,8 @@ def embed_on_demand(
     return {"ids": ids, "emb": normalize(torch.from_numpy(vectors), dim=1)}
 
 
-def _provenance(texts: TextCollection, recipe: Recipe, report: EncodingReport) -> dict[str, Any]:
-    """The encoder and the texts of vectors, and the duration of encoding."""
+def _provenance(texts: TextCollection, recipe: Recipe) -> dict[str, Any]:
+    """The encoder and the texts of vectors."""
     return {
         "fingerprint": recipe.fingerprint,
         "model": recipe.model,
@@ -62,9 +62,4 @@ def _provenance(texts: TextCollection, recipe: Recipe, report: EncodingReport) -
         "role": texts.role,
         "texts_per_item": len(texts.parts),
         "id_scheme": texts.id_scheme,
-        "texts_sha256": texts.digest,
-        "hits": report.hits,
-        "misses": report.misses,
-        "encoding_seconds": round(report.seconds, 3),
-        "texts_per_second": round(report.misses / report.seconds, 1) if report.misses else None,
     }

@@ -15,7 +15,6 @@ from embedlab.resource_encoder.configs import default_tool_configs, read_tool_co
 from embedlab.resource_encoder.descriptions import exact_match_rates
 from embedlab.resource_encoder.language_model import language_model_version
 from embedlab.resource_encoder.plots import plot_exact_match, plot_loss
-from embedlab.resource_encoder.provenance import check_descriptions, configs_sha256
 from embedlab.resource_encoder.reader import load_config_reader
 from embedlab.resource_encoder.samples import DescribedConfigs, augment, unseen_jitter
 from embedlab.resource_encoder.small_language_model import (
@@ -24,7 +23,7 @@ from embedlab.resource_encoder.small_language_model import (
 )
 from embedlab.resource_encoder.tools import default_tool_registry, read_tool_registry
 from embedlab.resource_encoder.training import MEASURE, ResourceData, train_resource_encoder
-from embedlab.training.checkpoints import CheckpointFolder, run_fingerprint
+from embedlab.training.checkpoints import CheckpointFolder
 from embedlab.training.history import History
 from embedlab.training.loop import train_on_devices
 from embedlab.training.step_log import check_installed
@@ -67,9 +66,8 @@ def make_language_model(
     """Train a small language model on descriptions of configurations."""
     settings = parameters.small_language_model
     prompt, jitter = parameters.prompt, parameters.augmentation.jitter
-    content = [prompt, jitter, settings.model_dump(), configs.to_json(double_precision=15)]
-    fingerprint = run_fingerprint({"small_language_model": content})
-    checkpoint = checkpoints.checkpoint("small_language_model", fingerprint)
+    identity = {"prompt": prompt, "jitter": jitter} | settings.model_dump(mode="json")
+    checkpoint = checkpoints.checkpoint("small_language_model", identity)
     trained, history = train_small_language_model(configs, prompt, jitter, settings, checkpoint)
     logger.info(
         "Small language model of %s parameters: loss per token %.3f, %.0f s",
@@ -89,20 +87,17 @@ def pretrain_encoder(
     """Train the encoder; return it, its losses by step, and a summary.
 
     Raises:
-        InputError: if the samples are of other configurations, or the training cannot start.
+        InputError: if the training cannot start.
     """
-    sha256 = configs_sha256(registry, configs)
-    check_descriptions(samples[: len(configs)], registry, sha256)
     source = parameters.language_model_source(small_language_model)
     names = registry["tool_name"].tolist()
     described = DescribedConfigs.from_table(samples, names)
     first_copies = DescribedConfigs.from_table(samples[: len(configs)], names)
     data = ResourceData(source, registry["description"].tolist(), described, first_copies)
     settings = parameters.encoder_training
-    identity = {"language_model": language_model_version(source), "data": sha256}
+    identity = {"language_model": language_model_version(source)}
     config = settings.model_dump(mode="json")
-    fingerprint = run_fingerprint(identity | config | {"samples": described.content})
-    checkpoint = checkpoints.checkpoint("encoder", fingerprint)
+    checkpoint = checkpoints.checkpoint("encoder", config)
     log = parameters.step_log(checkpoint, config)
     train = partial(train_resource_encoder, data, settings, checkpoint, log)
     content, history = train_on_devices(train, parameters.devices)
@@ -122,12 +117,11 @@ def decode_descriptions(
     """Let the LLM decode the vectors of the configurations and of unseen ones; rate the texts.
 
     Raises:
-        InputError: if the encoder was trained with another LLM, or on other configurations.
+        InputError: if the encoder was trained with another LLM.
     """
     source = parameters.language_model_source(small_language_model)
     reader = load_config_reader(encoder, source, training_device())
     configs, size = samples[: samples["config_id"].nunique()], parameters.decoding.batch_size
-    check_descriptions(configs, registry, encoder["data"])
     tables = []
     for name, rows in {"configurations": configs, "unseen_jitter": unseen}.items():
         starts = tqdm(range(0, len(rows), size), desc=f"decode {name}", unit="batch")

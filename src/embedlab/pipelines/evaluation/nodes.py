@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from embedlab.encoders.collection import TextIdentity, corpus_texts, query_texts
 from embedlab.encoders.embeddings import Embeddings
 from embedlab.pipelines.evaluation.parameters import EvaluationParameters
 from embedlab.retrieval.distances import pair_distances, summarise_distances
@@ -35,28 +34,12 @@ def search_bm25(
     return _finish(run, parameters)
 
 
-def identify_texts(
-    corpus: pd.DataFrame, queries: pd.DataFrame
-) -> tuple[TextIdentity, TextIdentity]:
-    """Ids and digests of the present queries and documents, which vectors are checked against."""
-    texts, documents = query_texts(queries), corpus_texts(corpus)
-    return TextIdentity(texts.ids, texts.digest), TextIdentity(documents.ids, documents.digest)
-
-
 def search_embeddings(
     queries: Embeddings,
     corpus: Embeddings,
-    query_identity: TextIdentity,
-    corpus_identity: TextIdentity,
     parameters: EvaluationParameters,
 ) -> pd.DataFrame:
-    """Search by a model's vectors.
-
-    Raises:
-        InputError: if the vectors are those of other texts.
-    """
-    queries.check_texts(query_identity)
-    corpus.check_texts(corpus_identity)
+    """Search by a model's vectors."""
     run = exact_search(
         *(queries.vectors, corpus.vectors, queries.ids, corpus.ids),
         _search_depth(parameters),
@@ -80,18 +63,10 @@ def write_trec_runs(**runs: pd.DataFrame) -> dict[str, str]:
 def measure_isotropy(
     queries: Embeddings,
     corpus: Embeddings,
-    query_identity: TextIdentity,
-    corpus_identity: TextIdentity,
     qrels: pd.DataFrame,
     parameters: EvaluationParameters,
 ) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Measure the isotropy of a model's documents, and distances of relevant and random pairs.
-
-    Raises:
-        InputError: if the vectors are those of other texts.
-    """
-    queries.check_texts(query_identity)
-    corpus.check_texts(corpus_identity)
+    """Measure the isotropy of a model's documents, and distances of relevant and random pairs."""
     distances = pair_distances(
         *(queries.vectors, corpus.vectors, queries.ids, corpus.ids, qrels),
         *(parameters.max_pairs, parameters.seed, parameters.similarity_of(corpus.encoder)),

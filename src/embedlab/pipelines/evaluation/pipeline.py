@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from kedro.pipeline import Node, Pipeline
 
 from embedlab.pipelines.evaluation.nodes import (
-    identify_texts,
     measure_isotropy,
     score_queries,
     search_bm25,
@@ -84,9 +83,6 @@ def create_pipeline(plan: EvaluationPlan) -> Pipeline:
 def _one_set(name: str, plan: EvaluationPlan) -> list[Node]:
     """The nodes that search, score and measure on one retrieval set."""
     nodes = [node for model in plan.models for node in _one_model(model, name).nodes]
-    if plan.dense:
-        inputs = [f"beir.{name}.corpus", f"beir.{name}.queries"]
-        nodes.append(Node(identify_texts, inputs, _identities(name), name=f"identify_{name}"))
     if plan.trec_runs:
         runs, files = (
             {model: f"{model}.{name}.{kind}" for model in plan.models}
@@ -110,7 +106,6 @@ def _one_model(model: str, name: str) -> Pipeline:
     else:
         collections = [f"{name}_{part}" for part in ("queries", "corpus")]
         inputs = [f"{model}.{collection}.vectors" for collection in collections]
-        inputs += _identities(name)
         measures = ["isotropy", "distances"]
         nodes = [
             Node(search_embeddings, [*inputs, PARAMETERS], "run", name="search"),
@@ -119,11 +114,6 @@ def _one_model(model: str, name: str) -> Pipeline:
         ]
     external = {entry for node in nodes for entry in node.inputs} - {"run", PARAMETERS}
     return Pipeline(nodes, namespace=f"{model}.{name}", inputs=external, parameters=PARAMETERS)
-
-
-def _identities(name: str) -> list[str]:
-    """The entries of the ids and digests of a set's texts."""
-    return [f"{name}_{part}.text_identity" for part in ("queries", "corpus")]
 
 
 def _comparison(plan: EvaluationPlan) -> list[Node]:

@@ -13,7 +13,6 @@ from embedlab.isotropic.ablations import (
     ablation_table,
     summarise_ablation,
 )
-from embedlab.isotropic.fingerprints import fingerprints_of_vectors, training_checkpoint
 from embedlab.isotropic.parameters import IsotropicTrainingParameters
 from embedlab.isotropic.plots import plot_frontier
 from embedlab.isotropic.training import MEASURE
@@ -48,10 +47,9 @@ def compare_ablations(
     """
     embeddings = query_embeddings, document_embeddings
     data = data_of_vectors(triples, validation, *embeddings, "retrieval")
-    fingerprints = fingerprints_of_vectors(*embeddings)
 
     def checkpoint_of(name: str, variant: IsotropicTrainingParameters) -> Checkpoint:
-        return training_checkpoint(checkpoints, f"ablation-{name}", fingerprints, variant, data)
+        return checkpoints.checkpoint(f"ablation-{name}", variant.model_dump(mode="json"))
 
     names = dict.fromkeys(key.partition(".")[0] for key in set_inputs)
     sets = [

@@ -1,11 +1,11 @@
 """Nodes of the isotropic_retrieval pipeline: training pairs, training, vectors, export."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -14,19 +14,13 @@ from matplotlib.figure import Figure
 from embedlab.encoders.collection import (
     TextCollection,
     corpus_texts,
-    pair_document_texts,
     pair_query_texts,
     query_texts,
 )
 from embedlab.encoders.embeddings import Embeddings, describe_vectors
-from embedlab.encoders.parameters import EncoderParameters
+from embedlab.encoders.parameters import EncoderParameters, ExecutionParameters, Role
+from embedlab.encoders.recipe import make_recipe
 from embedlab.errors import InputError
-from embedlab.isotropic.fingerprints import (
-    DataFingerprints,
-    fingerprints_of_texts,
-    fingerprints_of_vectors,
-    training_checkpoint,
-)
 from embedlab.isotropic.hard_negatives import mine_hard_negatives
 from embedlab.isotropic.inputs import project
 from embedlab.isotropic.models import IsotropicData
@@ -43,24 +37,19 @@ from embedlab.training.loop import train_on_devices
 logger = logging.getLogger(__name__)
 
 Model = dict[str, Any]
+# The fingerprint of the base by role.
+BaseFingerprints = Mapping[str, str]
 LOSSES = ("loss", "contrastive", "isotropy", "reg", "predictive")
 
 
 def mine_triples(
     train: pd.DataFrame,
     validation: pd.DataFrame,
-    documents: pd.DataFrame,
     query_embeddings: Embeddings,
     document_embeddings: Embeddings,
     parameters: IsotropicRetrievalParameters,
 ) -> pd.DataFrame:
-    """Add hard negatives, mined by the base's vectors, to a stage's training pairs.
-
-    Raises:
-        InputError: if the vectors are those of other texts.
-    """
-    query_embeddings.check_texts(pair_query_texts(train, validation))
-    document_embeddings.check_texts(pair_document_texts(documents))
+    """Add hard negatives, mined by the base's vectors, to a stage's training pairs."""
     stage = _stage_of(query_embeddings)
     ids = query_embeddings.ids, document_embeddings.ids
     rows = pair_rows(train, *ids)
@@ -97,9 +86,12 @@ def train_projection(
     """Train a stage's projection on the base's vectors."""
     stage = _stage_of(query_embeddings)
     data = data_of_vectors(triples, validation, query_embeddings, document_embeddings, stage)
-    data = replace(data, start=pretrained or _start(parameters))
-    fingerprints = fingerprints_of_vectors(query_embeddings, document_embeddings)
-    return _train(stage, data, fingerprints, parameters, checkpoints)
+    base = {
+        vectors.metadata["role"]: vectors.metadata["fingerprint"]
+        for vectors in (query_embeddings, document_embeddings)
+    }
+    data = replace(data, start=pretrained or _start(parameters, base))
+    return _train(stage, data, base, parameters, checkpoints)
 
 
 def data_of_vectors(
@@ -131,16 +123,18 @@ def train_encoder(
     stage: Stage = "pretraining" if is_first else "retrieval"
     queries = pair_query_texts(train, validation)
     ids = queries.ids, documents["id"].tolist()
+    execution = ExecutionParameters(precision="float32")  # the base is trained in it
+    roles: tuple[Role, ...] = get_args(Role)
+    base = {role: make_recipe(encoder.root, role, execution).fingerprint for role in roles}
     data = IsotropicData(
         queries.parts[0],
         documents["text"].tolist(),
         triple_rows(triples, *ids),
         validation_rows(validation, *ids, stage),
         encoder.root,
-        pretrained or _start(parameters),
+        pretrained or _start(parameters, base),
     )
-    fingerprints = fingerprints_of_texts(encoder.root, queries, pair_document_texts(documents))
-    return _train(stage, data, fingerprints, parameters, checkpoints)
+    return _train(stage, data, base, parameters, checkpoints)
 
 
 def plot_training(history: pd.DataFrame) -> Figure:
@@ -180,19 +174,9 @@ def export_model(
 
 
 def project_embeddings(model: Model, embeddings: Embeddings) -> Embeddings:
-    """Project the base's vectors (n, d) to (n, output_dim).
-
-    Raises:
-        InputError: if the vectors are not those of the projection's base.
-    """
-    metadata = embeddings.metadata
-    if metadata["fingerprint"] != model["encoder"][metadata["role"]]:
-        raise InputError(
-            "isotropic_model was trained on another encoder's vectors; "
-            "run `kedro run --pipelines=isotropic_retrieval` again"
-        )
+    """Project the base's vectors (n, d) to (n, output_dim)."""
     projected = project(_projection(model), embeddings.vectors)
-    return Embeddings(projected, embeddings.ids, _describe(projected, metadata))
+    return Embeddings(projected, embeddings.ids, _describe(projected, embeddings.metadata))
 
 
 def encode_queries(model: Any, queries: pd.DataFrame) -> Embeddings:
@@ -207,7 +191,7 @@ def encode_corpus(model: Any, corpus: pd.DataFrame) -> Embeddings:
 
 def _encode(encode: Callable[..., Any], texts: TextCollection) -> Embeddings:
     vectors = np.asarray(encode(texts.parts[0], show_progress_bar=True), dtype=np.float32)
-    metadata = {"role": texts.role, "id_scheme": texts.id_scheme, "texts_sha256": texts.digest}
+    metadata = {"role": texts.role, "id_scheme": texts.id_scheme}
     return Embeddings(vectors, texts.ids, _describe(vectors, metadata))
 
 
@@ -219,14 +203,14 @@ def _stage_of(queries: Embeddings) -> Stage:
 def _train(
     stage: Stage,
     data: IsotropicData,
-    fingerprints: DataFingerprints,
+    base: BaseFingerprints,
     parameters: IsotropicRetrievalParameters,
     checkpoints: CheckpointFolder,
 ) -> tuple[Model, pd.DataFrame, dict[str, Any]]:
     """Train a stage, and summarise its history."""
     training = parameters.trainings()[stage]
     config = training.model_dump(mode="json")
-    checkpoint = training_checkpoint(checkpoints, stage, fingerprints, training, data)
+    checkpoint = checkpoints.checkpoint(stage, config)
     log = parameters.step_log(checkpoint, config)
     train = partial(train_isotropic, data, training, checkpoint, log, stage)
     model, history = train_on_devices(train, parameters.devices)
@@ -245,11 +229,11 @@ def _train(
         *(stage, 100 * summary["start"], 100 * summary["best"]),
         *(summary["best_step"], summary["steps"], history.seconds),
     )
-    model |= {"parameters": config, "encoder": fingerprints["encoder"]}
+    model |= {"parameters": config, "encoder": base}
     return model, pd.DataFrame(log.rows()), summary
 
 
-def _start(parameters: IsotropicRetrievalParameters) -> Model | None:
+def _start(parameters: IsotropicRetrievalParameters, base: BaseFingerprints) -> Model | None:
     """The model whose weights initialise the first training."""
     if parameters.load_checkpoint is None:
         return None
@@ -261,6 +245,10 @@ def _start(parameters: IsotropicRetrievalParameters) -> Model | None:
         raise InputError(
             f"load_checkpoint: {path}: holds no trained projection; give a best_model.pt"
         )
+    if start.get("encoder") != base:
+        raise InputError(
+            f"load_checkpoint: {path}: was trained on another encoder; give a model of this one"
+        )
     return start
 
 
@@ -271,5 +259,5 @@ def _projection(model: Model) -> GaussianProjection:
 
 def _describe(vectors: np.ndarray, metadata: dict[str, Any]) -> dict[str, Any]:
     """The metadata of this model's vectors (n, d), given that of their base vectors or texts."""
-    kept = {name: metadata[name] for name in ("role", "id_scheme", "texts_sha256")}
+    kept = {name: metadata[name] for name in ("role", "id_scheme")}
     return describe_vectors(vectors) | {"model": ISOTROPIC} | kept

@@ -96,7 +96,7 @@ def _stage(
     make: Callable[..., Any]
     train: Callable[..., Any]
     if training.needs_vectors:
-        make, read = mine_triples, [*pairs, *vectors, PARAMETERS]
+        make, read = mine_triples, [*pairs[:2], *vectors, PARAMETERS]
     else:
         make, read = list_triples, pairs
     if training.freeze_base:

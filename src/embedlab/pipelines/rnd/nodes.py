@@ -6,7 +6,6 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from embedlab.encoders.collection import concatenated_pair_texts, pair_texts
 from embedlab.encoders.embeddings import Embeddings
 from embedlab.errors import InputError
 from embedlab.figure import plot_message
@@ -26,14 +25,8 @@ Outcomes = dict[str, str | None]
 def run_rnd_experiments(
     pairs: pd.DataFrame, embeddings: Embeddings, folder: ExperimentFolder, parameters: RNDParameters
 ) -> Outcomes:
-    """Run the experiments on these vectors; finished ones are skipped.
-
-    Raises:
-        InputError: if the vectors are those of other pairs.
-    """
-    is_concatenated = embeddings.collection.endswith("_concat")
-    embeddings.check_texts((concatenated_pair_texts if is_concatenated else pair_texts)(pairs))
-    names = ("model", "fingerprint", "texts_sha256")
+    """Run the experiments on these vectors; finished ones are skipped."""
+    names = ("model", "fingerprint")
     data = NoveltyData(
         embeddings.vectors,
         pairs["set"].to_numpy(str),

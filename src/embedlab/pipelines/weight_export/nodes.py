@@ -2,14 +2,12 @@
 
 import logging
 import time
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from embedlab.distributed.processes import training_device
-from embedlab.pipelines.encoder_pretrain.parameters import EncoderPretrainParameters
 from embedlab.pipelines.weight_export.parameters import WeightExportParameters
 from embedlab.resource_encoder.configs import config_tensors, resource_values, tool_positions
 from embedlab.resource_encoder.demonstration import demonstrate, summarise
@@ -20,9 +18,8 @@ from embedlab.resource_encoder.export import (
     tool_mask_map,
 )
 from embedlab.resource_encoder.hierarchical_decoder import HierarchicalDecoder
-from embedlab.resource_encoder.language_model import language_model_version
 from embedlab.resource_encoder.plots import plot_demonstration, plot_weights
-from embedlab.resource_encoder.provenance import check_provenance, configs_sha256, encoder_sha256
+from embedlab.resource_encoder.provenance import configs_sha256, encoder_sha256
 from embedlab.resource_encoder.training import load_resource_encoder
 from embedlab.statistics.projection import principal_plane
 from embedlab.training.checkpoints import CheckpointFolder
@@ -37,19 +34,9 @@ def export_weights(
     encoder: dict[str, Any],
     registry: pd.DataFrame,
     configs: pd.DataFrame,
-    pretraining: EncoderPretrainParameters,
     parameters: WeightExportParameters,
-    small_language_model: Path | None = None,
 ) -> tuple[dict[str, Any], Lookup, MaskMap]:
-    """Encode every configuration; tabulate configurations by index, and indices by tool.
-
-    Raises:
-        InputError: if the encoder was trained with another LLM or on other configurations.
-    """
-    source = pretraining.language_model_source(small_language_model)
-    language_model = language_model_version(source)
-    data = configs_sha256(registry, configs)
-    check_provenance(encoder, language_model, data)
+    """Encode every configuration; tabulate configurations by index, and indices by tool."""
     names = registry["tool_name"].tolist()
     device = training_device()
     tools, values = (tensor.to(device) for tensor in config_tensors(configs, names))
@@ -62,10 +49,10 @@ def export_weights(
         "weights": weights,
         "num_configs": len(weights),
         "hidden_dim": weights.shape[1],
-        "language_model": language_model,
+        "language_model": encoder["language_model"],
         "language_model_name": encoder["language_model_name"],
         "encoder_sha256": encoder_sha256(encoder),
-        "data_sha256": data,
+        "data_sha256": configs_sha256(registry, configs),
     }
     return exported, config_lookup(configs), tool_mask_map(configs, names)
 

@@ -2,7 +2,6 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from embedlab.pipelines.encoder_pretrain.parameters import EncoderPretrainParameters
 from embedlab.pipelines.weight_export.nodes import (
     demonstrate_decoder,
     export_weights,
@@ -12,26 +11,22 @@ from embedlab.pipelines.weight_export.nodes import (
 PARAMETERS = "params:weight_export"
 
 
-def create_pipeline(pretraining: EncoderPretrainParameters) -> Pipeline:
+def create_pipeline() -> Pipeline:
     """Vectors and look-ups, then a decoder that starts from them.
-
-    Args:
-        pretraining: name the LLM that the encoder was trained with.
 
     ```
     pretrained_encoder, tool_configs ── export_weights ─ config_weights, config_lookup ─┬─ plot_…
                                                          tool_mask_map ── demonstrate_decoder
     ```
     """
-    small = [] if pretraining.language_model else ["small_language_model"]
-    trained = ["pretrained_encoder", "tool_registry", "tool_configs", "params:encoder_pretrain"]
+    trained = ["pretrained_encoder", "tool_registry", "tool_configs", PARAMETERS]
     exported = ["config_weights", "config_lookup", "tool_mask_map"]
     learning = [*exported, "decoder_checkpoints", PARAMETERS]
     learnt = ["decoder_demonstration", "decoder_summary", "decoder_plot"]
     plot = "config_weights_plot"
     return Pipeline(
         [
-            Node(export_weights, [*trained, PARAMETERS, *small], exported, name="export_weights"),
+            Node(export_weights, trained, exported, name="export_weights"),
             Node(demonstrate_decoder, learning, learnt, name="demonstrate_decoder"),
             Node(plot_config_weights, exported[:2], plot, name="plot_config_weights"),
         ]

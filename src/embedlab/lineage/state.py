@@ -1,0 +1,131 @@
+"""What results depend on in parameters: their values, and what these name outside of them.
+
+A parameter class that names files or other things outside has a function here, or a change of them
+makes nothing stale.
+"""
+
+from collections.abc import Mapping
+from functools import singledispatch
+from importlib.metadata import packages_distributions, version
+from pathlib import Path
+from platform import python_version
+from typing import Any
+
+from pydantic import BaseModel, RootModel
+from pydantic_core import to_jsonable_python
+
+from embedlab.encoders.model_files import find_model
+from embedlab.encoders.parameters import ExecutionParameters, ModelSource
+from embedlab.encoders.recipe import compute_precision
+from embedlab.errors import InputError
+from embedlab.pipelines.embedding_cache.parameters import OnDemandParameters
+from embedlab.pipelines.encoder_pretrain.parameters import EncoderPretrainParameters
+from embedlab.pipelines.isotropic_retrieval.parameters import IsotropicRetrievalParameters
+from embedlab.project_parameters import ProjectParameters
+from embedlab.records import content_digest
+from embedlab.sources.beir_pairs import BeirPairsParameters
+from embedlab.sources.docstrings import STANDARD_LIBRARY
+from embedlab.sources.huggingface import HuggingFaceSource
+from embedlab.sources.library_docs import LibraryDocsParameters
+from embedlab.training.parameters import TrainingRunParameters
+
+# Parameters that decide where, or how fast, something runs.
+WITHOUT_EFFECT = {
+    ExecutionParameters: {"tokens_per_batch", "processes", "shard_size"},
+    TrainingRunParameters: set(TrainingRunParameters.model_fields),
+}
+
+
+def parameter_state(parameters: ProjectParameters, path: str) -> Any:
+    """What results depend on in the parameters at a dotted path, ready for JSON."""
+    first, _, name = path.partition(".")
+    if first == "skipped_sets":
+        return list(parameters.retrieval_sets()[1])
+    if first == "retrieval_sets":
+        folder = Path(parameters.data_ingestion.beir.root, parameters.retrieval_sets()[0][name])
+        return {"contents": contents(folder)}
+    value: Any = parameters.completed()
+    for key in path.split("."):
+        value = value[key] if isinstance(value, Mapping) else getattr(value, key)
+    return state_of(value)
+
+
+def state_of(value: Any) -> Any:
+    """A parameter, ready for JSON: fields without effect are left out, outside things added."""
+    if isinstance(value, RootModel):
+        return state_of(value.root)
+    if isinstance(value, BaseModel):
+        ignored = {
+            field
+            for of_class, fields in WITHOUT_EFFECT.items()
+            if isinstance(value, of_class)
+            for field in fields
+        }
+        fields = {name: field for name, field in value if name not in ignored}
+        return {name: state_of(field) for name, field in fields.items()} | outside(value)
+    if isinstance(value, Mapping):
+        return {str(key): state_of(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [state_of(item) for item in value]
+    return to_jsonable_python(value)
+
+
+@singledispatch
+def outside(parameters: BaseModel) -> dict[str, Any]:
+    """What parameters name outside of them; of most, nothing."""
+    return {}
+
+
+def contents(*paths: str | Path | None) -> dict[str, str | None]:
+    """The digest of each file or folder; None for one that is not there."""
+    found = {str(path): Path(path).expanduser() for path in paths if path is not None}
+    return {name: content_digest(path) if path.exists() else None for name, path in found.items()}
+
+
+@outside.register
+def _(source: HuggingFaceSource) -> dict[str, Any]:
+    return {"contents": contents(*(source.files or (source.path,)))}
+
+
+@outside.register
+def _(parameters: LibraryDocsParameters) -> dict[str, Any]:
+    packages = packages_distributions()
+    versions = {
+        library: [version(name) for name in sorted(set(packages.get(library, ())))]
+        for library in parameters.libraries
+    }
+    return {"versions": versions | {STANDARD_LIBRARY: python_version()}}
+
+
+@outside.register
+def _(parameters: BeirPairsParameters) -> dict[str, Any]:
+    return {"contents": contents(*(Path(parameters.root, name) for name in parameters.sets))}
+
+
+@outside.register
+def _(source: ModelSource) -> dict[str, Any]:
+    """The version of a model; None if it is not on this disk, and then compared with nothing."""
+    try:
+        return {"version": find_model(source, local_files_only=True).version}
+    except InputError:
+        return {"version": None}
+
+
+@outside.register
+def _(parameters: ExecutionParameters) -> dict[str, Any]:
+    return {"precision": compute_precision(parameters.precision)}
+
+
+@outside.register
+def _(parameters: OnDemandParameters) -> dict[str, Any]:
+    return {"contents": contents(parameters.path)}
+
+
+@outside.register
+def _(parameters: EncoderPretrainParameters) -> dict[str, Any]:
+    return {"contents": contents(parameters.tool_registry, parameters.tool_configs)}
+
+
+@outside.register
+def _(parameters: IsotropicRetrievalParameters) -> dict[str, Any]:
+    return {"contents": contents(parameters.load_checkpoint)}

@@ -1,0 +1,211 @@
+"""A project's lineage: what is stale after a change, and what `--only-changed` makes again."""
+
+import hashlib
+import re
+import shutil
+
+import pytest
+import yaml
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+from support import kedro
+
+from embedlab.lineage.project import project_lineage
+from embedlab.lineage.tree import lineage_tree
+
+PROJECTION = "isotropic_retrieval.retrieval.projection_learning_rate"
+# Of these, results hold how long something took.
+TIMED = ("history", "summary", "rnd", "ablations", "success_criteria")
+
+
+@pytest.fixture
+def project(finished_project, tmp_path):
+    return shutil.copytree(finished_project, tmp_path / "project")
+
+
+def lineage_of(project, **parameters):
+    """The lineage of a project, with changed parameters."""
+    bootstrap_project(project)
+    with KedroSession.create(project, env="test", runtime_params=parameters) as session:
+        return project_lineage(session.load_context().catalog)
+
+
+def stored(lineage):
+    """The entries that nodes save and that are there."""
+    paths = {entry: lineage.path(entry) for entry in lineage.makers}
+    return {entry: path for entry, path in paths.items() if path is not None and path.exists()}
+
+
+def descendants(lineage, entries):
+    """What nodes make from these entries, directly or not, and is stored."""
+    return {
+        entry
+        for entry in stored(lineage)
+        if entry not in entries and lineage.ancestors(entry) & entries
+    }
+
+
+def change_a_byte(path):
+    file = next(file for file in sorted(path.rglob("*")) if file.is_file()) if path.is_dir() else path
+    content = bytearray(file.read_bytes())
+    content[-2] ^= 1
+    file.write_bytes(content)
+
+
+def error_of(project, *arguments):
+    """The one line with which a run ends."""
+    result = kedro(project, "run", "--env=test", *arguments)
+    assert result.returncode == 1, result.stdout
+    (line,) = re.findall(r"^Error: (.*)$", result.stderr + result.stdout, re.MULTILINE)
+    assert "Node" not in result.stdout, "a node ran"
+    return line
+
+
+def contents(project):
+    """The digest of every artifact whose bytes a repetition gives again."""
+    files = [path for path in (project / "data").rglob("*") if path.is_file()]
+    return {
+        path.relative_to(project): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+        if not path.name.startswith(".")
+        and path.suffix not in (".png", ".log")
+        and "checkpoints" not in path.parts
+        and not any(word in str(path.relative_to(project)) for word in TIMED)
+    }
+
+
+def test_nothing_is_stale_after_a_run(project):
+    lineage = lineage_of(project)
+    assert len(stored(lineage)) > 50
+    assert lineage.changes(stored(lineage)) == {}
+
+
+def test_a_changed_byte_makes_the_descendants_stale_and_nothing_else(project):
+    paths = stored(lineage_of(project))
+    for entry, path in paths.items():
+        backup = path.with_name(f"{path.name}.backup")
+        shutil.copytree(path, backup) if path.is_dir() else shutil.copy2(path, backup)
+        change_a_byte(path)
+        lineage = lineage_of(project)
+        changes = lineage.changes(paths)
+        assert changes.keys() - {entry} == descendants(lineage, {entry}), entry
+        assert re.match(f"{re.escape(entry)} is not what node .* wrote", changes[entry][0]), entry
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        backup.rename(path)
+
+
+@pytest.mark.parametrize(
+    ("group", "change"),
+    [
+        ("density", {"k": 3}),
+        ("rnd", {"num_neighbours": 3}),
+        ("evaluation", {"top_k": 7}),
+        ("encoders", {"hashing": {"kind": "hashing", "dimension": 8}}),
+        ("isotropic_retrieval", {"retrieval": {"projection_learning_rate": 0.5}}),
+        ("data_ingestion", {"library_docs": {"sample_size": 99}}),
+    ],
+)
+def test_a_changed_parameter_makes_what_depends_on_it_stale(project, group, change):
+    lineage = lineage_of(project, **{group: change})
+    changes = lineage.changes(stored(lineage))
+    users = {
+        entry
+        for entry, node in lineage.makers.items()
+        if any(name.removeprefix("params:").split(".")[0] == group for name in node.inputs)
+    }
+    if group in ("encoders", "data_ingestion"):
+        users = {entry for entry in users if _takes(lineage.makers[entry], group, change)}
+    there = users & stored(lineage).keys()
+    assert changes.keys() == there | descendants(lineage, users)
+    assert all(re.match(rf"{group}\..* -> ", reasons[0]) for reasons in changes.values())
+
+
+def _takes(node, group, change):
+    (name,) = change
+    return any(entry == f"params:{group}.{name}" for entry in node.inputs)
+
+
+def test_parameters_without_effect_make_nothing_stale(project):
+    changes = {
+        "embedding_cache": {"execution": {"processes": 2, "tokens_per_batch": 999}},
+        "isotropic_retrieval": {"devices": 2},
+    }
+    lineage = lineage_of(project, **changes)
+    assert lineage.changes(stored(lineage)) == {}
+
+
+def test_other_vectors_are_refused_before_any_node_runs(project):
+    change = "--params=encoders.hashing.dimension=8"
+    for pipeline in ("evaluation", "density", "rnd", "isotropic_retrieval"):
+        line = error_of(project, f"--pipelines={pipeline}", change)
+        assert re.fullmatch(
+            r"hashing\.\w+\.vectors is stale \(encoders\.hashing\.dimension: 64 -> 8\); "
+            r"run `kedro run --only-changed --env=test "
+            r'--params="encoders\.hashing\.dimension=8" --to-outputs=hashing\.\w+\.vectors`',
+            line,
+        ), line
+
+
+def test_a_retrained_model_makes_its_vectors_stale_and_the_command_mends_them(project):
+    retrained = kedro(
+        *(project, "run", "--env=test", "--pipelines=isotropic_retrieval"),
+        *("--to-outputs=isotropic_model", f"--params={PROJECTION}=1.0"),
+    )
+    assert retrained.returncode == 0, retrained.stderr
+    line = error_of(project, "--pipelines=evaluation", f"--params={PROJECTION}=1.0")
+    assert line.startswith("isotropic.library_docs_corpus.vectors is stale (isotropic_model changed)")
+    (command,) = re.findall("`kedro (.*)`", line)
+    mended = kedro(project, *command.replace('"', "").split())
+    assert mended.returncode == 0, mended.stderr
+    assert "Node isotropic.library_docs_corpus.project" in mended.stdout
+    line = error_of(project, "--pipelines=evaluation")
+    assert f"{PROJECTION}: 1.0 -> " in line
+
+
+def test_only_changed_gives_what_a_run_from_scratch_gives(project):
+    expected = contents(project)
+    paths = stored(lineage_of(project))
+    for entry in ("prefixes", "density_weights", "hashing.library_docs_corpus.vectors"):
+        change_a_byte(paths[entry])
+    result = kedro(project, "run", "--env=test", "--only-changed")
+    assert result.returncode == 0, result.stderr
+    assert contents(project) == expected
+    assert "Node weigh_prefixes" in result.stdout
+    assert "Node ingest_library_docs" not in result.stdout
+    again = kedro(project, "run", "--env=test", "--only-changed")
+    assert "1 of " in again.stdout, again.stdout  # the check that no experiment failed
+    assert lineage_of(project).changes(paths) == {}
+
+
+def test_a_users_file_is_accepted_and_recorded(project):
+    lineage = lineage_of(project)
+    path = lineage.path("density_sample")
+    path.unlink()
+    (path.parent / f".{path.name}.lineage.json").unlink()
+    path.write_text("[]")
+    assert lineage_of(project).changes(["density_sample"]) == {}
+    text = "\n".join(lineage_tree(lineage_of(project), "density_sample"))
+    assert text.splitlines()[0] == "density_sample  not made by a run"
+
+
+def test_stale_artifacts_may_be_read_with_a_warning(project):
+    path = project / "conf" / "test" / "parameters_lineage.yml"
+    path.write_text(yaml.safe_dump({"lineage": {"on_stale": "warn"}}))
+    arguments = ("--pipelines=density", "--nodes=draw_sample", "--params=density.k=3")
+    result = kedro(project, "run", "--env=test", *arguments)
+    assert result.returncode == 0, result.stderr
+    assert "density_ids is stale (density.k: " in result.stdout + result.stderr
+
+
+def test_the_tree_names_what_led_to_an_entry(project):
+    result = kedro(project, "lineage", "density_sample", "--env=test")
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert re.fullmatch(r"density_sample  2\S+  [0-9a-f]{12}  by draw_sample", lines[0])
+    assert any(re.match(r"      hashing\.prefixes\.vectors  2", line) is None for line in lines)
+    assert any("library_docs  2" in line and line.endswith("by ingest_library_docs") for line in lines)
+    stale = kedro(project, "lineage", "density_sample", "--env=test", "--params=density.k=3")
+    assert "STALE: density.k: " in stale.stdout
+    unknown = kedro(project, "lineage", "nothing", "--env=test")
+    assert unknown.returncode == 1
+    assert "Error: nothing: no node makes an entry of that name" in unknown.stderr
