@@ -5,7 +5,7 @@ Comments, docstrings and the layout of code do not count.
 
 import ast
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,10 +50,11 @@ def _used_by(definition: Definition) -> tuple[Definition, ...]:
     module = _module(definition[0])
     used: dict[Definition, None] = {}
     for statement in module.definitions.get(definition[1], []):
-        local = module.imports | dict(_imports(statement, module.name))
-        for name in (node.id for node in ast.walk(statement) if isinstance(node, ast.Name)):
-            if name in local:
-                used |= dict.fromkeys(_resolve(*local[name]))
+        nodes = list(ast.walk(statement))
+        imports = module.imports | dict(_imports(nodes))
+        for name in {node.id for node in nodes if isinstance(node, ast.Name)}:
+            if name in imports:
+                used |= dict.fromkeys(_resolve(*imports[name]))
             elif name in module.definitions:
                 used[module.name, name] = None
     return tuple(used)
@@ -79,12 +80,10 @@ def _module(name: str) -> Module:
     path = _path(name)
     body = ast.parse(path.read_text(encoding="utf-8")).body if path else []
     definitions: dict[str, list[ast.stmt]] = {}
-    imports: dict[str, Definition] = {}
     for statement in body:
-        imports |= dict(_imports(statement, name)) if _is_import(statement) else {}
         for defined in _defined_names(statement):
             definitions.setdefault(defined, []).append(statement)
-    return Module(name, definitions, imports)
+    return Module(name, definitions, dict(_imports(body)))
 
 
 def _defined_names(statement: ast.stmt) -> Iterator[str]:
@@ -96,16 +95,12 @@ def _defined_names(statement: ast.stmt) -> Iterator[str]:
                 yield node.id
 
 
-def _imports(statement: ast.stmt, module: str) -> Iterator[tuple[str, Definition]]:
-    """What a statement imports from this package: the name here, and what it stands for."""
-    for node in ast.walk(statement):
+def _imports(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, Definition]]:
+    """What nodes import from this package: the name here, and what it stands for."""
+    for node in nodes:
         if isinstance(node, ast.ImportFrom) and str(node.module).partition(".")[0] == PACKAGE:
             for alias in node.names:
                 yield alias.asname or alias.name, (str(node.module), alias.name)
-
-
-def _is_import(statement: ast.stmt) -> bool:
-    return isinstance(statement, ast.ImportFrom)
 
 
 def _is_module(name: str) -> bool:

@@ -6,14 +6,13 @@ makes nothing stale.
 
 from collections.abc import Mapping
 from functools import singledispatch
-from importlib.metadata import packages_distributions, version
 from pathlib import Path
-from platform import python_version
 from typing import Any
 
 from pydantic import BaseModel, RootModel
 from pydantic_core import to_jsonable_python
 
+from embedlab.digests import value_digest
 from embedlab.encoders.model_files import find_model
 from embedlab.encoders.parameters import ExecutionParameters, ModelSource
 from embedlab.encoders.recipe import compute_precision
@@ -24,7 +23,7 @@ from embedlab.pipelines.isotropic_retrieval.parameters import IsotropicRetrieval
 from embedlab.project_parameters import ProjectParameters
 from embedlab.records import content_digest
 from embedlab.sources.beir_pairs import BeirPairsParameters
-from embedlab.sources.docstrings import STANDARD_LIBRARY
+from embedlab.sources.docstrings import public_modules
 from embedlab.sources.huggingface import HuggingFaceSource
 from embedlab.sources.library_docs import LibraryDocsParameters
 from embedlab.training.parameters import TrainingRunParameters
@@ -89,12 +88,12 @@ def _(source: HuggingFaceSource) -> dict[str, Any]:
 
 @outside.register
 def _(parameters: LibraryDocsParameters) -> dict[str, Any]:
-    packages = packages_distributions()
-    versions = {
-        library: [version(name) for name in sorted(set(packages.get(library, ())))]
+    """The names and sizes of each library's files, which another version has not."""
+    files = {
+        library: [(file.module, file.path.stat().st_size) for file in public_modules(library)]
         for library in parameters.libraries
     }
-    return {"versions": versions | {STANDARD_LIBRARY: python_version()}}
+    return {"contents": {library: value_digest(names) for library, names in files.items()}}
 
 
 @outside.register
