@@ -162,7 +162,7 @@ def test_a_retrained_model_makes_its_vectors_stale_and_the_command_mends_them(pr
     assert mended.returncode == 0, mended.stderr
     assert "Node isotropic.library_docs_corpus.project" in mended.stderr
     line = error_of(project, "--pipelines=evaluation")
-    assert f"{PROJECTION}: 1.0 -> " in line
+    assert "projection_learning_rate: 1.0 -> " in line
 
 
 def test_only_changed_gives_what_a_run_from_scratch_gives(project):
