@@ -4,7 +4,8 @@ import functools
 import hashlib
 import importlib.util
 from dataclasses import dataclass
-from pathlib import Path
+from fnmatch import fnmatch
+from pathlib import Path, PurePath
 
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
@@ -12,8 +13,17 @@ from huggingface_hub.errors import GatedRepoError, HFValidationError, Repository
 from embedlab.encoders.parameters import ModelSource
 from embedlab.errors import InputError
 
-# The files that vectors depend on: weights, configuration, tokenizer and code.
-RELEVANT = ("*.json", "*.safetensors", "*.bin", "*.txt", "*.model", "*.py", "*.gguf")
+# What is downloaded of a model: weights, configuration, tokenizer and code.
+DOWNLOADED = (
+    *("*.json", "*.safetensors", "*.bin", "*.py", "*.gguf", "*.txt", "*.model", "*.spm"),
+    *("*.tiktoken", "*.bpe", "*.vocab", "*.jinja"),
+)
+# Names of files and folders that vectors do not depend on: documentation, pictures, caches, and
+# weights for other libraries. Any other file of a model's folder may change them.
+IRRELEVANT = (
+    *(".*", "*.md", "*.pdf", "*.png", "*.jpg", "*.jpeg", "*.gif", "*.svg", "LICENSE*", "NOTICE*"),
+    *("__pycache__", "onnx", "openvino", "coreml", "*.onnx", "*.h5", "*.msgpack", "*.ot"),
+)
 
 
 @dataclass(frozen=True)
@@ -68,7 +78,7 @@ def _package_folder(source: ModelSource) -> Path | None:
 def _fetch(source: ModelSource, gguf: str | None) -> Path:
     """Download a Hugging Face id, or find it in the local cache."""
     unwanted = {"*.gguf"} if source.trust_remote_code else {"*.gguf", "*.py"}
-    patterns = [pattern for pattern in RELEVANT if pattern not in unwanted]
+    patterns = [pattern for pattern in DOWNLOADED if pattern not in unwanted]
     try:
         folder = snapshot_download(
             source.model,
@@ -89,13 +99,17 @@ def _fetch(source: ModelSource, gguf: str | None) -> Path:
 
 
 def _content_hash(folder: Path, gguf: str | None) -> str:
-    """SHA-256 of the names and the contents of the relevant files."""
-    patterns = (gguf,) if gguf else RELEVANT
-    paths = sorted({path for pattern in patterns for path in folder.rglob(pattern)})
+    """SHA-256 of the names and the contents of the files that vectors may depend on."""
+    paths = folder.rglob(gguf or "*")
+    names = {path.relative_to(folder) for path in paths if path.is_file()}
     digest = hashlib.sha256()
-    for path in paths:
-        digest.update(f"{path.relative_to(folder).as_posix()} {_file_hash(path)}\n".encode())
+    for name in sorted(filter(_is_relevant, names)):
+        digest.update(f"{name.as_posix()} {_file_hash(folder / name)}\n".encode())
     return digest.hexdigest()
+
+
+def _is_relevant(name: PurePath) -> bool:
+    return not any(fnmatch(part, pattern) for part in name.parts for pattern in IRRELEVANT)
 
 
 def _check_weights(files: ModelFiles, expected: str | None) -> None:
