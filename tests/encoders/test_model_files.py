@@ -49,6 +49,20 @@ def test_what_no_vector_depends_on_does_not_identify_a_model(tmp_path, name):
     assert version(tmp_path) == before
 
 
+def test_a_gguf_file_is_identified_with_the_tokenizer_beside_it(tmp_path):
+    write(tmp_path, "one.gguf", "weights")
+    one = version(tmp_path / "one.gguf")
+    for name in ("other.gguf", "notes.txt", "results.json"):
+        write(tmp_path, name, "anything")
+        assert version(tmp_path / "one.gguf") == one
+    found = {one}
+    for name in ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "spiece.model"):
+        write(tmp_path, name, "{}")
+        found.add(version(tmp_path / "one.gguf"))
+    write(tmp_path, "one.gguf", "other weights")
+    assert len({*found, version(tmp_path / "one.gguf")}) == 6
+
+
 @pytest.mark.parametrize("trust", [False, True])
 def test_a_download_has_the_files_that_vectors_depend_on(tmp_path, monkeypatch, trust):
     asked = {}

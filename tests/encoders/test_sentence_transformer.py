@@ -131,6 +131,19 @@ def test_max_length_cuts_texts_of_every_kind(tmp_path, shape, role):
     assert np.array_equal(long, other)
 
 
+@pytest.mark.parametrize("similarity", ["cosine", "dot", "euclidean"])
+def test_lengths_that_a_model_compares_by_are_not_lost_without_a_word(tmp_path, similarity, caplog):
+    model = SentenceTransformer(modules=tower(tmp_path / "part"), similarity_fn_name=similarity)
+    model.save(str(tmp_path / "model"), create_model_card=False)
+    for normalize in (True, False):
+        recipe = recipe_of(tmp_path / "model", normalize=normalize)
+        assert recipe.similarity == similarity
+        caplog.clear()
+        encode(recipe, ["a cat"])
+        warned = f"compares vectors by {similarity}: `normalize: false` keeps" in caplog.text
+        assert warned == (normalize and similarity != "cosine")
+
+
 def test_a_tokenizer_without_a_padding_token_is_no_obstacle(tmp_path):
     tokenizer = tiny_tokenizer(pad_token=None)
     transformer_folder(tmp_path, "llama", tokenizer=tokenizer)

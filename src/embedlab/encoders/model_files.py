@@ -24,6 +24,8 @@ IRRELEVANT = (
     *(".*", "*.md", "*.pdf", "*.png", "*.jpg", "*.jpeg", "*.gif", "*.svg", "LICENSE*", "NOTICE*"),
     *("__pycache__", "onnx", "openvino", "coreml", "*.onnx", "*.h5", "*.msgpack", "*.ot"),
 )
+# What takes the place of parts of a GGUF file where it is in the same folder.
+BESIDE_GGUF = ("*token*.json", "vocab*", "merges*", "*.model", "*.jinja")
 
 
 @dataclass(frozen=True)
@@ -100,8 +102,9 @@ def _fetch(source: ModelSource, gguf: str | None) -> Path:
 
 def _content_hash(folder: Path, gguf: str | None) -> str:
     """SHA-256 of the names and the contents of the files that vectors may depend on."""
-    paths = folder.rglob(gguf or "*")
-    names = {path.relative_to(folder) for path in paths if path.is_file()}
+    patterns = (gguf, *BESIDE_GGUF) if gguf else ("**/*",)
+    paths = {path for pattern in patterns for path in folder.glob(pattern)}
+    names = [path.relative_to(folder) for path in paths if path.is_file()]
     digest = hashlib.sha256()
     for name in sorted(filter(_is_relevant, names)):
         digest.update(f"{name.as_posix()} {_file_hash(folder / name)}\n".encode())

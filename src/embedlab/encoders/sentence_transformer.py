@@ -1,5 +1,6 @@
 """Any sentence-transformers model of texts as an encoder, with the vectors that it gives itself."""
 
+import logging
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Router
-from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+from sentence_transformers.sentence_transformer.modules import Normalize, StaticEmbedding
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
@@ -16,6 +17,8 @@ from embedlab.encoders.parameters import ModelParameters, Role
 from embedlab.encoders.text_length import bounded_length
 from embedlab.encoders.transformer import TransformerEncoder
 from embedlab.errors import InputError
+
+logger = logging.getLogger(__name__)
 
 # Texts that the model's own tokenisation pads to the longest of them, so they should be few.
 TOKENIZED_TOGETHER = 64
@@ -36,6 +39,8 @@ class SentenceTransformerEncoder(TransformerEncoder):
         self.max_length = sys.maxsize if is_static else int(reader.max_seq_length)
         self.filler = 0 if is_static else int(reader.tokenizer.pad_token_id)
         self.example = self._preprocess(model, ["a"])
+        if self.parameters.normalize and model.similarity_fn_name != "cosine":
+            self._warn_of_lost_lengths(model)
         return model
 
     def tokenize(self, texts: Sequence[str]) -> list[TokenIds]:
@@ -63,6 +68,13 @@ class SentenceTransformerEncoder(TransformerEncoder):
             features["token_type_ids"] = torch.zeros_like(ids)
         vectors: Tensor = self.model(features, task=self.recipe.role)["sentence_embedding"]
         return vectors[:, : self.model.truncate_dim]
+
+    def _warn_of_lost_lengths(self, model: SentenceTransformer) -> None:
+        if not isinstance(model[-1], Normalize):
+            logger.warning(
+                "encoder model %s compares vectors by %s: `normalize: false` keeps their lengths",
+                *(self.parameters.model, model.similarity_fn_name),
+            )
 
     def _preprocess(self, model: SentenceTransformer, texts: list[str]) -> dict[str, Any]:
         """What `encode_query` or `encode_document` hands to the model's modules."""

@@ -19,15 +19,15 @@ def bounded_length(parameters: ModelParameters, default: int | None, model: nn.M
     Raises:
         InputError: if the parameters ask for more than the model has positions for.
     """
-    wanted, limit = parameters.max_length, _num_positions(model)
+    wanted, limit = parameters.max_length, num_positions(model)
     if wanted and wanted > limit:
         name = f"{parameters.noun} {parameters.model}"
         raise InputError(f"{name}: max_length {wanted} is above its limit {limit}")
     return min(wanted or default or limit, limit)
 
 
-def _num_positions(model: nn.Module) -> int:
-    """The smallest number of positions that a part of the model has for tokens."""
+def num_positions(model: nn.Module) -> int:
+    """How many tokens a transformer has positions for; `sys.maxsize` if nothing bounds them."""
     configs = [getattr(module, "config", None) for module in model.modules()]
     limits = [getattr(config, "max_position_embeddings", None) or 0 for config in configs]
     for module in model.modules():
