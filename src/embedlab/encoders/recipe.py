@@ -69,10 +69,11 @@ class Recipe:
     @cached_property
     def _own_settings(self) -> dict[str, Any]:
         """The settings of a sentence-transformers model; empty where there are none."""
-        folder = self.files.folder if self.files else Path()
+        if self.files is None:
+            return {}
         # As sentence-transformers does: without modules.json they are not read.
-        present = all((folder / name).is_file() for name in ("modules.json", SETTINGS))
-        return _read_json(folder / SETTINGS) if self.files and present else {}
+        path, modules = (self.files.folder / name for name in (SETTINGS, "modules.json"))
+        return _read_json(path) if path.is_file() and modules.is_file() else {}
 
     @cached_property
     def description(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Transformer encoders: sentence-transformers models, and pooled causal language models."""
+"""What encoders of transformers share, and causal language models as encoders."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
