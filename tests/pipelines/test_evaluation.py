@@ -151,19 +151,35 @@ def test_trec_runs_score_as_reported_and_are_absent_unless_asked_for() -> None:
         assert np.mean(scores) == pytest.approx(expected)
 
 
-def test_an_encoder_s_similarity_can_be_chosen() -> None:
-    # The right document is nearest in direction, the first one longest.
+def precision_of(own: str | None, **similarity: str) -> float:
+    """P@1 of a model that compares vectors in its own way, by which the longest is first or not."""
     long_first = np.eye(len(COLOURS), dtype=np.float32) + 0.5
     long_first[0] *= 9
     entry = "perfect.squad-dev_corpus.vectors"
-    change = {entry: replace(embed("perfect", "squad-dev", 0)[entry], vectors=long_first)}
-    by_cosine = run(KEEP, **change)["evaluation_metrics"]
-    by_dot = run(KEEP.model_copy(update={"similarity": {"perfect": "dot"}}), **change)[
-        "evaluation_metrics"
-    ]
-    assert by_cosine["squad-dev"]["perfect"]["P@1"]["mean"] == 1.0
-    assert by_dot["squad-dev"]["perfect"]["P@1"]["mean"] == pytest.approx(1 / 6)
-    assert by_dot["squad-dev"]["useless"] == by_cosine["squad-dev"]["useless"]
+    embeddings = embed("perfect", "squad-dev", 0)[entry]
+    metadata = embeddings.metadata | {"similarity": own}
+    changes = {entry: replace(embeddings, vectors=long_first, metadata=metadata)}
+    outputs = run(KEEP.model_copy(update={"similarity": similarity}), **changes)
+    metrics = outputs["evaluation_metrics"]["squad-dev"]
+    assert metrics["useless"]["P@1"]["mean"] == 0
+    return float(metrics["perfect"]["P@1"]["mean"])
+
+
+def test_vectors_are_compared_as_the_parameters_say_or_else_the_model() -> None:
+    # The right document is nearest in direction, the first one longest.
+    assert precision_of(None) == precision_of("cosine") == 1
+    assert precision_of("euclidean") == pytest.approx(5 / 6)
+    assert precision_of("dot") == pytest.approx(1 / 6)
+    assert precision_of(None, perfect="dot") == pytest.approx(1 / 6)
+    assert precision_of("dot", perfect="cosine") == precision_of("manhattan", perfect="cosine") == 1
+
+
+def test_a_similarity_that_evaluation_does_not_know_is_one_clear_line() -> None:
+    expected = (
+        "^encoder perfect: its model compares vectors by manhattan, which evaluation cannot; "
+    )
+    with pytest.raises(InputError, match=expected + "set evaluation.similarity.perfect to one of"):
+        precision_of("manhattan")
 
 
 @pytest.mark.parametrize("part", ["queries", "corpus"])

@@ -105,6 +105,17 @@ def count_calls(language_model: LanguageModel) -> list[object]:
     return calls
 
 
+def test_a_language_model_of_too_few_positions_is_told_in_one_line(
+    data: ResourceData, tmp_path: Path
+) -> None:
+    short = loaded(tiny_language_model(tmp_path, architecture="gpt2", n_positions=24))
+    message = "has [0-9]+ tokens, of which the model reads 24; shorten the text or take another"
+    with pytest.raises(InputError, match=f"^language model: the prompt with .* {message}"):
+        losses_of(short, data, encoder_of(short, data, tool_representation="mean_embedding"))
+    with pytest.raises(InputError, match=f"^language model: the description of a tool {message}"):
+        represent(short, DESCRIPTIONS, "last_hidden_state")
+
+
 # The whole.
 
 

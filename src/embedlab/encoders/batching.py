@@ -16,11 +16,11 @@ def padded_length(num_tokens: int) -> int:
     """The length to which a text is padded: a multiple of 16, 32 or 128, as texts grow longer.
 
     Example:
-        >>> [padded_length(num_tokens) for num_tokens in (1, 100, 200, 600)]
-        [16, 112, 224, 640]
+        >>> [padded_length(num_tokens) for num_tokens in (0, 1, 100, 200, 600)]
+        [16, 16, 112, 224, 640]
     """
     step = 16 if num_tokens <= 128 else 32 if num_tokens <= 512 else 128
-    return -(-num_tokens // step) * step
+    return max(1, -(-num_tokens // step)) * step
 
 
 def fixed_shape_batches(

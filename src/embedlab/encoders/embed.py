@@ -56,7 +56,8 @@ def load_encoder(recipe: Recipe, device: str, tokens_per_batch: int | None = Non
     if isinstance(recipe.parameters, HashingParameters):
         return HashingEncoder(recipe.parameters)
     # Imported late: a run whose vectors are all in the store need not load the libraries.
-    from embedlab.encoders.transformer import CausalLMEncoder, SentenceTransformerEncoder
+    from embedlab.encoders.sentence_transformer import SentenceTransformerEncoder
+    from embedlab.encoders.transformer import CausalLMEncoder
 
     if isinstance(recipe.parameters, CausalLMParameters):
         return CausalLMEncoder(recipe, device, tokens_per_batch)

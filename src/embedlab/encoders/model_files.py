@@ -3,7 +3,8 @@
 import hashlib
 import importlib.util
 from dataclasses import dataclass
-from pathlib import Path
+from fnmatch import fnmatch
+from pathlib import Path, PurePath
 
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
@@ -12,8 +13,19 @@ from embedlab.digests import file_digest
 from embedlab.encoders.parameters import ModelSource
 from embedlab.errors import InputError
 
-# The files that vectors depend on: weights, configuration, tokenizer and code.
-RELEVANT = ("*.json", "*.safetensors", "*.bin", "*.txt", "*.model", "*.py", "*.gguf")
+# What is downloaded of a model: weights, configuration, tokenizer and code.
+DOWNLOADED = (
+    *("*.json", "*.safetensors", "*.bin", "*.py", "*.gguf", "*.txt", "*.model", "*.spm"),
+    *("*.tiktoken", "*.bpe", "*.vocab", "*.jinja"),
+)
+# Names of files and folders that vectors do not depend on: documentation, pictures, caches, and
+# weights for other libraries. Any other file of a model's folder may change them.
+IRRELEVANT = (
+    *(".*", "*.md", "*.pdf", "*.png", "*.jpg", "*.jpeg", "*.gif", "*.svg", "LICENSE*", "NOTICE*"),
+    *("__pycache__", "onnx", "openvino", "coreml", "*.onnx", "*.h5", "*.msgpack", "*.ot"),
+)
+# What takes the place of parts of a GGUF file where it is in the same folder.
+BESIDE_GGUF = ("*token*.json", "vocab*", "merges*", "*.model", "*.jinja")
 
 
 @dataclass(frozen=True)
@@ -68,7 +80,7 @@ def _package_folder(source: ModelSource) -> Path | None:
 def _fetch(source: ModelSource, gguf: str | None, local_files_only: bool) -> Path:
     """Download a Hugging Face id, or find it in the local cache."""
     unwanted = {"*.gguf"} if source.trust_remote_code else {"*.gguf", "*.py"}
-    patterns = [pattern for pattern in RELEVANT if pattern not in unwanted]
+    patterns = [pattern for pattern in DOWNLOADED if pattern not in unwanted]
     try:
         folder = snapshot_download(
             source.model,
@@ -90,13 +102,18 @@ def _fetch(source: ModelSource, gguf: str | None, local_files_only: bool) -> Pat
 
 
 def _content_hash(folder: Path, gguf: str | None) -> str:
-    """SHA-256 of the names and the contents of the relevant files."""
-    patterns = (gguf,) if gguf else RELEVANT
-    paths = sorted({path for pattern in patterns for path in folder.rglob(pattern)})
+    """SHA-256 of the names and the contents of the files that vectors may depend on."""
+    patterns = (gguf, *BESIDE_GGUF) if gguf else ("**/*",)
+    paths = {path for pattern in patterns for path in folder.glob(pattern)}
+    names = [path.relative_to(folder) for path in paths if path.is_file()]
     digest = hashlib.sha256()
-    for path in paths:
-        digest.update(f"{path.relative_to(folder).as_posix()} {file_digest(path)}\n".encode())
+    for name in sorted(filter(_is_relevant, names)):
+        digest.update(f"{name.as_posix()} {file_digest(folder / name)}\n".encode())
     return digest.hexdigest()
+
+
+def _is_relevant(name: PurePath) -> bool:
+    return not any(fnmatch(part, pattern) for part in name.parts for pattern in IRRELEVANT)
 
 
 def _check_weights(files: ModelFiles, expected: str | None) -> None:

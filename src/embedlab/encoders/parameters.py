@@ -32,7 +32,8 @@ class ModelParameters(ModelSource):
     """Parameters of every transformer encoder.
 
     Attributes:
-        max_length: upper bound on the tokens of a text, the rest is cut off; None: the model's own.
+        max_length: upper bound on the tokens of a text, the rest is cut off; None: the model's own,
+            for a causal language model at most 512.
         prompts: text put before each text, by role; None: the model's own prompts.
         normalize: divide each vector by its L2 norm.
     """
@@ -65,7 +66,6 @@ class CausalLMParameters(ModelParameters):
 
     kind: Literal["causal_lm"]
     gguf_file: str | None = None
-    max_length: int = Field(512, ge=2)
 
 
 class HashingParameters(Parameters):

@@ -20,7 +20,9 @@ from embedlab.encoders.parameters import (
 from embedlab.errors import InputError
 
 # Raise this number when a change of our code changes the vectors of the same model.
-FORMAT = 1
+FORMAT = 2
+
+SETTINGS = "config_sentence_transformers.json"
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -49,11 +51,29 @@ class Recipe:
         """The text that is put before each text."""
         if self.files is None or not isinstance(self.parameters, ModelParameters):
             return ""
-        prompts = self.parameters.prompts
-        if prompts is None:  # the model's own, as sentence-transformers finds them
-            path = self.files.folder / "config_sentence_transformers.json"
-            prompts = _read_json(path).get("prompts") or {} if path.is_file() else {}
-        return str(prompts.get(self.role, ""))
+        prompts: Any = self.parameters.prompts
+        if prompts is None:
+            prompts = self._own_settings.get("prompts") or {}
+        prompt = prompts.get(self.role) or "" if isinstance(prompts, dict) else None
+        if not isinstance(prompt, str):
+            reason = f"prompts.{self.role} is no text; set the encoder's `prompts`"
+            raise InputError(f"{self.files.folder / SETTINGS}: {reason}")
+        return prompt
+
+    @property
+    def similarity(self) -> str | None:
+        """How the model says that vectors are compared; None if it does not say."""
+        own: str | None = self._own_settings.get("similarity_fn_name")
+        return own
+
+    @cached_property
+    def _own_settings(self) -> dict[str, Any]:
+        """The settings of a sentence-transformers model; empty where there are none."""
+        if self.files is None:
+            return {}
+        # As sentence-transformers does: without modules.json they are not read.
+        path, modules = (self.files.folder / name for name in (SETTINGS, "modules.json"))
+        return _read_json(path) if path.is_file() and modules.is_file() else {}
 
     @cached_property
     def description(self) -> dict[str, Any]:
@@ -61,10 +81,13 @@ class Recipe:
         kind = {"format": FORMAT, "kind": self.parameters.kind, "stored_dtype": "float32"}
         if self.files is None or not isinstance(self.parameters, ModelParameters):
             return kind | {"model": self.model} | self.parameters.model_dump(exclude={"kind"})
+        if isinstance(self.parameters, SentenceTransformerParameters):
+            kind |= {"role": self.role}  # a model may have a route for each
         return kind | {
             # Names the model independently of the path of its folder.
             "version": self.files.version,
             "gguf_file": self.files.gguf_file,
+            "trust_remote_code": self.parameters.trust_remote_code,
             "pooling": _pooling(self.parameters, self.files.folder),
             "prompt": self.prompt,
             "max_length": self.parameters.max_length,
@@ -104,17 +127,21 @@ def compute_precision(wanted: Literal["auto", Precision]) -> Precision:
 
 def _pooling(parameters: ModelParameters, folder: Path) -> str:
     """How token vectors are pooled: information for readers, since the version determines it."""
-    if isinstance(parameters, SentenceTransformerParameters):
-        for path in sorted(folder.glob("*_Pooling/config.json")):
-            config = _read_json(path)
-            modes = [key.removeprefix("pooling_mode_") for key, on in config.items() if on is True]
-            return str(config.get("pooling_mode") or "+".join(modes))
-    return "mean"
+    if not isinstance(parameters, SentenceTransformerParameters):
+        return "mean"
+    pooled = []
+    for path in sorted(folder.rglob("*_Pooling/config.json")):
+        config = _read_json(path)
+        modes = [key.removeprefix("pooling_mode_") for key, on in config.items() if on is True]
+        pooled.append(str(config.get("pooling_mode") or "+".join(modes)))
+    return ", ".join(pooled) or "as sentence-transformers does by default"
 
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError(f"{path}: not JSON ({error}); get the model again") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: no JSON object; get the model again")
     return content

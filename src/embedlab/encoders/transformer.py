@@ -1,4 +1,4 @@
-"""Transformer encoders: sentence-transformers models, and pooled causal language models."""
+"""What encoders of transformers share, and causal language models as encoders."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from sentence_transformers import SentenceTransformer
 from torch import Tensor
 from torch.nn.functional import normalize
-from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoModel, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
-from embedlab.encoders.batching import fixed_shape_batches, pad
+from embedlab.encoders.batching import TokenIds, fixed_shape_batches, pad
 from embedlab.encoders.parameters import ModelParameters
 from embedlab.encoders.recipe import Recipe
+from embedlab.encoders.text_length import bounded_length
 from embedlab.errors import InputError
 
 # Small batches fit a processor's cache (28 texts of 256 tokens per second on two cores, 24 with
@@ -23,11 +23,18 @@ TOKENS_PER_BATCH = {"cpu": 2048, "cuda": 65536}
 
 
 class TransformerEncoder(ABC):
-    """Batching, device and normalisation; subclasses load the model and pool its output.
+    """Batching, device and normalisation; subclasses load the model, tokenise and pool.
+
+    Attributes:
+        max_length: upper bound on the tokens of a text.
+        filler: the id of the token that rows are padded with.
 
     Raises:
-        InputError: if the files hold no loadable transformer, or it reads fewer tokens than asked.
+        InputError: if the files hold no loadable model, or it reads fewer tokens than asked.
     """
+
+    max_length: int
+    filler: int
 
     def __init__(self, recipe: Recipe, device: str, tokens_per_batch: int | None):
         assert recipe.files is not None
@@ -41,19 +48,24 @@ class TransformerEncoder(ABC):
         folder = str(recipe.files.folder)
         options = {"trust_remote_code": self.parameters.trust_remote_code, "local_files_only": True}
         try:
-            self.model, self.tokenizer, self.max_length = self.load(folder, options)
-        except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
-            reason = " ".join(str(error).split())
+            self.model = self.load(folder, options)
+        except InputError:
+            raise
+        except Exception as error:  # damaged files raise exceptions of any type
+            reason = " ".join(str(error).split()) or type(error).__name__
             raise InputError(f"encoder model {folder}: cannot load: {reason}") from error
-        self._check_model()
         self.model.eval().to(self.device)
         # Not the buffers: in bfloat16, rotary frequencies lose the precision of far positions.
         for parameter in self.model.parameters():
             parameter.data = parameter.data.to(getattr(torch, recipe.precision))
 
     @abstractmethod
-    def load(self, folder: str, options: dict[str, Any]) -> tuple[torch.nn.Module, Any, int]:
-        """Load the model, its tokenizer and the upper bound on a text's tokens."""
+    def load(self, folder: str, options: dict[str, Any]) -> torch.nn.Module:
+        """Load the model and what else the other methods need; set the attributes."""
+
+    @abstractmethod
+    def tokenize(self, texts: Sequence[str]) -> list[TokenIds]:
+        """The tokens of texts after their prompt, at most `max_length` each."""
 
     @abstractmethod
     def pool(self, ids: Tensor, mask: Tensor) -> Tensor:
@@ -68,9 +80,9 @@ class TransformerEncoder(ABC):
     def encode(self, texts: Sequence[str]) -> Iterator[tuple[list[int], np.ndarray]]:
         """Yield the indices of b texts of similar length and their vectors, float32 `(b, d)`."""
         for indices, rows, length in fixed_shape_batches(
-            texts, self._tokenize, self.tokens_per_batch, self.max_length
+            texts, self.tokenize, self.tokens_per_batch, self.max_length
         ):
-            padded = pad(rows, length, self._filler)
+            padded = pad(rows, length, self.filler)
             ids, mask = (torch.from_numpy(array).to(self.device) for array in padded)
             with torch.inference_mode():
                 vectors = self.pool(ids, mask)[: len(indices)].float()
@@ -78,64 +90,29 @@ class TransformerEncoder(ABC):
                 vectors = normalize(vectors, dim=1)
             yield indices, vectors.cpu().numpy()
 
-    def _tokenize(self, texts: Sequence[str]) -> list[list[int]]:
-        prompted = [self.recipe.prompt + text for text in texts]
-        tokens = self.tokenizer(prompted, truncation=True, max_length=self.max_length)
-        # A model needs a token, and without special tokens an empty text has none.
-        return [row or [self._filler] for row in tokens["input_ids"]]
-
-    @property
-    def _filler(self) -> int:
-        """The padding token, or any: a causal model's tokens do not attend to the right."""
-        return int(self.tokenizer.pad_token_id or 0)
-
-    def _check_model(self) -> None:
-        """Refuse models without a tokenizer, such as static embeddings; bound a text's tokens."""
-        name = f"encoder model {self.parameters.model}"
-        if not isinstance(self.tokenizer, PreTrainedTokenizerBase):
-            raise InputError(f"{name}: not a transformer; take one")
-        configs = [getattr(module, "config", None) for module in self.model.modules()]
-        positions = [n for c in configs if (n := getattr(c, "max_position_embeddings", None))]
-        limit = min(positions, default=self.max_length)
-        if self.parameters.max_length and self.max_length > limit:
-            raise InputError(f"{name}: max_length {self.max_length} is above its limit {limit}")
-        self.max_length = min(self.max_length, limit)
-
-
-class SentenceTransformerEncoder(TransformerEncoder):
-    """A sentence-transformers model with its own pooling and further modules."""
-
-    def load(self, folder: str, options: dict[str, Any]) -> tuple[torch.nn.Module, Any, int]:
-        """Load all the modules that the folder lists."""
-        model = SentenceTransformer(folder, device="cpu", **options)
-        return model, model.tokenizer, self.parameters.max_length or model.max_seq_length or 512
-
-    def pool(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """Run all modules."""
-        features: dict[str, Any] = {"input_ids": ids, "attention_mask": mask}
-        if self.recipe.prompt:
-            # Some models exclude the prompt's tokens from pooling; the last one may be special.
-            prompt = self.tokenizer(self.recipe.prompt)["input_ids"]
-            is_special = prompt[-1] in self.tokenizer.all_special_ids
-            features["prompt_length"] = len(prompt) - is_special
-        if "token_type_ids" in self.tokenizer.model_input_names:
-            features["token_type_ids"] = torch.zeros_like(ids)
-        vectors: Tensor = self.model(features)["sentence_embedding"]
-        return vectors
-
 
 class CausalLMEncoder(TransformerEncoder):
     """A causal language model whose last hidden states are averaged over the text's tokens."""
 
-    def load(self, folder: str, options: dict[str, Any]) -> tuple[torch.nn.Module, Any, int]:
+    def load(self, folder: str, options: dict[str, Any]) -> torch.nn.Module:
         """Load the model without its language-modelling head, from a folder or a GGUF file."""
         assert self.recipe.files is not None
         if self.recipe.files.gguf_file:
             options = options | {"gguf_file": self.recipe.files.gguf_file}
         dtype = getattr(torch, self.recipe.precision)
-        model = AutoModel.from_pretrained(folder, **options, dtype=dtype)
-        tokenizer = AutoTokenizer.from_pretrained(folder, **options)
-        return model, tokenizer, self.parameters.max_length or 512
+        model: torch.nn.Module = AutoModel.from_pretrained(folder, **options, dtype=dtype)
+        self.tokenizer = AutoTokenizer.from_pretrained(folder, **options)
+        self.max_length = bounded_length(self.parameters, 512, model)
+        # Without a padding token, any: a causal model's tokens do not attend to the right.
+        self.filler = int(self.tokenizer.pad_token_id or 0)
+        return model
+
+    def tokenize(self, texts: Sequence[str]) -> list[TokenIds]:
+        """The tokens of texts after their prompt, at least one each."""
+        prompted = [self.recipe.prompt + text for text in texts]
+        tokens = self.tokenizer(prompted, truncation=True, max_length=self.max_length)
+        # A model needs a token, and without special tokens an empty text has none.
+        return [row or [self.filler] for row in tokens["input_ids"]]
 
     def pool(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Average the last hidden states `(b, L, d)` over the tokens that are not padding."""

@@ -15,6 +15,9 @@ from embedlab.isotropic.projection import GaussianProjection
 # Names that the hub accepts; a base in a folder or a Python package has no such name.
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
+# A number of tokens by which libraries say that there is no bound.
+UNBOUNDED = 10**9
+
 CARD = """---
 {front_matter}
 ---
@@ -22,7 +25,7 @@ CARD = """---
 # {name}
 
 A sentence-transformers model: `{base_model}`, followed by a Gaussian projection to {dimension}
-dimensions. It maps a text of at most {max_length} tokens to a vector that is **not normalised**;
+dimensions. It maps a text of {length} to a vector that is **not normalised**;
 training drew the vectors towards an isotropic Gaussian distribution. Texts are compared by
 **Euclidean distance**: the smaller, the closer.
 
@@ -59,7 +62,7 @@ class ModelFacts(TypedDict):
     name: str
     base_model: str  # as the parameters name it
     dimension: int  # of the output vectors
-    max_length: int  # in tokens
+    max_length: float  # in tokens
     data: Sequence[Mapping[str, Any]]  # rows of a table
     parameters: Mapping[str, Any]  # of the training, nested
     metrics: Sequence[Mapping[str, Any]]  # rows of a table
@@ -96,12 +99,14 @@ def model_card(facts: ModelFacts) -> str:
         tags=["sentence-transformers", "sentence-similarity", "feature-extraction"],
         base_model=facts["base_model"] if HUB_ID.fullmatch(facts["base_model"]) else None,
     )
+    length = facts["max_length"]
+    bound = f"at most {length} tokens" if length < UNBOUNDED else "any length"
     tables = {
         "data": markdown_table(facts["data"]),
         "parameters": markdown_table(list(_parameter_rows(facts["parameters"]))),
         "metrics": markdown_table(facts["metrics"]),
     }
-    return CARD.format(**(facts | tables), front_matter=data.to_yaml())
+    return CARD.format(**(facts | tables), length=bound, front_matter=data.to_yaml())
 
 
 def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:

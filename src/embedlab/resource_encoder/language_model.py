@@ -8,6 +8,7 @@ from torch import nn
 
 from embedlab.encoders.model_files import find_model
 from embedlab.encoders.parameters import LanguageModelSource
+from embedlab.encoders.text_length import num_positions
 from embedlab.errors import InputError
 
 if TYPE_CHECKING:
@@ -46,6 +47,16 @@ class LanguageModel:
     def token_ids(self, text: str, special: bool = False) -> list[int]:
         """The tokens of a text; `special` adds those that the tokenizer puts around a text."""
         return cast(list[int], self.tokenizer(text, add_special_tokens=special)["input_ids"])
+
+    def check_length(self, num_tokens: int, noun: str) -> None:
+        """Check that the model has positions for so many tokens.
+
+        Raises:
+            InputError: if it has fewer.
+        """
+        if num_tokens > (limit := num_positions(self.model)):
+            fault = f"{noun} has {num_tokens} tokens, of which the model reads {limit}"
+            raise InputError(f"language model: {fault}; shorten the text or take another model")
 
 
 def load_language_model(

@@ -61,6 +61,10 @@ class VectorPrompt:
         end: Any = self.language_model.tokenizer.eos_token_id
         return [*self.language_model.token_ids(text), end]
 
+    def num_tokens(self, target: Sequence[int]) -> int:
+        """The length of the prompt, in its longest wording, with the tokens to decode."""
+        return len(self.prefix) + 1 + max(map(len, self.suffixes)) + len(target)
+
     def losses(
         self, vectors: Tensor, wordings: Sequence[int], targets: Sequence[list[int]]
     ) -> Tensor:

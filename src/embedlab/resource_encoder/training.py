@@ -168,6 +168,7 @@ def represent(
         if kind == "mean_embedding":
             vectors.append(language_model.embedding.weight[ids[0]].float().mean(dim=0))
         else:
+            language_model.check_length(ids.shape[1], "the description of a tool")
             options = {"output_hidden_states": True, "use_cache": False, "logits_to_keep": 1}
             output = language_model.model(input_ids=ids, **options)
             vectors.append(output.hidden_states[-1][0, -1].float())
@@ -190,6 +191,8 @@ class DescriptionLosses:
     def __init__(self, encoder: ResourceEncoder, prompt: VectorPrompt, samples: DescribedConfigs):
         self.encoder, self.prompt, self.samples = encoder, prompt, samples
         self.targets = [prompt.target(text) for text in samples.texts]
+        length = prompt.num_tokens(max(self.targets, key=len))
+        prompt.language_model.check_length(length, "the prompt with the longest description")
 
     def __call__(self, model: nn.Module, indices: Tensor, seed: int) -> Losses:
         """The mean over these samples of the loss per token, and what the encoder monitors."""

@@ -58,6 +58,7 @@ def _provenance(texts: TextCollection, recipe: Recipe) -> dict[str, Any]:
         "fingerprint": recipe.fingerprint,
         "model": recipe.model,
         "pooling": recipe.description.get("pooling"),
+        "similarity": recipe.similarity,
         "encoder": recipe.description,
         "role": texts.role,
         "texts_per_item": len(texts.parts),

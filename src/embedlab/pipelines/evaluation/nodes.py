@@ -43,7 +43,7 @@ def search_embeddings(
     run = exact_search(
         *(queries.vectors, corpus.vectors, queries.ids, corpus.ids),
         _search_depth(parameters),
-        parameters.similarity_of(corpus.encoder),
+        parameters.similarity_of(corpus),
     )
     return _finish(run, parameters)
 
@@ -69,7 +69,7 @@ def measure_isotropy(
     """Measure the isotropy of a model's documents, and distances of relevant and random pairs."""
     distances = pair_distances(
         *(queries.vectors, corpus.vectors, queries.ids, corpus.ids, qrels),
-        *(parameters.max_pairs, parameters.seed, parameters.similarity_of(corpus.encoder)),
+        *(parameters.max_pairs, parameters.seed, parameters.similarity_of(corpus)),
     )
     measures = isotropy(corpus.vectors, parameters.max_vectors, parameters.seed)
     kinds = np.repeat(KINDS, [len(values) for values in distances])

@@ -1,9 +1,11 @@
 """Parameters of the evaluation pipeline."""
 
-from typing import Annotated, Self
+from typing import Annotated, Self, cast, get_args
 
 from pydantic import Field, model_validator
 
+from embedlab.encoders.embeddings import Embeddings
+from embedlab.errors import InputError
 from embedlab.parameters import Parameters, Seed
 from embedlab.retrieval.models import ISOTROPIC
 from embedlab.retrieval.scores import metric_names
@@ -24,7 +26,7 @@ class EvaluationParameters(Parameters):
         reported: metrics in tables and tests; the first one is plotted.
         drop_identical_ids: drop the document that has the query's id, as beir does.
         similarity: how a model's vectors are compared; the default is euclidean for the isotropic
-            projection and cosine for any other.
+            projection and for any other what the model says, else cosine.
         bm25: parameters of the lexical baseline.
         num_resamples: number of bootstrap samples for each interval.
         max_permutations: upper bound on the sign patterns in each paired randomisation test.
@@ -68,6 +70,21 @@ class EvaluationParameters(Parameters):
             raise ValueError(f"baseline {self.baseline} is not in models ({', '.join(models)})")
         return self
 
-    def similarity_of(self, model: str) -> Similarity:
-        """Look up how the vectors of a model are compared."""
-        return self.similarity.get(model, "euclidean" if model == ISOTROPIC else "cosine")
+    def similarity_of(self, embeddings: Embeddings) -> Similarity:
+        """Look up how the vectors of a model are compared.
+
+        Raises:
+            InputError: if the model says so in a way that evaluation does not know.
+        """
+        model = embeddings.encoder
+        if model in self.similarity:
+            return self.similarity[model]
+        if model == ISOTROPIC:
+            return "euclidean"
+        own = embeddings.metadata.get("similarity") or "cosine"
+        if own not in get_args(Similarity):
+            raise InputError(
+                f"encoder {model}: its model compares vectors by {own}, which evaluation cannot; "
+                f"set evaluation.similarity.{model} to one of {', '.join(get_args(Similarity))}"
+            )
+        return cast(Similarity, own)
