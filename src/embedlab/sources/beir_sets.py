@@ -54,7 +54,13 @@ def available_sets(names: Iterable[str], root: Path) -> tuple[tuple[str, ...], t
 
 def has_set(folder: Path) -> bool:
     """Whether the folder looks like a BEIR set."""
-    return (folder / "corpus.jsonl").is_file()
+    return plain_or_gz(folder / "corpus.jsonl").is_file()
+
+
+def plain_or_gz(path: Path) -> Path:
+    """The path, or that of the gzipped file if only this one exists."""
+    gzipped = path.with_name(f"{path.name}.gz")
+    return gzipped if gzipped.is_file() and not path.is_file() else path
 
 
 def archive_of(name: str) -> str | None:
@@ -69,5 +75,5 @@ def _forums(name: str, root: Path) -> tuple[str, ...]:
     """The forums of CQADupStack, unless `root` has them merged into one set; else `name`."""
     if name != CQADUPSTACK or has_set(root / name):
         return (name,)
-    local = sorted(corpus.parent.name for corpus in (root / name).glob("*/corpus.jsonl"))
+    local = sorted(folder.name for folder in (root / name).glob("*") if has_set(folder))
     return tuple(f"{name}/{forum}" for forum in local or FORUMS)

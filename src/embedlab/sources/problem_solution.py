@@ -1,5 +1,6 @@
 """Problems with their solutions: datasets with the columns of GSM8K or MATH, retrieval sets."""
 
+from collections import Counter
 from collections.abc import Callable
 from itertools import count
 from typing import Any, Literal, Self
@@ -53,6 +54,17 @@ class ProblemSolutionParameters(Parameters):
     def _both_columns_or_none(self) -> Self:
         if (self.problem_column is None) != (self.solution_column is None):
             raise ValueError("give both problem_column and solution_column, or neither")
+        return self
+
+    @model_validator(mode="after")
+    def _ids_differ(self) -> Self:
+        prefixes = Counter(f"{source.label}-{source.split}" for source in self.data)
+        (prefix, count), *_ = prefixes.most_common(1)
+        if count > 1 and self.id_column is None:
+            raise ValueError(
+                f"data: the ids of {count} entries would start with {prefix}; give each another "
+                "name or split, or an id_column"
+            )
         return self
 
 
