@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 from typing import Any
 
@@ -180,8 +181,11 @@ def test_a_prompt_that_is_repeated_in_part_is_refused(
     assert f"pairs.jsonl:1: {reason} (bad rows: 1 of 1" in str(raised.value)
 
 
-@pytest.mark.parametrize("given", [{}, {"prompt": ASKED}])
-def test_windows_line_ends_change_nothing(tmp_path: Path, given: dict[str, str]) -> None:
+PARAGRAPHS = {"messages": [{"role": "user", "content": "Hi.\n\nName a colour."}]}
+
+
+@pytest.mark.parametrize("given", [{}, {"prompt": ASKED}, {"prefix": PARAGRAPHS}])
+def test_windows_line_ends_change_nothing(tmp_path: Path, given: dict[str, Any]) -> None:
     row = given | WHOLE
-    windows = {field: text.replace("\n", "\r\n") for field, text in row.items()}
+    windows = json.loads(json.dumps(row).replace(r"\n", r"\r\n"))
     pd.testing.assert_frame_equal(preferences(tmp_path, windows), preferences(tmp_path, row))

@@ -117,8 +117,12 @@ def _given_prefix(record: Record, prompt_columns: Sequence[str]) -> list[Message
 
 
 def _text(record: Record, field: str) -> str:
-    """The text in `field`, with line feeds instead of Windows' line ends."""
-    return required_text(record, field).replace("\r\n", "\n")
+    return _unix(required_text(record, field))
+
+
+def _unix(text: str) -> str:
+    """The text with line feeds instead of Windows' line ends, as turns are told apart by."""
+    return text.replace("\r\n", "\n")
 
 
 def _is_dialogue(text: str) -> bool:
@@ -152,7 +156,7 @@ def _checked_messages(prefix: Any) -> list[Message]:
     return [
         Message(
             role=checked_text(message.get("role"), "the role of a message"),
-            content=checked_text(message.get("content"), "a message"),
+            content=_unix(checked_text(message.get("content"), "a message")),
         )
         for message in messages
     ]
