@@ -12,7 +12,13 @@ from embedlab.errors import InputError
 from embedlab.parameters import Parameters
 from embedlab.sources.bad_rows import BadRowError, BadRows, OnError
 from embedlab.sources.beir_download import download_beir_set
-from embedlab.sources.beir_sets import NOT_DOWNLOADABLE, archive_of, has_set, plain_or_gz
+from embedlab.sources.beir_sets import (
+    EVALUATION_SPLITS,
+    NOT_DOWNLOADABLE,
+    archive_of,
+    has_set,
+    plain_or_gz,
+)
 from embedlab.sources.fields import (
     new_id,
     number_of,
@@ -32,7 +38,8 @@ class BeirParameters(Parameters):
 
     Attributes:
         root: the folder of local sets, one folder each; downloads go there too.
-        split: which relevance judgements to use: qrels/<split>.tsv.
+        split: which relevance judgements to use: qrels/<split>.tsv; for `test`, those that BEIR
+            evaluates on: for msmarco qrels/dev.tsv.
         download: whether a set that is not in `root` may be downloaded.
         on_error: what to do about bad rows.
     """
@@ -46,7 +53,8 @@ class BeirParameters(Parameters):
 def load_beir_set(name: str, p: BeirParameters) -> tuple[RetrievalSet, dict[str, Any]]:
     """Find or download the set and read it; the report has sizes and counts of bad rows."""
     bad_rows = BadRows(p.on_error)
-    found = read_beir_folder(find_beir_set(name, Path(p.root), p.download), p.split, bad_rows)
+    split = EVALUATION_SPLITS.get(name, p.split) if p.split == "test" else p.split
+    found = read_beir_folder(find_beir_set(name, Path(p.root), p.download), split, bad_rows)
     return found, bad_rows.report() | {
         "documents": len(found.corpus),
         "empty_documents": full_texts(found.corpus).count(""),

@@ -15,6 +15,10 @@ FULL = (
 )
 BEIR_GROUPS = {"quick": QUICK, "standard": STANDARD, "full": FULL}
 
+# The judgements that BEIR evaluates on where they are not those of its split test, which for
+# MS MARCO has the 43 queries of TREC Deep Learning 2019 only.
+EVALUATION_SPLITS = {"msmarco": "dev"}
+
 CQADUPSTACK = "cqadupstack"
 FORUMS = (
     *("android", "english", "gaming", "gis", "mathematica", "physics"),
@@ -34,6 +38,11 @@ def expand_groups(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(one for name in names for one in BEIR_GROUPS.get(name, (name,))))
 
 
+def with_forums(names: Iterable[str], root: Path) -> tuple[str, ...]:
+    """Replace CQADupStack by its forums, unless `root` has it as one set; each set occurs once."""
+    return tuple(dict.fromkeys(one for name in names for one in _forums(name, root)))
+
+
 def available_sets(names: Iterable[str], root: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Expand groups, and CQADupStack into its forums; leave out what cannot be downloaded.
 
@@ -49,7 +58,7 @@ def available_sets(names: Iterable[str], root: Path) -> tuple[tuple[str, ...], t
     ]
     sets = [name for name in expand_groups(named) if name not in missing]
     notes = [f"{name} skipped: not free to download, and not in {root / name}" for name in missing]
-    return tuple(one for name in sets for one in _forums(name, root)), tuple(notes)
+    return with_forums(sets, root), tuple(notes)
 
 
 def has_set(folder: Path) -> bool:

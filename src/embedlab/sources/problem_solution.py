@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from itertools import count
+from pathlib import Path
 from typing import Any, Literal, Self
 
 import pandas as pd
@@ -11,6 +12,7 @@ from pydantic import model_validator
 from embedlab.parameters import Parameters
 from embedlab.sources.bad_rows import BadRowError, BadRows, OnError
 from embedlab.sources.beir import BeirParameters, load_beir_set
+from embedlab.sources.beir_sets import with_forums
 from embedlab.sources.fields import new_id, required_id, required_text
 from embedlab.sources.huggingface import HuggingFaceSource, HuggingFaceSources, open_rows
 from embedlab.sources.records import Record, usable_rows
@@ -24,7 +26,7 @@ class RelevantPairsParameters(BeirParameters):
     """Which retrieval sets to take queries and relevant documents from.
 
     Attributes:
-        sets: BEIR sets by name.
+        sets: BEIR sets by name; cqadupstack stands for its forums.
     """
 
     sets: tuple[str, ...] = ()
@@ -96,7 +98,7 @@ def read_relevant_pairs(p: RelevantPairsParameters) -> tuple[pd.DataFrame, dict[
         Columns id, problem, solution, source, split; and the report of each set.
     """
     tables, reports = [], {}
-    for name in p.sets:
+    for name in with_forums(p.sets, Path(p.root)):
         found, reports[name] = load_beir_set(name, p)
         pairs = found.relevant_pairs().rename(columns={"query": "problem", "document": "solution"})
         pairs["id"] = name + "-" + pairs["query_id"] + "-" + pairs["corpus_id"]
