@@ -100,6 +100,7 @@ ROW_ERRORS = {
     "wrong type": (b'{"id": 2, "text": 7}', "field 'text' is not text (7)"),
     "wrong type of id": (b'{"id": true, "text": "x"}', "field 'id' is not text (True)"),
     "id with a fraction": (b'{"id": 1.0, "text": "x"}', "field 'id' is not text (1.0)"),
+    "field twice": (b'{"id": 2, "text": "x", "text": "y"}', "two fields of one name ('text')"),
     "duplicate id": (b'{"id": "1", "text": "x"}', "duplicate id ('1')"),
 }
 
@@ -181,6 +182,10 @@ FILE_ERRORS = {
     "blank.txt": (b"\n \n", "holds no rows; give a file with at least one"),
     "header.csv": (b"id,text\n", "holds no rows; give a file with at least one"),
     "latin.json": (b'["\xe9"]', "invalid UTF-8 at byte 2; save it as UTF-8"),
+    "twice.json": (
+        b'[{"a": 1}, {"a": 2, "b": {"c": 3, "c": 4}}]',
+        "two fields of one name ('c'); rename one",
+    ),
     "lines.json": (
         b'{"a": 1}\n{"a": 2}',
         "not JSON (Extra data: line 2 column 1 (char 9)); "

@@ -143,7 +143,9 @@ def _json_records(path: Path) -> Iterator[Record]:
     with open_text(path, newline="", errors="strict") as file:
         text = _decoded(file, path)
     try:
-        content = json.loads(text)
+        content = JSON.decode(text)
+    except BadRowError as fault:
+        raise InputError(f"{path}: {fault}; rename one") from None
     except (ValueError, RecursionError) as error:
         hint = "give a file with one object per line the suffix .jsonl"
         raise InputError(f"{path}: not JSON ({error}); {hint}") from None
@@ -168,9 +170,23 @@ def _jsonl_records(path: Path) -> Iterator[Record]:
             yield line
             continue
         try:
-            yield _object(line.where, json.loads(line.fields["text"]))
+            yield _object(line.where, JSON.decode(line.fields["text"]))
+        except BadRowError as fault:
+            yield Record(line.where, {}, fault)
         except (ValueError, RecursionError):
             yield _faulty(line.where, "not JSON")
+
+
+def _distinct_fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON; Python's own parser would keep the last of two fields of one name."""
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise BadRowError("two fields of one name", max(names, key=names.count))
+    return fields
+
+
+JSON = json.JSONDecoder(object_pairs_hook=_distinct_fields)
 
 
 def _object(where: str, row: Any) -> Record:
