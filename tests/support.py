@@ -1,5 +1,6 @@
 """What tests share: projects to run in, commands to run, clocks to compare."""
 
+import json
 import logging
 import shutil
 import statistics
@@ -25,6 +26,18 @@ def make_project(folder: Path) -> Path:
         shutil.copy(ROOT / name, folder / name)
     (folder / "data").mkdir()
     return folder
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> Path:
+    """Write rows as JSON lines."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("\n".join(map(json.dumps, rows)))
+    return path
+
+
+def local(*paths: Path, **more: Any) -> dict[str, Any]:
+    """The parameters of a source of local files."""
+    return {"files": tuple(map(str, paths)), **more}
 
 
 def kedro(project: Path, *arguments: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:

@@ -10,7 +10,7 @@ from pydantic import StringConstraints, model_validator
 from embedlab.encoders.parameters import EncoderParameters
 from embedlab.novelty.training import ExperimentParameters
 from embedlab.parameters import Parameters
-from embedlab.pipelines.data_ingestion.parameters import DataIngestionParameters
+from embedlab.pipelines.data_ingestion.parameters import DataIngestionParameters, catalog_name
 from embedlab.pipelines.density.parameters import DensityParameters
 from embedlab.pipelines.embedding_cache.parameters import EmbeddingCacheParameters
 from embedlab.pipelines.encoder_pretrain.parameters import EncoderPretrainParameters
@@ -125,8 +125,7 @@ class ProjectParameters(Parameters):
         """
         ingestion = self.data_ingestion
         names, notes = available_sets(ingestion.retrieval_sets, Path(ingestion.beir.root))
-        # The path of a forum of CQADupStack has a slash; catalog names have none.
-        return {name.replace("/", "-"): name for name in names}, notes
+        return {catalog_name(name): name for name in names}, notes
 
     def for_nodes(self) -> dict[str, Any]:
         """These parameters as nodes take them, completed.

@@ -96,6 +96,16 @@ CASES = {
         PROBLEMS,
         r"p\.csv:3: not 2 cells",
     ),
+    "quote is stray": (
+        problems("p.csv", 'question,answer\na,b\nc,"d\ne,f\n', on_error="skip"),
+        PROBLEMS,
+        r"p\.csv:3: the quote that opens here is not closed \(read up to line 4\); close it",
+    ),
+    "delimiter is a semicolon": (
+        problems("p.csv", "question;answer\na;b\n"),
+        PROBLEMS,
+        r"p\.csv:1: the header has semicolons and no comma; save the file with commas, or",
+    ),
     "Parquet is damaged": (
         problems("p.parquet", "PAR1 no"),
         PROBLEMS,

@@ -116,6 +116,23 @@ def test_every_model_is_scored_on_every_set(caplog: pytest.LogCaptureFixture) ->
     assert "100.0 [100.0, 100.0]" in caplog.text
 
 
+def test_the_forums_of_cqadupstack_are_averaged(monkeypatch: pytest.MonkeyPatch) -> None:
+    sets = {"cqadupstack-gis": colour_set("g", 6), "cqadupstack-tex": colour_set("t", 2)}
+    for name, found in sets.items():
+        monkeypatch.setitem(SETS, name, found)
+    models = ["bm25", "useless", "perfect"]
+    outputs = run(KEEP, models, sets=tuple(sets))
+    metrics = outputs["evaluation_metrics"]
+    assert list(metrics) == [*sets, "cqadupstack"]
+    for model in models:
+        mean = np.mean([metrics[name][model]["nDCG@5"]["mean"] for name in sets])
+        assert metrics["cqadupstack"][model]["nDCG@5"]["mean"] == pytest.approx(mean)
+        assert metrics["cqadupstack"][model]["n_queries"] == 8
+    table = outputs["evaluation_table_csv"].set_index(["set", "model", "metric"])
+    row = table.loc[("cqadupstack", "useless", "MRR@1")]
+    assert (row["n_queries"], row["mean"], row["high"], row["difference"]) == (8, 0, 0, -1)
+
+
 def test_plot_has_a_group_for_each_set_and_a_bar_for_each_model() -> None:
     figure = run(KEEP)["evaluation_plot"]
     assert isinstance(figure, Figure)

@@ -127,6 +127,7 @@ def test_the_default_profile_can_be_edited_and_read_back(tmp_path: Path) -> None
         ("saw,small,2,4,20,2,150", "tool_name is not in the tool registry ('saw')"),
         ("cut,tiny,2,4,20,2,150", "input_size is not one of small, medium, large ('tiny')"),
         ("cut,medium,two,4,20,2,150", "cpu_cores is not a positive number ('two')"),
+        ("cut,medium,1_0,4,20,2,150", "cpu_cores is not a positive number ('1_0')"),
         ("cut,medium,2,,20,2,150", "memory_gb is not a positive number ('')"),
         ("cut,medium,2,4,0,2,150", "gpu_sm is not a positive number ('0')"),
         ("cut,medium,2,4,20,-2,150", "gpu_memory_gb is not a positive number ('-2')"),

@@ -7,7 +7,7 @@ from scipy import stats
 
 from embedlab.errors import InputError
 from embedlab.retrieval.comparison import average, average_weights, compare_models, holm
-from embedlab.retrieval.tables import evaluation_latex, evaluation_rows
+from embedlab.retrieval.tables import evaluation_latex, evaluation_rows, format_comparison
 
 METRIC = "nDCG@10"
 
@@ -88,6 +88,35 @@ def test_forums_count_as_one_set() -> None:
     weights = average_weights(["scifact", "cqadupstack-android", "cqadupstack-tex"])
     assert weights == {"scifact": 0.5, "cqadupstack-android": 0.25, "cqadupstack-tex": 0.25}
     assert average({"scifact": 1.0, "cqadupstack-tex": 0.0, "cqadupstack-gis": 0.5}) == 0.625
+
+
+def test_a_set_of_several_forums_has_their_average() -> None:
+    rng = np.random.default_rng(2)
+    scores = {"cqadupstack-gis": rng.random(30), "scifact": rng.random(20)}
+    scores["cqadupstack-tex"] = rng.random(200)
+    tables = {
+        name: {"base": table(values / 2), "new": table(values)} for name, values in scores.items()
+    }
+    comparison = compare(tables)
+    assert list(comparison["groups"]) == ["cqadupstack"]
+    cell = comparison["groups"]["cqadupstack"]["new"][METRIC]
+    mean = (scores["cqadupstack-gis"].mean() + scores["cqadupstack-tex"].mean()) / 2
+    assert cell["mean"] == pytest.approx(mean)
+    assert cell["difference"] == pytest.approx(mean / 2)
+    assert cell["low"] < cell["difference"] < cell["high"]
+    assert cell["p_value"] < 0.05
+    average_cell = comparison["average"]["new"][METRIC]
+    assert average_cell["mean"] == pytest.approx((mean + scores["scifact"].mean()) / 2)
+    header = evaluation_latex(comparison, METRIC).splitlines()[4]
+    assert header == r"model & average & cqadupstack & scifact \\"
+    rows = evaluation_rows({}, comparison)
+    assert rows["set"].drop_duplicates().tolist() == [*scores, "cqadupstack", "average"]
+    assert "cqadupstack " in format_comparison(comparison, METRIC)
+
+
+def test_one_forum_is_no_group() -> None:
+    cells = {"base": table([0.5]), "new": table([0.6])}
+    assert compare({"cqadupstack-tex": cells, "scifact": cells})["groups"] == {}
 
 
 def test_other_queries_than_the_baseline_s_are_one_clear_line() -> None:

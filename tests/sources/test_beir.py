@@ -1,3 +1,4 @@
+import gzip
 import io
 import json
 import stat
@@ -5,6 +6,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from embedlab.errors import InputError
@@ -70,6 +72,49 @@ def test_the_header_is_optional_and_ids_may_be_numbers_or_quoted(tmp_path: Path)
     assert found.qrels.values.tolist() == [["1", "7", 1], ["1", 'say "b"', -1]]
 
 
+@pytest.mark.parametrize("first", ["1.0", '"1"', " 1", "1", "-1"])
+def test_a_first_line_that_ends_in_a_number_is_no_header(tmp_path: Path, first: str) -> None:
+    write_set(tmp_path / "mine", qrels=[f"q1\td1\t{first}", "q1\td3\t0"])
+    found = read_beir_folder(tmp_path / "mine", "test", BadRows("fail"))
+    assert found.qrels["score"].tolist() == [int(float(first.strip('"'))), 0]
+
+
+def test_integers_as_ids_are_the_same_in_all_three_files(tmp_path: Path) -> None:
+    write_set(
+        tmp_path / "mine",
+        [{"_id": 7, "text": "a"}, {"_id": "8", "text": "b"}],
+        [{"_id": 1, "text": "x"}, {"_id": "2", "text": "y"}],
+        ["1\t7\t1", "1\t8\t0", "2\t7\t0", "2\t8\t1"],
+    )
+    found = read_beir_folder(tmp_path / "mine", "test", BadRows("fail"))
+    assert found.corpus["id"].tolist() == ["7", "8"]
+    assert found.relevant_pairs()[["query_id", "corpus_id"]].values.tolist() == [
+        ["1", "7"],
+        ["2", "8"],
+    ]
+
+
+@pytest.mark.parametrize("identifier", [1.0, True])
+def test_ids_that_are_neither_texts_nor_integers_are_refused(
+    tmp_path: Path, identifier: Any
+) -> None:
+    folder = write_set(tmp_path / "mine", [*CORPUS, {"_id": identifier, "text": "a"}])
+    with pytest.raises(InputError, match=rf"jsonl:4: field '_id' is not text \({identifier}\)"):
+        read_beir_folder(folder, "test", BadRows("fail"))
+
+
+def test_corpus_and_queries_may_be_gzipped(tmp_path: Path) -> None:
+    plain = read_beir_folder(write_set(tmp_path / "plain"), "test", BadRows("fail"))
+    folder = write_set(tmp_path / "cqadupstack" / "tex")
+    for name in ("corpus.jsonl", "queries.jsonl"):
+        (folder / f"{name}.gz").write_bytes(gzip.compress((folder / name).read_bytes()))
+        (folder / name).unlink()
+    assert available_sets(["cqadupstack"], tmp_path)[0] == ("cqadupstack/tex",)
+    found, _ = load_beir_set("cqadupstack/tex", BeirParameters(root=str(tmp_path), download=False))
+    pd.testing.assert_frame_equal(found.corpus, plain.corpus)
+    pd.testing.assert_frame_equal(found.queries, plain.queries)
+
+
 BAD_ROWS: dict[str, tuple[dict[str, Any], str]] = {
     "no JSON": ({"corpus": [*CORPUS, "{"]}, "corpus.jsonl:4: not JSON"),
     "no id": ({"corpus": [*CORPUS, {"text": "x"}]}, "corpus.jsonl:4: field '_id' is missing"),
@@ -101,6 +146,14 @@ BAD_ROWS: dict[str, tuple[dict[str, Any], str]] = {
     "score": (
         {"qrels": [*QRELS, "q1\td2\thigh"]},
         "qrels/test.tsv:4: the score is not a whole number ('high')",
+    ),
+    "fraction": (
+        {"qrels": [*QRELS, "q1\td2\t0.5"]},
+        "qrels/test.tsv:4: the score is not a whole number ('0.5')",
+    ),
+    "digit group": (
+        {"qrels": [*QRELS, "q1\td2\t1_0"]},
+        "qrels/test.tsv:4: the score is not a whole number ('1_0')",
     ),
     "cells": (
         {"qrels": [*QRELS, "q1 0 d2 1"]},

@@ -8,8 +8,10 @@ import pandas as pd
 import pytest
 
 from embedlab.errors import InputError
-from embedlab.pipelines.data_ingestion.parameters import DataIngestionParameters
+from embedlab.pipelines.data_ingestion.parameters import DataIngestionParameters, catalog_name
 from embedlab.pipelines.data_ingestion.pipeline import create_pipeline
+from embedlab.pipelines.embedding_cache.pipeline import VIEWS, set_views
+from embedlab.sources.beir import BeirParameters, load_beir_set
 from embedlab.sources.beir_pairs import BeirPairsParameters, read_beir_pairs
 
 # d2 and d3 are the same text; d4 is empty; nobody judged d5.
@@ -76,6 +78,24 @@ def test_the_seed_decides_the_draws(tmp_path: Path) -> None:
     assert first["query"].tolist() != other["query"].tolist()
 
 
+def test_cqadupstack_is_trained_on_as_its_forums(tmp_path: Path) -> None:
+    for name in ("cqadupstack/gis", "cqadupstack/tex", "mine"):
+        write_set(tmp_path, name)
+    _, _, _, report = read(tmp_path, "cqadupstack", "mine", "cqadupstack/tex", download=False)
+    assert list(report["sets"]) == ["cqadupstack/gis", "cqadupstack/tex", "mine"]
+
+
+def test_ms_marco_is_evaluated_on_its_dev_split(tmp_path: Path) -> None:
+    write_set(tmp_path, "msmarco")
+    qrels = tmp_path / "msmarco" / "qrels"
+    for split in ("dev", "test"):
+        (qrels / f"{split}.tsv").write_text(f"q{len(split)}\td1\t1")
+    found, _ = load_beir_set("msmarco", BeirParameters(root=str(tmp_path)))
+    assert found.queries["id"].tolist() == ["q3"]
+    train, validation, *_ = read(tmp_path, "msmarco")
+    assert len(train) + len(validation) == 10
+
+
 @pytest.mark.parametrize(
     ("qrels", "options", "message"),
     [
@@ -128,10 +148,24 @@ def test_each_stage_has_pairs_and_documents_from_any_source(source: dict[str, An
         for name in ("retrieval", "pretraining"):
             assert made >= {f"{name}_pairs_train", f"{name}_pairs_val", f"{name}_documents"}
         assert (f"{stage}_pairs.ingestion_report" in made) == (source != LIBRARY_DOCS)
-        test_set = {"retrieval": "beir.documents.qrels", "pretraining": "beir.pretraining.qrels"}[
-            stage
-        ]
-        assert (test_set in made) == (source == FILES)
+        name = {"retrieval": "documents", "pretraining": "pretraining_test"}[stage]
+        assert (f"beir.{name}.qrels" in made) == (source == FILES)
+
+
+def test_the_test_splits_of_both_stages_are_retrieval_sets() -> None:
+    other = FILES | {"seed": 1}
+    chosen = parameters(
+        retrieval_pairs=FILES,
+        pretraining_pairs=other,
+        retrieval_sets=["documents", "pretraining", "mine"],
+    )
+    names = list(map(catalog_name, chosen.retrieval_sets))
+    assert names == ["documents", "pretraining_test", "mine"]
+    made = [output for node in create_pipeline(chosen, names).nodes for output in node.outputs]
+    assert len(set(made)) == len(made)
+    assert {f"beir.{name}.qrels" for name in names} <= set(made)
+    views = [output for name in names for node in set_views(name) for output in node.outputs]
+    assert not {view.removesuffix(".texts") for view in views} & set(VIEWS)
 
 
 def test_without_pretraining_pairs_there_is_no_such_stage() -> None:
@@ -143,7 +177,9 @@ def test_without_pretraining_pairs_there_is_no_such_stage() -> None:
     ("changes", "message"),
     [
         ({"retrieval_sets": ["retrieval"]}, r"^retrieval set retrieval: the training pairs"),
-        ({"retrieval_sets": ["a", "pretraining"]}, r"^retrieval set pretraining: the training"),
+        ({"retrieval_sets": ["pretraining_test"]}, r"^retrieval set pretraining_test: the train"),
+        ({"retrieval_sets": ["a", "pretraining"]}, r"^retrieval set pretraining needs pretrain"),
+        ({"retrieval_sets": ["documents"]}, r"^retrieval set documents needs retrieval_pairs"),
         (
             {"pretraining_pairs": LIBRARY_DOCS},
             r"^pretraining_pairs are the same as retrieval_pairs",

@@ -154,6 +154,21 @@ def test_a_problem_of_both_splits_is_trained_on_and_its_test_solution_unseen() -
     }
 
 
+@few_examples
+@given(PAIRS, st.sampled_from(["train[:20]", "train[10%:]", "train + test", "extra+train[5:]"]))
+def test_a_part_of_the_training_split_is_trained_on(pairs, split: str) -> None:
+    named = pairs.assign(split=pairs["split"].replace("train", split))
+    for name, expected in divide(pairs, held_out=0.5).items():
+        pd.testing.assert_frame_equal(divide(named, held_out=0.5)[name], expected)
+
+
+@pytest.mark.parametrize("split", ["training", "test[:20]", "test+validation", "my_train"])
+def test_other_splits_are_not_trained_on(split: str) -> None:
+    sets = divide(table([*single(5), *single(3, split, "B"), *single(2, split)]))
+    assert set(sets["out_of_distribution"]["source"]) == {"B"}
+    assert len(sets["held_out"]) == 2
+
+
 # --- parameters ----------------------------------------------------------------------------------
 
 

@@ -99,6 +99,8 @@ ROW_ERRORS = {
     "empty text": (b'{"id": 2, "text": " \\n"}', "field 'text' is empty"),
     "wrong type": (b'{"id": 2, "text": 7}', "field 'text' is not text (7)"),
     "wrong type of id": (b'{"id": true, "text": "x"}', "field 'id' is not text (True)"),
+    "id with a fraction": (b'{"id": 1.0, "text": "x"}', "field 'id' is not text (1.0)"),
+    "field twice": (b'{"id": 2, "text": "x", "text": "y"}', "two fields of one name ('text')"),
     "duplicate id": (b'{"id": "1", "text": "x"}', "duplicate id ('1')"),
 }
 
@@ -122,7 +124,7 @@ def test_csv_rows_can_be_bad_in_their_own_ways(tmp_path: Path) -> None:
         read_texts(path, bad_rows)
     assert str(raised.value) == (
         f"{path}:2: invalid UTF-8; {path}:3: not 2 cells as in the header (3); "
-        f"{path}:5: not CSV ('unexpected end of data') "
+        f"{path}:5: not CSV, look at its quotes "
         "(bad rows: 3 of 4; repair them or set on_error: skip)"
     )
 
@@ -174,12 +176,16 @@ FILE_ERRORS = {
     "rows.jsonl": (None, "no such file; put it there or correct the path"),
     "rows.xml": (
         b"<a/>",
-        "unknown kind of file; use .json, .jsonl, .csv, .parquet, .txt",
+        "unknown kind of file; use .json, .jsonl, .ndjson, .csv, .parquet, .txt",
     ),
     "empty.csv": (b"", "is empty; give a file with at least one row"),
     "blank.txt": (b"\n \n", "holds no rows; give a file with at least one"),
     "header.csv": (b"id,text\n", "holds no rows; give a file with at least one"),
     "latin.json": (b'["\xe9"]', "invalid UTF-8 at byte 2; save it as UTF-8"),
+    "twice.json": (
+        b'[{"a": 1}, {"a": 2, "b": {"c": 3, "c": 4}}]',
+        "two fields of one name ('c'); rename one",
+    ),
     "lines.json": (
         b'{"a": 1}\n{"a": 2}',
         "not JSON (Extra data: line 2 column 1 (char 9)); "

@@ -64,6 +64,15 @@ def test_sets_are_read_one_after_the_other_in_the_split_asked_for(root: Path) ->
     assert list(reports) == ["other", "mini"]
 
 
+def test_cqadupstack_stands_for_its_forums(root: Path) -> None:
+    (root / "cqadupstack").mkdir()
+    for name in ("mini", "other"):
+        (root / name).rename(root / "cqadupstack" / name)
+    pairs, reports = relevant(root, "cqadupstack", download=False)
+    assert list(reports) == ["cqadupstack/mini", "cqadupstack/other"]
+    assert len(pairs) == 6
+
+
 def test_a_missing_set_or_split_is_named(root: Path) -> None:
     with pytest.raises(InputError, match=r"/absent: no such BEIR set"):
         relevant(root, "mini", "absent", download=False)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from torch import nn
 
@@ -15,6 +14,7 @@ from embedlab.isotropic.inputs import project
 from embedlab.isotropic.models import IsotropicData
 from embedlab.isotropic.parameters import IsotropicTrainingParameters
 from embedlab.isotropic.training import MEASURE, load_projection, train_isotropic
+from embedlab.retrieval.comparison import average
 from embedlab.retrieval.isotropy import isotropy
 from embedlab.retrieval.scores import drop_identical_ids, score_run
 from embedlab.search.exact import exact_search
@@ -114,7 +114,7 @@ def summarise_ablation(
     for variant, table in scores.groupby("variant", sort=False):
         seed_std = table.groupby(["set", "seed"])[MEASURE].mean().groupby("set").std(ddof=0)
         means = table.groupby(["set", "query_id"], sort=False)[MEASURE].mean()
-        sets = {}
+        sets: dict[str, dict[str, Any]] = {}
         for name, values in means.groupby("set", sort=False):
             differences = (values - base.loc[values.index]).to_numpy()
             interval = mean_interval(differences, num_resamples, seed)
@@ -129,7 +129,7 @@ def summarise_ablation(
             {
                 "variant": variant,
                 "seeds": sorted(int(seed) for seed in table["seed"].unique()),
-                "average": float(np.mean([summary[MEASURE] for summary in sets.values()])),
+                "average": average({name: summary[MEASURE] for name, summary in sets.items()}),
                 "sets": sets,
                 "isotropy": measured.to_dict(),
             }

@@ -14,7 +14,7 @@ from torch import Tensor
 from embedlab.errors import InputError
 from embedlab.resource_encoder.latency_model import latency_ms
 from embedlab.sources.bad_rows import BadRowError
-from embedlab.sources.fields import required_text
+from embedlab.sources.fields import number_of, required_text
 from embedlab.sources.records import Record, read_sound_rows, refuse_repeated
 
 INPUT_SIZES = ("small", "medium", "large")
@@ -126,10 +126,7 @@ def _parse_config(record: Record) -> ConfigRow:
 
 
 def _positive_number(value: object, column: str) -> float:
-    try:
-        number = float(str(value))
-    except ValueError:
-        number = math.nan
+    number = number_of(value)
     if not 0 < number < math.inf:
         raise BadRowError(f"{column} is not a positive number", value)
     return number

@@ -38,34 +38,36 @@ def compare_models(
         JSON-ready: `baseline`, `metrics`, `correction`; `sets`, by set, model and metric: mean and,
         except for the baseline, difference, low, high (95 % interval), p_value, wins, losses, ties
         (numbers of queries) and p_holm; `average`, by model and metric: the same without the
-        counts and p_holm.
+        counts and p_holm; `groups`, by the groups of `set_groups`: the average over their sets.
 
     Raises:
         InputError: if a model's queries differ from the baseline's.
     """
     tester = _Tester(num_resamples, max_permutations, seed)
     sets: dict[str, dict[str, Cells]] = {name: {} for name in tables}
+    members = set_groups(list(tables))
+    groups: dict[str, dict[str, Cells]] = {name: {} for name in members}
     averages: dict[str, Cells] = {}
     for model in next(iter(tables.values())):
         for name, by_model in tables.items():
             sets[name][model] = {m: {"mean": float(by_model[model][m].mean())} for m in metrics}
         cells = {name: by_model[model] for name, by_model in sets.items()}
-        averages[model] = {
-            m: {"mean": average({name: cell[m]["mean"] for name, cell in cells.items()})}
-            for m in metrics
-        }
+        differences: dict[str, pd.DataFrame] = {}
         if model != baseline:
             differences = {
                 name: _differences(by_model[model], by_model[baseline], metrics, f"{model}.{name}")
                 for name, by_model in tables.items()
             }
             tester.add_to_sets(cells, differences)
-            tester.add_to_average(averages[model], differences)
+        averages[model] = tester.average(list(tables), cells, differences)
+        for group, names in members.items():
+            groups[group][model] = tester.average(names, cells, differences)
     return {
         "baseline": baseline,
         "metrics": list(metrics),
         "correction": "Holm, over the sets, for each model and metric",
         "sets": sets,
+        "groups": groups,
         "average": averages,
     }
 
@@ -109,6 +111,21 @@ def base_set(name: str) -> str:
     return CQADUPSTACK if name.startswith(f"{CQADUPSTACK}-") else name
 
 
+def set_groups(names: Sequence[str]) -> dict[str, list[str]]:
+    """List the sets of each BEIR set that consists of several of them.
+
+    BEIR's number for such a set is the average over them.
+
+    Example:
+        >>> set_groups(["scifact", "cqadupstack-gis", "cqadupstack-tex"])
+        {'cqadupstack': ['cqadupstack-gis', 'cqadupstack-tex']}
+    """
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(base_set(name), []).append(name)
+    return {group: sets for group, sets in groups.items() if len(sets) > 1}
+
+
 def average(means: Mapping[str, float]) -> float:
     """Average the means by set with `average_weights`."""
     weights = average_weights(list(means))
@@ -149,7 +166,19 @@ class _Tester(NamedTuple):
             for cell, p_value in zip(family, corrected, strict=True):
                 cell["p_holm"] = p_value
 
-    def add_to_average(self, cells: Cells, differences: Differences) -> None:
+    def average(
+        self, names: Sequence[str], cells: Mapping[str, Cells], differences: Differences
+    ) -> Cells:
+        """The averages of a model over sets, tested if there are differences."""
+        averages: Cells = {
+            metric: {"mean": average({name: cells[name][metric]["mean"] for name in names})}
+            for metric in cells[names[0]]
+        }
+        if differences:
+            self._add_to_average(averages, {name: differences[name] for name in names})
+        return averages
+
+    def _add_to_average(self, cells: Cells, differences: Differences) -> None:
         weights = list(average_weights(list(differences)).values())
         strata = [table.to_numpy() for table in differences.values()]
         intervals = stratified_mean_intervals(strata, weights, self.num_resamples, self.seed)

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import pytrec_eval
 
-from embedlab.statistics.intervals import mean_intervals
+from embedlab.statistics.intervals import mean_intervals, stratified_mean_intervals
 
 # Metrics with a cutoff: our names, and trec_eval's.
 MEASURES = {"nDCG": "ndcg_cut", "MAP": "map_cut", "Recall": "recall", "P": "P"}
@@ -86,6 +86,22 @@ def summarise_queries(query_metrics: pd.DataFrame, num_resamples: int, seed: int
     intervals = mean_intervals(metrics.to_numpy(), num_resamples, seed)
     named = zip(metrics.columns, intervals, strict=True)
     return {"n_queries": len(metrics), **{name: interval._asdict() for name, interval in named}}
+
+
+def summarise_group(
+    tables: Sequence[pd.DataFrame], num_resamples: int, seed: int
+) -> dict[str, Any]:
+    """Compute the averages of each metric over sets of equal weight, as `summarise_queries` does.
+
+    `tables` has the output of `score_run` for each set; `n_queries` is their sum.
+    """
+    metrics = [table.drop(columns="query_id") for table in tables]
+    strata = [table.to_numpy() for table in metrics]
+    weights = [1 / len(tables)] * len(tables)
+    intervals = stratified_mean_intervals(strata, weights, num_resamples, seed)
+    named = zip(metrics[0].columns, intervals, strict=True)
+    n_queries = sum(map(len, tables))
+    return {"n_queries": n_queries, **{name: interval._asdict() for name, interval in named}}
 
 
 def _nested(table: pd.DataFrame) -> dict[str, dict[str, Any]]:

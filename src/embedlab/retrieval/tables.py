@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from embedlab.retrieval.comparison import base_set
 from embedlab.statistics.intervals import Interval
 
 LEVEL = 0.05
@@ -42,7 +43,10 @@ def format_summaries(
 
 
 def format_comparison(comparison: Mapping[str, Any], metric: str) -> str:
-    """Format the differences of `compare_models` in points; empty if there is no other model."""
+    """Format the differences of `compare_models` in points; empty if there is no other model.
+
+    Groups of sets come last, without the correction for the number of sets.
+    """
     rows = [
         {
             "set": name,
@@ -51,9 +55,9 @@ def format_comparison(comparison: Mapping[str, Any], metric: str) -> str:
             "difference": f"{100 * cell['difference']:+.1f}",
             "95 % interval": f"[{100 * cell['low']:.1f}, {100 * cell['high']:.1f}]",
             "p": f"{cell['p_value']:.4f}",
-            "Holm's p": f"{cell['p_holm']:.4f}",
+            "Holm's p": f"{cell['p_holm']:.4f}" if "p_holm" in cell else "",
         }
-        for name, models in comparison["sets"].items()
+        for name, models in {**comparison["sets"], **comparison["groups"]}.items()
         for model, cell in ((model, cells[metric]) for model, cells in models.items())
         if model != comparison["baseline"]
     ]
@@ -63,17 +67,20 @@ def format_comparison(comparison: Mapping[str, Any], metric: str) -> str:
 def evaluation_latex(comparison: Mapping[str, Any], metric: str) -> str:
     """Format `compare_models` for booktabs: a row per model; the average over sets, then each set.
 
-    The metric is shown in points.
+    A group of sets is one column, as in BEIR's tables. The metric is shown in points.
     """
-    columns = {"average": comparison["average"], **comparison["sets"]}
+    columns, groups = {"average": comparison["average"]}, comparison["groups"]
+    for name, cells in comparison["sets"].items():
+        group = base_set(name)
+        columns[group if group in groups else name] = groups.get(group, cells)
     models = list(comparison["average"])
     table = pd.DataFrame({"model": [model.translate(SPECIAL) for model in models]})
     for name, column in columns.items():
         table[name.translate(SPECIAL)] = _points([column[model][metric] for model in models])
     note = (
         f"% {metric} in points. Bold: the best of a column. Against {comparison['baseline']}, by "
-        "the paired randomisation test,\n% corrected for the number of sets (Holm): dagger: better "
-        f"with p < {LEVEL}; double dagger: worse.\n"
+        "the paired randomisation test,\n% corrected for the number of sets (Holm) except in "
+        f"averages over sets: dagger: better with p < {LEVEL}; double dagger: worse.\n"
     )
     return note + table.to_latex(index=False, escape=False)
 
@@ -81,7 +88,7 @@ def evaluation_latex(comparison: Mapping[str, Any], metric: str) -> str:
 def evaluation_rows(
     summaries: Mapping[str, Mapping[str, Any]], comparison: Mapping[str, Any]
 ) -> pd.DataFrame:
-    """Tabulate a row for each set, model and metric; the average over sets comes last.
+    """Tabulate a row for each set, model and metric; averages over sets come last.
 
     `summaries` has the output of `summarise_queries` by set, then by model.
 
@@ -90,7 +97,8 @@ def evaluation_rows(
         difference_high, p_value, wins, losses, ties, p_holm; missing where they do not apply.
     """
     rows = []
-    for name, models in {**comparison["sets"], "average": comparison["average"]}.items():
+    sets = {**comparison["sets"], **comparison["groups"], "average": comparison["average"]}
+    for name, models in sets.items():
         for model, metrics in models.items():
             summary = summaries.get(name, {}).get(model, {})
             for metric, cell in metrics.items():
@@ -129,7 +137,7 @@ def _points(cells: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _mark(cell: Mapping[str, Any]) -> str:
-    """The dagger by the corrected p-value if there is one; the average has only a plain one."""
+    """The dagger by the corrected p-value if there is one; averages have only a plain one."""
     if cell.get("p_holm", cell.get("p_value", 1)) >= LEVEL:
         return ""
     return r"$^{\dagger}$" if cell["difference"] > 0 else r"$^{\ddagger}$"

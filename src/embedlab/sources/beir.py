@@ -1,6 +1,7 @@
 """Retrieval sets in BEIR's format, from a local folder or by download."""
 
 import csv
+import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,16 @@ from embedlab.errors import InputError
 from embedlab.parameters import Parameters
 from embedlab.sources.bad_rows import BadRowError, BadRows, OnError
 from embedlab.sources.beir_download import download_beir_set
-from embedlab.sources.beir_sets import NOT_DOWNLOADABLE, archive_of, has_set
+from embedlab.sources.beir_sets import (
+    EVALUATION_SPLITS,
+    NOT_DOWNLOADABLE,
+    archive_of,
+    has_set,
+    plain_or_gz,
+)
 from embedlab.sources.fields import (
     new_id,
+    number_of,
     optional_text,
     required_id,
     required_string,
@@ -30,7 +38,8 @@ class BeirParameters(Parameters):
 
     Attributes:
         root: the folder of local sets, one folder each; downloads go there too.
-        split: which relevance judgements to use: qrels/<split>.tsv.
+        split: which relevance judgements to use: qrels/<split>.tsv; for `test`, those that BEIR
+            evaluates on: for msmarco qrels/dev.tsv.
         download: whether a set that is not in `root` may be downloaded.
         on_error: what to do about bad rows.
     """
@@ -44,7 +53,8 @@ class BeirParameters(Parameters):
 def load_beir_set(name: str, p: BeirParameters) -> tuple[RetrievalSet, dict[str, Any]]:
     """Find or download the set and read it; the report has sizes and counts of bad rows."""
     bad_rows = BadRows(p.on_error)
-    found = read_beir_folder(find_beir_set(name, Path(p.root), p.download), p.split, bad_rows)
+    split = EVALUATION_SPLITS.get(name, p.split) if p.split == "test" else p.split
+    found = read_beir_folder(find_beir_set(name, Path(p.root), p.download), split, bad_rows)
     return found, bad_rows.report() | {
         "documents": len(found.corpus),
         "empty_documents": full_texts(found.corpus).count(""),
@@ -73,6 +83,7 @@ def find_beir_set(name: str, root: Path, download: bool = True) -> Path:
 def read_beir_folder(folder: Path, split: str, bad_rows: BadRows) -> RetrievalSet:
     """Read corpus.jsonl (_id, title, text), queries.jsonl (_id, text) and qrels/<split>.tsv.
 
+    The first two may be gzipped (corpus.jsonl.gz). Integers as `_id` are those of the qrels.
     Documents may be empty, as some are in published sets; queries may not. Queries without a
     judgement in the split are left out.
 
@@ -84,8 +95,8 @@ def read_beir_folder(folder: Path, split: str, bad_rows: BadRows) -> RetrievalSe
     if not qrels_file.is_file():
         splits = ", ".join(sorted(path.stem for path in qrels_file.parent.glob("*.tsv"))) or "none"
         raise InputError(f"{qrels_file}: no such file; splits there: {splits}")
-    corpus = read_corpus(folder / "corpus.jsonl", bad_rows)
-    queries = read_queries(folder / "queries.jsonl", bad_rows)
+    corpus = read_corpus(plain_or_gz(folder / "corpus.jsonl"), bad_rows)
+    queries = read_queries(plain_or_gz(folder / "queries.jsonl"), bad_rows)
     known = {"unknown query": set(queries["id"]), "unknown document": set(corpus["id"])}
     qrels = read_qrels(qrels_file, bad_rows, known)
     bad_rows.settle()
@@ -111,8 +122,9 @@ def read_qrels(
 ) -> pd.DataFrame:
     """The judgements of a tab-separated file: columns query_id, corpus_id, score.
 
-    The file may have a header. `known` has the identifiers of queries, then those of documents,
-    each by the reason for which others are refused; None takes all.
+    The file may have a header. Scores are whole numbers, which may be written as 1.0. `known` has
+    the identifiers of queries, then those of documents, each by the reason for which others are
+    refused; None takes all.
     """
     judged: set[tuple[str, str]] = set()
 
@@ -149,19 +161,20 @@ def _read_texts(
 def _after_header(path: Path) -> Iterator[Record]:
     """The lines without a header: a first line whose last cell is no number."""
     for index, line in enumerate(read_lines(path)):
-        if index or line.fault or _is_integer(line.fields["text"].rpartition("\t")[2]):
+        if index or line.fault or not math.isnan(number_of(_cells(line.fields["text"])[-1])):
             yield line
 
 
+def _cells(line: str) -> list[str]:
+    return next(csv.reader([line], delimiter="\t"))
+
+
 def _judgement(line: str) -> tuple[str, str, int]:
-    cells = next(csv.reader([line], delimiter="\t"))
+    cells = _cells(line)
     if len(cells) != 3:
         raise BadRowError("not the three cells query-id, corpus-id, score", line)
     query, document, score = cells
-    if not _is_integer(score):
+    number = number_of(score)
+    if not number.is_integer():
         raise BadRowError("the score is not a whole number", score)
-    return query, document, int(score)
-
-
-def _is_integer(text: str) -> bool:
-    return text.strip().removeprefix("-").isdecimal()
+    return query, document, int(number)

@@ -1,5 +1,6 @@
 """Training pairs from retrieval sets: judged queries with their relevant documents."""
 
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -9,6 +10,7 @@ from pydantic import Field
 from embedlab.errors import InputError
 from embedlab.parameters import Seed
 from embedlab.sources.beir import BeirParameters, load_beir_set
+from embedlab.sources.beir_sets import with_forums
 from embedlab.sources.retrieval_documents import distinct_documents
 from embedlab.sources.retrieval_set import RetrievalSet, full_texts
 from embedlab.sources.sampling import draw_rows, hold_out
@@ -18,7 +20,7 @@ class BeirPairsParameters(BeirParameters):
     """Which retrieval sets to train on.
 
     Attributes:
-        sets: BEIR sets by name.
+        sets: BEIR sets by name; cqadupstack stands for its forums.
         split: which relevance judgements to use: qrels/<split>.tsv.
         validation_fraction: share of the queries held out, with all their pairs.
         max_pairs: pairs of each set at most, drawn with the seed; None takes all.
@@ -50,7 +52,7 @@ def read_beir_pairs(
     tables: list[pd.DataFrame] = []
     texts: list[str] = []
     reports: dict[str, Any] = {}
-    for name in dict.fromkeys(p.sets):
+    for name in with_forums(p.sets, Path(p.root)):
         found, reports[name] = load_beir_set(name, p)
         tables.append(_pairs(name, found, p, random))
         texts += filter(None, full_texts(found.corpus))

@@ -15,6 +15,10 @@ FULL = (
 )
 BEIR_GROUPS = {"quick": QUICK, "standard": STANDARD, "full": FULL}
 
+# The judgements that BEIR evaluates on where they are not those of its split test, which for
+# MS MARCO has the 43 queries of TREC Deep Learning 2019 only.
+EVALUATION_SPLITS = {"msmarco": "dev"}
+
 CQADUPSTACK = "cqadupstack"
 FORUMS = (
     *("android", "english", "gaming", "gis", "mathematica", "physics"),
@@ -34,6 +38,11 @@ def expand_groups(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(one for name in names for one in BEIR_GROUPS.get(name, (name,))))
 
 
+def with_forums(names: Iterable[str], root: Path) -> tuple[str, ...]:
+    """Replace CQADupStack by its forums, unless `root` has it as one set; each set occurs once."""
+    return tuple(dict.fromkeys(one for name in names for one in _forums(name, root)))
+
+
 def available_sets(names: Iterable[str], root: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Expand groups, and CQADupStack into its forums; leave out what cannot be downloaded.
 
@@ -49,12 +58,18 @@ def available_sets(names: Iterable[str], root: Path) -> tuple[tuple[str, ...], t
     ]
     sets = [name for name in expand_groups(named) if name not in missing]
     notes = [f"{name} skipped: not free to download, and not in {root / name}" for name in missing]
-    return tuple(one for name in sets for one in _forums(name, root)), tuple(notes)
+    return with_forums(sets, root), tuple(notes)
 
 
 def has_set(folder: Path) -> bool:
     """Whether the folder looks like a BEIR set."""
-    return (folder / "corpus.jsonl").is_file()
+    return plain_or_gz(folder / "corpus.jsonl").is_file()
+
+
+def plain_or_gz(path: Path) -> Path:
+    """The path, or that of the gzipped file if only this one exists."""
+    gzipped = path.with_name(f"{path.name}.gz")
+    return gzipped if gzipped.is_file() and not path.is_file() else path
 
 
 def archive_of(name: str) -> str | None:
@@ -69,5 +84,5 @@ def _forums(name: str, root: Path) -> tuple[str, ...]:
     """The forums of CQADupStack, unless `root` has them merged into one set; else `name`."""
     if name != CQADUPSTACK or has_set(root / name):
         return (name,)
-    local = sorted(corpus.parent.name for corpus in (root / name).glob("*/corpus.jsonl"))
+    local = sorted(folder.name for folder in (root / name).glob("*") if has_set(folder))
     return tuple(f"{name}/{forum}" for forum in local or FORUMS)

@@ -1,5 +1,6 @@
 """Checks of single fields of a row; each raises `BadRowError` for a value that it refuses."""
 
+import math
 from typing import Any
 
 from embedlab.sources.bad_rows import BadRowError
@@ -39,7 +40,15 @@ def optional_text(record: Record, field: str) -> str:
 
 
 def required_id(record: Record, field: str) -> str:
-    """The identifier in `field`, a text or an integer, as a text."""
+    """The identifier in `field`, a text or an integer, as a text.
+
+    Identifiers are texts everywhere: 7 in one file is the "7" of another. A number with a fraction
+    is refused, even 7.0, because another file may write it as 7 or as "7.0".
+
+    Example:
+        >>> required_id(Record("corpus.jsonl:1", {"_id": 7}), "_id")
+        '7'
+    """
     value = _present(record, field)
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
@@ -52,6 +61,20 @@ def new_id(identifier: str, known: set[str]) -> str:
         raise BadRowError("duplicate id", identifier)
     known.add(identifier)
     return identifier
+
+
+def number_of(value: Any) -> float:
+    """The number that a cell holds, or NaN if it holds none; Python's "1_000" is none.
+
+    Example:
+        >>> number_of("1.50"), number_of("1_0")
+        (1.5, nan)
+    """
+    text = str(value)
+    try:
+        return math.nan if "_" in text else float(text)
+    except ValueError:
+        return math.nan
 
 
 def _present(record: Record, field: str) -> Any:

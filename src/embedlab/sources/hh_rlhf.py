@@ -15,6 +15,7 @@ from embedlab.sources.records import Record, usable_rows
 
 ROLES = {"Human": "user", "Assistant": "assistant"}
 TURN = re.compile(r"(?:\A|\n\n)(Human|Assistant):")
+OPEN_TURN = re.compile(r"\n\nAssistant:\s*\Z")
 DEFAULT_SRC_COLUMN = "src"
 COLUMNS = ["prefix", "chosen", "rejected", "src", "prefix_id"]
 
@@ -23,7 +24,8 @@ class HhRlhfParameters(Parameters):
     """Which datasets of preference pairs to read, one after the other.
 
     Rows are HH-RLHF's (Bai et al. 2022, arXiv 2204.05862), where `chosen` and `rejected` are whole
-    dialogues; or `chosen` and `rejected` are responses to a `prefix` {messages} or `prompt` (text).
+    dialogues; or `chosen` and `rejected` are responses to a `prefix` {messages} or `prompt` (text
+    or dialogue). Dialogues that repeat the prompt are read as HH-RLHF's.
 
     Attributes:
         data: the datasets; each entry is one split of one dataset.
@@ -91,17 +93,50 @@ def _prefix_and_responses(
     record: Record, prompt_columns: Sequence[str]
 ) -> tuple[list[Message], str, str]:
     """The messages of the prefix, then the chosen and the rejected response."""
-    chosen, rejected = required_text(record, "chosen"), required_text(record, "rejected")
-    if not prompt_columns and "prefix" in record.fields:
-        return _checked_messages(record.fields["prefix"]), chosen, rejected
-    if prompt_columns or "prompt" in record.fields:
-        texts = (required_text(record, column) for column in prompt_columns or ["prompt"])
-        return [Message(role="user", content="\n".join(texts))], chosen, rejected
+    chosen, rejected = _text(record, "chosen"), _text(record, "rejected")
+    given = _given_prefix(record, prompt_columns)
+    if given and not any(_repeats(given, response) for response in (chosen, rejected)):
+        return given, chosen, rejected
     prefix, chosen = _last_response(chosen, "chosen")
     rejected_prefix, rejected = _last_response(rejected, "rejected")
     if prefix != rejected_prefix:
         raise BadRowError("chosen and rejected differ before their last responses")
     return prefix, chosen, rejected
+
+
+def _given_prefix(record: Record, prompt_columns: Sequence[str]) -> list[Message] | None:
+    """The messages that stand beside the responses, if there are any."""
+    if not prompt_columns and "prefix" in record.fields:
+        return _checked_messages(record.fields["prefix"])
+    if not prompt_columns and "prompt" not in record.fields:
+        return None
+    prompt = "\n".join(_text(record, column) for column in prompt_columns or ["prompt"])
+    if _is_dialogue(prompt):
+        return split_dialogue(OPEN_TURN.sub("", prompt))
+    return [Message(role="user", content=prompt)]
+
+
+def _text(record: Record, field: str) -> str:
+    return _unix(required_text(record, field))
+
+
+def _unix(text: str) -> str:
+    """The text with line feeds instead of Windows' line ends, as turns are told apart by."""
+    return text.replace("\r\n", "\n")
+
+
+def _is_dialogue(text: str) -> bool:
+    return text.lstrip().startswith("Human:")
+
+
+def _repeats(prefix: list[Message], response: str) -> bool:
+    """Whether a response is a whole dialogue, which has the messages of the prefix again."""
+    repeated = {message["content"].strip() in response for message in prefix}
+    if not _is_dialogue(response) or True not in repeated:
+        return False
+    if False in repeated:
+        raise BadRowError("a response repeats some messages of the prompt and lacks others")
+    return True
 
 
 def _last_response(dialogue: str, field: str) -> tuple[list[Message], str]:
@@ -121,7 +156,7 @@ def _checked_messages(prefix: Any) -> list[Message]:
     return [
         Message(
             role=checked_text(message.get("role"), "the role of a message"),
-            content=checked_text(message.get("content"), "a message"),
+            content=_unix(checked_text(message.get("content"), "a message")),
         )
         for message in messages
     ]

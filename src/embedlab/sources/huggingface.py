@@ -9,6 +9,7 @@ from pydantic import AfterValidator, model_validator
 from embedlab.errors import InputError
 from embedlab.parameters import Parameters
 from embedlab.sources.records import Record, read_records
+from embedlab.sources.text_files import without_gz
 
 HUB_TIMEOUT_SECONDS = 10.0
 
@@ -19,11 +20,12 @@ class HuggingFaceSource(Parameters):
     Attributes:
         path: a dataset on the hub ("openai/gsm8k") or a local dataset folder; with `files` it only
             names the data.
-        name: the dataset's configuration ("main").
-        data_dir: a folder inside the dataset ("helpful-base").
+        name: the dataset's configuration ("main"); with `files`, a part of the data's name.
+        data_dir: a folder inside the dataset ("helpful-base"); with `files`, as `name`.
         split: the split to load; with `files`, the name of the split that they hold.
         revision: a branch, tag or commit of the dataset.
-        files: local .json, .jsonl, .csv, .parquet or .txt files with the dataset's columns.
+        files: local .json, .jsonl, .csv, .parquet or .txt files, gzipped or not, with the dataset's
+            columns.
         streaming: fetch rows from the hub as they are read, without storing the dataset.
     """
 
@@ -43,8 +45,13 @@ class HuggingFaceSource(Parameters):
 
     @property
     def label(self) -> str:
-        """The short name of the data: "gsm8k" for "openai/gsm8k", else the first file's stem."""
-        return Path(self.path).name if self.path else Path(self.files[0]).stem
+        """The short name of the data, by which its rows are told from those of other data.
+
+        It is "gsm8k" for "openai/gsm8k", or the first file's stem; then `name` and `data_dir`.
+        """
+        first = Path(self.path).name if self.path else without_gz(Path(self.files[0])).stem
+        parts = [first, self.name, self.data_dir]
+        return "-".join(part.strip("/").replace("/", "-") for part in parts if part)
 
 
 def _not_empty(sources: tuple[HuggingFaceSource, ...]) -> tuple[HuggingFaceSource, ...]:

@@ -23,7 +23,8 @@ class MsMarcoParameters(Parameters):
     """Which pairs to train on, and which to hold out.
 
     Rows have the columns query, positive and (optional) negative, or MS MARCO's own
-    (Bajaj et al. 2016, arXiv 1611.09268): query and passages {passage_text, is_selected}.
+    (Bajaj et al. 2016, arXiv 1611.09268): query and passages {passage_text, is_selected}, where 1
+    or true selects, 0 or false does not, and rows with anything else are left out and counted.
 
     Attributes:
         train: the training pairs.
@@ -90,9 +91,12 @@ def _first_of_each(passages: Any) -> tuple[str, str | None]:
     texts, selected = fields.get("passage_text"), fields.get("is_selected")
     if not (isinstance(texts, list) and isinstance(selected, list) and len(texts) == len(selected)):
         raise BadRowError("field 'passages' has no equally long passage_text and is_selected")
+    # Nobody has judged the passages of v2.1's test split: they have -1.
+    if any(flag not in (0, 1) for flag in selected):
+        raise UnwantedRowError("is_selected is neither 0 nor 1")
     first: dict[bool, str] = {}
     for text, flag in zip(texts, selected, strict=True):
-        first.setdefault(bool(flag), checked_text(text, "a passage_text"))
+        first.setdefault(flag == 1, checked_text(text, "a passage_text"))
     if True not in first:
         raise UnwantedRowError("no passage is selected")
     return first[True], first.get(False)

@@ -36,7 +36,7 @@ class NoveltyPairsParameters(Parameters):
 
     Attributes:
         out_of_distribution: sources never trained on, in addition to the sources that have no row
-            of split train.
+            of split train or of a part of it, such as "train[:20]".
         held_out: share of the training problems to hold out if no training source has rows of
             another split.
         max_pairs: pairs drawn from each set, at most; null for all.
@@ -87,7 +87,7 @@ def make_novelty_pairs(problem_solutions: pd.DataFrame, p: NoveltyPairsParameter
 def _ood_sources(pairs: pd.DataFrame, p: NoveltyPairsParameters) -> set[Any]:
     """The sources that are out of distribution (OOD)."""
     sources = set(pairs["source"])
-    trained = set(pairs.loc[pairs["split"] == "train", "source"])
+    trained = set(pairs.loc[_is_training(pairs["split"]), "source"])
     if unknown := sorted(set(p.out_of_distribution) - sources):
         raise InputError(
             f"novelty_pairs.out_of_distribution: no pair is of source {unknown[0]}; "
@@ -96,14 +96,19 @@ def _ood_sources(pairs: pd.DataFrame, p: NoveltyPairsParameters) -> set[Any]:
     return sources - trained | set(p.out_of_distribution)
 
 
+def _is_training(splits: pd.Series) -> pd.Series:
+    """Whether each split is `train`, a part of it ("train[:20]") or joined to it ("train+test")."""
+    return splits.str.contains(r"(?:^|\+)\s*train\s*(?:\[|\+|$)")
+
+
 def _divide(
     pairs: pd.DataFrame, share: float, rng: np.random.Generator
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Training problems, held-out problems, and further solutions of training problems."""
-    ordered = pairs.sort_values("split", key=lambda split: split != "train", kind="stable")
+    ordered = pairs.sort_values("split", key=lambda split: ~_is_training(split), kind="stable")
     ordered = ordered.drop_duplicates(["problem", "solution"])
     first = ordered.drop_duplicates("problem")
-    is_train = (first["split"] == "train").to_numpy()
+    is_train = _is_training(first["split"]).to_numpy()
     if is_train.all():
         size = min(max(1, round(share * len(first))), len(first) - 1)
         is_train = rng.permutation(len(first)) >= size

@@ -1,7 +1,9 @@
 """Problems with their solutions: datasets with the columns of GSM8K or MATH, retrieval sets."""
 
+from collections import Counter
 from collections.abc import Callable
 from itertools import count
+from pathlib import Path
 from typing import Any, Literal, Self
 
 import pandas as pd
@@ -10,6 +12,7 @@ from pydantic import model_validator
 from embedlab.parameters import Parameters
 from embedlab.sources.bad_rows import BadRowError, BadRows, OnError
 from embedlab.sources.beir import BeirParameters, load_beir_set
+from embedlab.sources.beir_sets import with_forums
 from embedlab.sources.fields import new_id, required_id, required_text
 from embedlab.sources.huggingface import HuggingFaceSource, HuggingFaceSources, open_rows
 from embedlab.sources.records import Record, usable_rows
@@ -23,7 +26,7 @@ class RelevantPairsParameters(BeirParameters):
     """Which retrieval sets to take queries and relevant documents from.
 
     Attributes:
-        sets: BEIR sets by name.
+        sets: BEIR sets by name; cqadupstack stands for its forums.
     """
 
     sets: tuple[str, ...] = ()
@@ -55,6 +58,17 @@ class ProblemSolutionParameters(Parameters):
             raise ValueError("give both problem_column and solution_column, or neither")
         return self
 
+    @model_validator(mode="after")
+    def _ids_differ(self) -> Self:
+        prefixes = Counter(f"{source.label}-{source.split}" for source in self.data)
+        (prefix, count), *_ = prefixes.most_common(1)
+        if count > 1 and self.id_column is None:
+            raise ValueError(
+                f"data: the ids of {count} entries would start with {prefix}; give each another "
+                "name or split, or an id_column"
+            )
+        return self
+
 
 def read_problem_solutions(p: ProblemSolutionParameters) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Read all the datasets into one table.
@@ -84,7 +98,7 @@ def read_relevant_pairs(p: RelevantPairsParameters) -> tuple[pd.DataFrame, dict[
         Columns id, problem, solution, source, split; and the report of each set.
     """
     tables, reports = [], {}
-    for name in p.sets:
+    for name in with_forums(p.sets, Path(p.root)):
         found, reports[name] = load_beir_set(name, p)
         pairs = found.relevant_pairs().rename(columns={"query": "problem", "document": "solution"})
         pairs["id"] = name + "-" + pairs["query_id"] + "-" + pairs["corpus_id"]

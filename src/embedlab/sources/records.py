@@ -1,11 +1,10 @@
 """Rows of local files of any supported format, with the line that each comes from."""
 
-import csv
 import json
-import sys
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TextIO, TypeVar
 
 import pyarrow
 import pyarrow.parquet
@@ -13,6 +12,8 @@ from tqdm import tqdm
 
 from embedlab.errors import InputError
 from embedlab.sources.bad_rows import BadRowError, BadRows, UnwantedRowError
+from embedlab.sources.csv_rows import csv_rows, refuse_repeated_columns
+from embedlab.sources.text_files import file_kind, is_unicode, open_text
 
 Row = TypeVar("Row")
 
@@ -32,14 +33,16 @@ class Record(NamedTuple):
 
 
 def read_records(path: Path) -> Iterator[Record]:
-    """Read a .json, .jsonl, .csv, .parquet or .txt file row by row.
+    """Read a .json, .jsonl (.ndjson), .csv, .parquet or .txt file row by row.
 
     A .json file holds a list of objects, or an object whose "data" is such a list; each line of a
-    .txt file is a row with the field `text`. Blank lines are ignored. A row that is not JSON, not
-    an object, not CSV or not UTF-8 becomes a record with a fault, and reading continues.
+    .txt file is a row with the field `text`. All but .parquet may be gzipped (.jsonl.gz), and in
+    UTF-16 with a byte order mark. Blank lines are ignored. A row that is not JSON, not an object,
+    not CSV or not UTF-8 becomes a record with a fault, and reading continues.
 
     Raises:
-        InputError: if the file is absent or unreadable, has an unknown suffix or no rows.
+        InputError: if the file is absent or unreadable, has an unknown suffix or no rows; for a CSV
+            file or columns that cannot be told apart (see `csv_rows`).
     """
     record = None
     try:
@@ -47,6 +50,10 @@ def read_records(path: Path) -> Iterator[Record]:
             yield record
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except (EOFError, zlib.error) as error:
+        raise InputError(f"{path}: damaged gzip file ({error}); copy it again") from None
+    except UnicodeDecodeError as error:  # bytes that are not UTF-8 are faults of their row
+        raise InputError(f"{path}: invalid UTF-16 ({error.reason}); save it as UTF-8") from None
     if record is None:
         raise InputError(f"{path}: holds no rows; give a file with at least one")
 
@@ -99,22 +106,20 @@ def refuse_repeated(
 
 def read_lines(path: Path) -> Iterator[Record]:
     """The lines of a file that are not blank, each as the field `text` without its line break."""
-    with path.open("rb") as file:
+    with open_text(path, newline="\n") as file:
         for number, line in enumerate(file, start=1):
             where = f"{path}:{number}"
-            try:
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
-            except UnicodeDecodeError:
+            if not is_unicode(line):
                 yield _faulty(where, "invalid UTF-8")
-                continue
-            if text.strip():
-                yield Record(where, {"text": text.rstrip("\r\n")})
+            elif line.strip():
+                yield Record(where, {"text": line.rstrip("\r\n")})
 
 
 def _reader(path: Path) -> Callable[[Path], Iterator[Record]]:
     readers = {
         ".json": _json_records,
         ".jsonl": _jsonl_records,
+        ".ndjson": _jsonl_records,
         ".csv": _csv_records,
         ".parquet": _parquet_records,
         ".txt": read_lines,
@@ -123,11 +128,11 @@ def _reader(path: Path) -> Callable[[Path], Iterator[Record]]:
         raise InputError(f"{path}: is a folder; name the files in it")
     if not path.exists():
         raise InputError(f"{path}: no such file; put it there or correct the path")
-    if path.suffix.lower() not in readers:
+    if file_kind(path) not in readers:
         raise InputError(f"{path}: unknown kind of file; use {', '.join(readers)}")
     if not path.stat().st_size:
         raise InputError(f"{path}: is empty; give a file with at least one row")
-    return readers[path.suffix.lower()]
+    return readers[file_kind(path)]
 
 
 def _faulty(where: str, reason: str, value: Any = None) -> Record:
@@ -135,10 +140,12 @@ def _faulty(where: str, reason: str, value: Any = None) -> Record:
 
 
 def _json_records(path: Path) -> Iterator[Record]:
+    with open_text(path, newline="", errors="strict") as file:
+        text = _decoded(file, path)
     try:
-        content = json.loads(path.read_bytes().decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: invalid UTF-8 at byte {error.start}; save it as UTF-8") from None
+        content = JSON.decode(text)
+    except BadRowError as fault:
+        raise InputError(f"{path}: {fault}; rename one") from None
     except (ValueError, RecursionError) as error:
         hint = "give a file with one object per line the suffix .jsonl"
         raise InputError(f"{path}: not JSON ({error}); {hint}") from None
@@ -149,15 +156,37 @@ def _json_records(path: Path) -> Iterator[Record]:
         yield _object(f"{path}: item {number}", row)
 
 
+def _decoded(file: TextIO, path: Path) -> str:
+    try:
+        return file.read()
+    except UnicodeDecodeError as error:
+        reason = f"invalid {error.encoding.upper()} at byte {error.start}"
+        raise InputError(f"{path}: {reason}; save it as UTF-8") from None
+
+
 def _jsonl_records(path: Path) -> Iterator[Record]:
     for line in read_lines(path):
         if line.fault:
             yield line
             continue
         try:
-            yield _object(line.where, json.loads(line.fields["text"]))
+            yield _object(line.where, JSON.decode(line.fields["text"]))
+        except BadRowError as fault:
+            yield Record(line.where, {}, fault)
         except (ValueError, RecursionError):
             yield _faulty(line.where, "not JSON")
+
+
+def _distinct_fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON; Python's own parser would keep the last of two fields of one name."""
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise BadRowError("two fields of one name", max(names, key=names.count))
+    return fields
+
+
+JSON = json.JSONDecoder(object_pairs_hook=_distinct_fields)
 
 
 def _object(where: str, row: Any) -> Record:
@@ -167,39 +196,16 @@ def _object(where: str, row: Any) -> Record:
 
 
 def _csv_records(path: Path) -> Iterator[Record]:
-    """Rows by the header's names; a row over several lines is named by the first of them."""
-    csv.field_size_limit(sys.maxsize)
-    with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
-        reader = csv.reader(file, strict=True)
-        header: list[str] | None = None
-        while True:
-            where = f"{path}:{reader.line_num + 1}"
-            try:
-                cells = next(reader)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                yield _faulty(where, "not CSV", str(error))
-                continue
-            if header is None:
-                header = cells
-            elif cells:
-                yield _csv_record(where, header, cells)
-
-
-def _csv_record(where: str, header: list[str], cells: list[str]) -> Record:
-    try:
-        "".join(cells).encode()
-    except UnicodeEncodeError:
-        return _faulty(where, "invalid UTF-8")
-    if len(cells) != len(header):
-        return _faulty(where, f"not {len(header)} cells as in the header", len(cells))
-    return Record(where, dict(zip(header, cells, strict=True)))
+    for line, row in csv_rows(path):
+        where = f"{path}:{line}"
+        yield Record(where, {}, row) if isinstance(row, BadRowError) else Record(where, row)
 
 
 def _parquet_records(path: Path) -> Iterator[Record]:
     try:
-        batches = pyarrow.parquet.ParquetFile(path).iter_batches(batch_size=1024)
+        file = pyarrow.parquet.ParquetFile(path)
+        refuse_repeated_columns(str(path), file.schema_arrow.names)
+        batches = file.iter_batches(batch_size=1024)
         rows = (batch.slice(index, 1) for batch in batches for index in range(batch.num_rows))
         for number, row in enumerate(rows, start=1):
             where = f"{path}: row {number}"

@@ -31,6 +31,21 @@ PairSource = Annotated[
 ]
 # The stages of training; the collection `{stage}_queries` has the queries of a stage's pairs.
 STAGES = ("retrieval", "pretraining")
+# By stage, the retrieval set of its test split, if its pairs are of documents.
+TEST_SETS = {"retrieval": "documents", "pretraining": "pretraining"}
+# The name of the second in the catalog, where `pretraining_queries` are queries to train on.
+PRETRAINING_TEST = "pretraining_test"
+
+
+def catalog_name(retrieval_set: str) -> str:
+    """The name of a retrieval set in the catalog; the path of a forum of CQADupStack has a slash.
+
+    Example:
+        >>> catalog_name("cqadupstack/gis"), catalog_name("pretraining")
+        ('cqadupstack-gis', 'pretraining_test')
+    """
+    is_pretraining = retrieval_set == TEST_SETS["pretraining"]
+    return PRETRAINING_TEST if is_pretraining else retrieval_set.replace("/", "-")
 
 
 class DataIngestionParameters(Parameters):
@@ -44,7 +59,8 @@ class DataIngestionParameters(Parameters):
         retrieval_pairs: source of queries with relevant texts for training.
         pretraining_pairs: source of the pairs of a first training stage; null for no such stage.
         retrieval_sets: BEIR sets, or groups of them, to test on; `library_docs` is the test set of
-            the library docs, `documents` the test split of retrieval_pairs from documents.
+            the library docs, `documents` the test split of retrieval_pairs from documents, and
+            `pretraining` that of pretraining_pairs.
         beir: where BEIR sets are stored.
     """
 
@@ -61,9 +77,12 @@ class DataIngestionParameters(Parameters):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if "documents" in self.retrieval_sets and self.retrieval_pairs.source != "documents":
-            raise ValueError("retrieval set documents needs retrieval_pairs.source: documents")
-        if taken := sorted(set(STAGES) & set(self.retrieval_sets)):
+        sources = {"retrieval": self.retrieval_pairs, "pretraining": self.pretraining_pairs}
+        for stage, name in TEST_SETS.items():
+            is_made = isinstance(sources[stage], DocumentPairsParameters)
+            if name in self.retrieval_sets and not is_made:
+                raise ValueError(f"retrieval set {name} needs {stage}_pairs.source: documents")
+        if taken := sorted({"retrieval", PRETRAINING_TEST} & set(self.retrieval_sets)):
             raise ValueError(
                 f"retrieval set {taken[0]}: the training pairs have that name; rename its folder"
             )

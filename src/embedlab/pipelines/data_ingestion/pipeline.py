@@ -10,7 +10,11 @@ from embedlab.pipelines.data_ingestion.nodes import (
     ingest_library_docs,
     make_library_docs_set,
 )
-from embedlab.pipelines.data_ingestion.parameters import DataIngestionParameters
+from embedlab.pipelines.data_ingestion.parameters import (
+    TEST_SETS,
+    DataIngestionParameters,
+    catalog_name,
+)
 from embedlab.sources import library_docs
 from embedlab.sources.beir_pairs import read_beir_pairs
 from embedlab.sources.hh_rlhf import read_preference_pairs
@@ -21,8 +25,8 @@ from embedlab.sources.problem_solution import read_problem_solutions
 from embedlab.sources.retrieval_documents import documents_of_pairs
 
 LIBRARY_DOCS = "params:data_ingestion.library_docs"
-# By stage, the retrieval set made of the test split of documents.
-TEST_SETS = {"retrieval": "documents", "pretraining": "pretraining"}
+# By stage, the entries of the retrieval set of its test split.
+TEST_ENTRIES = {stage: catalog_name(name) for stage, name in TEST_SETS.items()}
 
 
 def create_pipeline(parameters: DataIngestionParameters, retrieval_sets: Iterable[str]) -> Pipeline:
@@ -42,7 +46,7 @@ def create_pipeline(parameters: DataIngestionParameters, retrieval_sets: Iterabl
         _preference_pairs(parameters.preference_pairs.source),
         Node(unique_prefixes, "preference_pairs", "prefixes", name="collect_prefixes"),
         *_training_pairs("retrieval", parameters.retrieval_pairs.source),
-        *[_retrieval_set(name) for name in retrieval_sets if name != "documents"],
+        *[_retrieval_set(name) for name in retrieval_sets if name not in TEST_ENTRIES.values()],
     ]
     if parameters.pretraining_pairs:
         nodes += _training_pairs("pretraining", parameters.pretraining_pairs.source)
@@ -89,7 +93,7 @@ def _training_pairs(stage: str, source: str) -> list[Node]:
         return [Node(read_beir_pairs, parameters, outputs, name=name)]
     if source == "msmarco":
         return [Node(read_msmarco, parameters, [*pairs, report], name=name), collect]
-    outputs = [*pairs, *set_tables(TEST_SETS[stage]), report]
+    outputs = [*pairs, *set_tables(TEST_ENTRIES[stage]), report]
     return [Node(ingest_document_pairs, parameters, outputs, name=name), collect]
 
 

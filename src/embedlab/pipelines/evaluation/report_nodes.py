@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from embedlab.pipelines.evaluation.nodes import KINDS
 from embedlab.pipelines.evaluation.parameters import EvaluationParameters
-from embedlab.retrieval.comparison import compare_models
+from embedlab.retrieval.comparison import compare_models, set_groups
 from embedlab.retrieval.examples import Results, find_examples
 from embedlab.retrieval.models import ISOTROPIC
 from embedlab.retrieval.plots import (
@@ -23,7 +23,7 @@ from embedlab.retrieval.plots import (
     plot_metric_bars,
     plot_norms,
 )
-from embedlab.retrieval.scores import summarise_queries
+from embedlab.retrieval.scores import summarise_group, summarise_queries
 from embedlab.retrieval.success_criteria import success_criteria
 from embedlab.retrieval.tables import (
     evaluation_latex,
@@ -43,14 +43,18 @@ T = TypeVar("T")
 def summarise_evaluation(
     parameters: EvaluationParameters, skipped_sets: list[str], **query_metrics: pd.DataFrame
 ) -> tuple[dict[str, Any], Figure]:
-    """Average every metric by set and model; note the sets that were left out."""
+    """Average every metric by set and model, then by group of sets; note the sets left out."""
+    sampling = (parameters.num_resamples, parameters.seed)
+    tables = _by_set(query_metrics, "query_metrics")
     summaries: dict[str, Any] = {
-        name: {
-            model: summarise_queries(table, parameters.num_resamples, parameters.seed)
-            for model, table in tables.items()
-        }
-        for name, tables in _by_set(query_metrics, "query_metrics").items()
+        name: {model: summarise_queries(table, *sampling) for model, table in models.items()}
+        for name, models in tables.items()
     }
+    for group, names in set_groups(list(tables)).items():
+        summaries[group] = {
+            model: summarise_group([tables[name][model] for name in names], *sampling)
+            for model in tables[names[0]]
+        }
     logger.info(
         "Retrieval, in points, [95 %% bootstrap interval]:\n%s",
         format_summaries(summaries, parameters.reported),
