@@ -23,9 +23,11 @@ from embedlab.pipelines.isotropic_retrieval.parameters import IsotropicRetrieval
 from embedlab.project_parameters import ProjectParameters
 from embedlab.records import content_digest
 from embedlab.sources.beir_pairs import BeirPairsParameters
+from embedlab.sources.beir_sets import available_sets
 from embedlab.sources.docstrings import public_modules
 from embedlab.sources.huggingface import HuggingFaceSource
 from embedlab.sources.library_docs import LibraryDocsParameters
+from embedlab.sources.problem_solution import RelevantPairsParameters
 from embedlab.training.parameters import TrainingRunParameters
 
 # Parameters that decide where, or how fast, something runs.
@@ -96,9 +98,13 @@ def _(parameters: LibraryDocsParameters) -> dict[str, Any]:
     return {"contents": {library: value_digest(names) for library, names in files.items()}}
 
 
-@outside.register
-def _(parameters: BeirPairsParameters) -> dict[str, Any]:
-    return {"contents": contents(*(Path(parameters.root, name) for name in parameters.sets))}
+@outside.register(BeirPairsParameters)
+@outside.register(RelevantPairsParameters)
+def _(parameters: BeirPairsParameters | RelevantPairsParameters) -> dict[str, Any]:
+    root = Path(parameters.root)
+    return {
+        "contents": contents(*(root / name for name in available_sets(parameters.sets, root)[0]))
+    }
 
 
 @outside.register

@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 Model = dict[str, Any]
 # The fingerprint of the base by role.
-BaseFingerprints = Mapping[str, str]
+BaseFingerprints = Mapping[Any, str]
 LOSSES = ("loss", "contrastive", "isotropy", "reg", "predictive")
 
 
