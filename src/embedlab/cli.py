@@ -1,4 +1,4 @@
-"""`kedro run` with one-line messages for errors that the user can correct."""
+"""Kedro's commands that read the project, with one-line messages for errors of the user."""
 
 import copy
 import functools
@@ -7,11 +7,16 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
+from kedro.framework.cli.catalog import catalog
 from kedro.framework.cli.project import run as kedro_run
+from kedro.framework.cli.registry import registry
 from kedro.framework.project import pipelines
 from kedro.io import DatasetError
 
 from embedlab.errors import InputError
+
+# Errors that these packages raise are faults of the command or of the configuration.
+READERS = ("kedro", "omegaconf", "yaml", "antlr4")
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -21,10 +26,9 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _raised_by_kedro(error: BaseException) -> bool:
-    """Whether Kedro's code raised the error, which is then a fault of the user's command."""
+def _raised_by_a_reader(error: BaseException) -> bool:
     frames = list(traceback.walk_tb(error.__traceback__))
-    return bool(frames) and frames[-1][0].f_globals["__name__"].startswith("kedro.")
+    return bool(frames) and frames[-1][0].f_globals["__name__"].partition(".")[0] in READERS
 
 
 def _pipeline_of(entry: str) -> str:
@@ -38,24 +42,37 @@ def one_line(error: BaseException) -> str | None:
     for cause in _chain(error):
         if isinstance(cause, InputError):
             return str(cause)
-        if isinstance(cause, FileNotFoundError) and isinstance(error, DatasetError):
-            entry = str(error).partition(":")[0]
-            return (
-                f"{entry}: {cause.filename} is not there; "
-                f"make it with `kedro run {_pipeline_of(entry)}--to-outputs={entry}`"
-            )
-    if isinstance(error, DatasetError | OSError) or _raised_by_kedro(error):
-        return " ".join(str(error).split())
+    cause = error.__cause__
+    if isinstance(cause, FileNotFoundError) and isinstance(error, DatasetError):
+        entry = str(error).partition(":")[0]
+        return (
+            f"{entry}: {cause.filename} is not there; "
+            f"make it with `kedro run {_pipeline_of(entry)}--to-outputs={entry}`"
+        )
+    if isinstance(error, DatasetError | OSError) or _raised_by_a_reader(error):
+        reason = " ".join(str(error).split())
+        return reason if " " in reason else f"{type(error).__name__}: {reason}"
     return None
 
 
-def with_one_line_errors(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Make a command end with one line and exit status 1 where `one_line` has a message."""
+def with_one_line_errors(command: click.Command) -> click.Command:
+    """A copy of the command that ends with one line where `one_line` has a message.
 
-    @functools.wraps(command)
+    The exit status is 1. Both the reading of options and what the command does are covered.
+    """
+    wrapped = copy.copy(command)
+    for name in ("make_context", "invoke"):
+        setattr(wrapped, name, _one_line_errors(getattr(wrapped, name)))
+    return wrapped
+
+
+def _one_line_errors(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         try:
-            return command(*args, **kwargs)
+            return function(*args, **kwargs)
+        except click.ClickException:
+            raise
         except Exception as error:
             line = one_line(error)
             if line is None:
@@ -70,6 +87,6 @@ def cli() -> None:
     """The project's commands."""
 
 
-run = copy.copy(kedro_run)
-run.callback = with_one_line_errors(kedro_run.callback)  # type: ignore[arg-type]
-cli.add_command(run)
+run = with_one_line_errors(kedro_run)
+for command in (run, *map(with_one_line_errors, (registry, catalog))):
+    cli.add_command(command)

@@ -23,6 +23,7 @@ from embedlab.pipelines.evaluation.report_nodes import (
     summarise_evaluation,
     tabulate_evaluation,
 )
+from embedlab.retrieval.identical import identical_ids
 from embedlab.retrieval.models import BM25, ISOTROPIC
 
 PARAMETERS = "params:evaluation"
@@ -84,6 +85,8 @@ def create_pipeline(plan: EvaluationPlan) -> Pipeline:
 def _one_set(name: str, plan: EvaluationPlan) -> list[Node]:
     """The nodes that search, score and measure on one retrieval set."""
     nodes = [node for model in plan.models for node in _one_model(model, name).nodes]
+    inputs = [*_set_tables(name).values(), f"{PARAMETERS}.drop_identical"]
+    nodes.append(Node(identical_ids, inputs, _identical(name), name=f"find_identical_{name}"))
     if plan.dense:
         inputs = [f"beir.{name}.corpus", f"beir.{name}.queries"]
         nodes.append(Node(identify_texts, inputs, _identities(name), name=f"identify_{name}"))
@@ -106,14 +109,15 @@ def _one_model(model: str, name: str) -> Pipeline:
     corpus, queries, qrels = _set_tables(name).values()
     score = Node(score_queries, ["run", qrels, PARAMETERS], SCORES, name="score")
     if model == BM25:
-        nodes = [Node(search_bm25, [corpus, queries, PARAMETERS], "run", name="search"), score]
+        inputs = [corpus, queries, _identical(name), PARAMETERS]
+        nodes = [Node(search_bm25, inputs, "run", name="search"), score]
     else:
         collections = [f"{name}_{part}" for part in ("queries", "corpus")]
         inputs = [f"{model}.{collection}.vectors" for collection in collections]
         inputs += _identities(name)
         measures = ["isotropy", "distances"]
         nodes = [
-            Node(search_embeddings, [*inputs, PARAMETERS], "run", name="search"),
+            Node(search_embeddings, [*inputs, _identical(name), PARAMETERS], "run", name="search"),
             score,
             Node(measure_isotropy, [*inputs, qrels, PARAMETERS], measures, name="measure_isotropy"),
         ]
@@ -124,6 +128,11 @@ def _one_model(model: str, name: str) -> Pipeline:
 def _identities(name: str) -> list[str]:
     """The entries of the ids and digests of a set's texts."""
     return [f"{name}_{part}.text_identity" for part in ("queries", "corpus")]
+
+
+def _identical(name: str) -> str:
+    """The entry of the ids of the queries that are in a set's corpus."""
+    return f"{name}.identical_ids"
 
 
 def _comparison(plan: EvaluationPlan) -> list[Node]:
