@@ -42,11 +42,11 @@ def one_line(error: BaseException) -> str | None:
     for cause in _chain(error):
         if isinstance(cause, InputError):
             return str(cause)
-    cause = error.__cause__
-    if isinstance(cause, FileNotFoundError) and isinstance(error, DatasetError):
+    missing = error.__cause__
+    if isinstance(missing, FileNotFoundError) and isinstance(error, DatasetError):
         entry = str(error).partition(":")[0]
         return (
-            f"{entry}: {cause.filename} is not there; "
+            f"{entry}: {missing.filename} is not there; "
             f"make it with `kedro run {_pipeline_of(entry)}--to-outputs={entry}`"
         )
     if isinstance(error, DatasetError | OSError) or _raised_by_a_reader(error):
@@ -61,12 +61,12 @@ def with_one_line_errors(command: click.Command) -> click.Command:
     The exit status is 1. Both the reading of options and what the command does are covered.
     """
     wrapped = copy.copy(command)
-    for name in ("make_context", "invoke"):
-        setattr(wrapped, name, _one_line_errors(getattr(wrapped, name)))
+    for name, prefix in (("make_context", "the options cannot be read: "), ("invoke", "")):
+        setattr(wrapped, name, _one_line_errors(getattr(wrapped, name), prefix))
     return wrapped
 
 
-def _one_line_errors(function: Callable[..., Any]) -> Callable[..., Any]:
+def _one_line_errors(function: Callable[..., Any], prefix: str) -> Callable[..., Any]:
     @functools.wraps(function)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         try:
@@ -77,7 +77,7 @@ def _one_line_errors(function: Callable[..., Any]) -> Callable[..., Any]:
             line = one_line(error)
             if line is None:
                 raise
-            raise click.ClickException(line) from error
+            raise click.ClickException(prefix + line) from error
 
     return wrapped
 

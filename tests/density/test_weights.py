@@ -127,7 +127,7 @@ def test_probabilities_sum_to_one_in_proportion(weights: np.ndarray) -> None:
     np.testing.assert_allclose(probabilities * weights[0], weights * probabilities[0], rtol=1e-12)
 
 
-@given(arrays(np.float32, st.integers(1, 60), elements=st.floats(2**-6, 64), unique=True))
+@given(arrays(np.float32, st.integers(1, 60), elements=st.floats(2**-6, 64, width=32), unique=True))
 def test_quintiles_are_equal_in_size_and_ordered(weights: np.ndarray) -> None:
     quintiles = density_quintiles(weights)
     sizes = np.bincount(quintiles, minlength=6)[1:]

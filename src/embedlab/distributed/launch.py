@@ -33,14 +33,14 @@ def spawn(function: Callable[..., None], args: tuple[Any, ...], num_processes: i
         InputError: if a process raises it, or ends otherwise; then with the last line that the
             processes wrote to standard error.
     """
-    last_line = LastLine()
+    errors = LastLine()
     try:
-        with last_line.watched():
+        with errors.watched():
             group = start_processes(function, args, num_processes, join=False, daemon=True)
         while not group.join():
             pass
     except ProcessExitedException as error:
-        reason = f" ({line})" if (line := last_line.wait()) else ""
+        reason = f" ({line})" if (line := errors.wait()) else ""
         raise InputError(
             f"{error}{reason}; finished work is kept: run again, with fewer processes if memory "
             "was short"
@@ -52,7 +52,7 @@ def spawn(function: Callable[..., None], args: tuple[Any, ...], num_processes: i
         if name != f"{InputError.__module__}.{InputError.__qualname__}":
             raise
         raise InputError(reason) from error
-    last_line.wait()
+    errors.wait()
 
 
 def run_in_processes(function: Callable[[], object], num_processes: int) -> None:
