@@ -42,13 +42,12 @@ def one_line(error: BaseException) -> str | None:
     for cause in _chain(error):
         if isinstance(cause, InputError):
             return str(cause)
-    missing = error.__cause__
-    if isinstance(missing, FileNotFoundError) and isinstance(error, DatasetError):
-        entry = str(error).partition(":")[0]
-        return (
-            f"{entry}: {missing.filename} is not there; "
-            f"make it with `kedro run {_pipeline_of(entry)}--to-outputs={entry}`"
-        )
+        if isinstance(cause, FileNotFoundError) and isinstance(error, DatasetError):
+            entry = str(error).partition(":")[0]
+            return (
+                f"{entry}: {cause.filename} is not there; "
+                f"make it with `kedro run {_pipeline_of(entry)}--to-outputs={entry}`"
+            )
     if isinstance(error, DatasetError | OSError) or _raised_by_a_reader(error):
         reason = " ".join(str(error).split())
         return reason if " " in reason else f"{type(error).__name__}: {reason}"
