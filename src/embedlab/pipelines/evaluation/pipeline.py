@@ -69,6 +69,7 @@ def create_pipeline(plan: EvaluationPlan) -> Pipeline:
     beir.{set}.… ────────────────┬─ search ─ {model}.{set}.run ─ score ─ {model}.{set}.query_metrics
     {model}.{set}_queries.vectors┤
     {model}.{set}_corpus.vectors ┴─ measure_isotropy ─ {model}.{set}.isotropy, .distances
+    beir.{set}.… ─ find_identical ─ {set}.identical_ids ─ search
     all query_metrics ─┬─ summarise_evaluation ─ evaluation_metrics, evaluation_plot ─┬─ tables
                        └─ compare_query_metrics ─ evaluation_comparison ──────────────┘
     all isotropy ─ report_isotropy ─ isotropy_metrics, isotropy_table, figures
