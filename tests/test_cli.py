@@ -33,12 +33,14 @@ def error_of(result: Result) -> str:
     return line
 
 
-@pytest.mark.parametrize(
-    "text", ["rnd=[1", "rnd={a: b: c}", "rnd='x", "rnd=${oops", "rnd=${oops}", "rnd=!!int x"]
-)
+@pytest.mark.parametrize("text", ["rnd=[1", "rnd={a: b: c}", "rnd='x", "rnd=${oops", "rnd=!!int x"])
 def test_parameters_that_are_no_yaml_are_one_line(project, monkeypatch, text):
     line = error_of(invoke(project, monkeypatch, ".", "run", f"--params={text}"))
     assert line.startswith("the options cannot be read: ")
+
+
+def test_a_parameter_that_refers_to_nothing_is_one_line(project, monkeypatch):
+    assert "oops" in error_of(invoke(project, monkeypatch, ".", "run", "--params=rnd=${oops}"))
 
 
 @pytest.mark.parametrize("content", ["a: [1", "run", "other: {}"])
