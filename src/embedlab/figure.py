@@ -30,6 +30,11 @@ def legend_below(
     figure.legend(handles=handles, loc="outside lower center", title=title, **style)
 
 
+def plain(text: str) -> str:
+    """Text of the data as a label: matplotlib would read a formula between two dollar signs."""
+    return text.replace("$", r"\$")
+
+
 def label_components(axes: Axes, variance: np.ndarray | Sequence[float]) -> None:
     """Label the axes of a map by principal component and share of the variance, `(2,)`."""
     for axis, name, share in zip((axes.xaxis, axes.yaxis), "12", variance, strict=True):
@@ -45,5 +50,5 @@ def error_bars(cells: Iterable[Mapping[str, Any]]) -> tuple[np.ndarray, np.ndarr
 def plot_message(text: str) -> Figure:
     """Make a figure that shows a text only, for example why there is nothing to plot."""
     figure = Figure(figsize=(5, 2), dpi=150)
-    figure.text(0.5, 0.5, text, ha="center", va="center", wrap=True, fontsize="small")
+    figure.text(0.5, 0.5, plain(text), ha="center", va="center", wrap=True, fontsize="small")
     return figure

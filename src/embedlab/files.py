@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from embedlab.errors import InputError
+
 # Called with the complete new content, and with the path that it takes next.
 Witness = Callable[[Path, Path], None]
 _witness: Witness | None = None
@@ -25,7 +27,7 @@ def replacing(target: Path) -> Iterator[Path]:
     The content is flushed to the disk before the rename, so that a crash leaves the old file or the
     new one. After an exception the temporary file is deleted and `target` is unchanged.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(target.parent)
     # Process ids are not unique if several machines or containers share a folder.
     temporary = target.with_name(f".{target.stem}.{uuid.uuid4().hex}{target.suffix}")
     try:
@@ -44,7 +46,7 @@ def replacing_folder(target: Path) -> Iterator[Path]:
 
     A crash between the two renames leaves no folder, never a mixture of old and new files.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(target.parent)
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as scratch:
         fresh, old = Path(scratch) / "fresh", Path(scratch) / "old"
         fresh.mkdir()
@@ -67,6 +69,15 @@ def _tell_witness(fresh: Path, target: Path) -> None:
         witness(fresh, target)
     finally:
         set_witness(witness)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise InputError(
+            f"{error.filename}: is no folder, or a link to none; replace it by a folder"
+        ) from error
 
 
 def _flush(path: Path) -> None:

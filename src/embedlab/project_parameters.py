@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from kedro.framework.project import settings
+from kedro.utils import find_kedro_project
 from pydantic import StringConstraints, model_validator
 
 from embedlab.encoders.parameters import EncoderParameters
@@ -166,7 +167,7 @@ def current() -> ProjectParameters:
     if _current is not None:
         return _current
     loader = settings.CONFIG_LOADER_CLASS(
-        str(Path.cwd() / settings.CONF_SOURCE),
+        str((find_kedro_project(Path.cwd()) or Path.cwd()) / settings.CONF_SOURCE),
         env=os.environ.get("KEDRO_ENV"),
         **settings.CONFIG_LOADER_ARGS,
     )

@@ -11,7 +11,8 @@ from beir.retrieval.evaluation import EvaluateRetrieval
 from beir.retrieval.search.dense import DenseRetrievalExactSearch
 from support import ratio_to_peer
 
-from embedlab.retrieval.scores import drop_identical_ids, score_run
+from embedlab.retrieval.identical import drop_identical
+from embedlab.retrieval.scores import score_run
 from embedlab.search.exact import exact_search
 
 N_DOCUMENTS, N_QUERIES, DIMENSION, TOP_K = 50_000, 300, 384, 100
@@ -55,7 +56,7 @@ def problem():
 
 def ours(queries, corpus, qrels):
     run = exact_search(queries, corpus, QUERY_IDS, CORPUS_IDS, TOP_K + 1, "cosine")
-    run = drop_identical_ids(run).groupby("query_id", sort=False).head(TOP_K)
+    run = drop_identical(run, QUERY_IDS).groupby("query_id", sort=False).head(TOP_K)
     return score_run(run, qrels, CUTOFFS)
 
 

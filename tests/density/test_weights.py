@@ -127,7 +127,7 @@ def test_probabilities_sum_to_one_in_proportion(weights: np.ndarray) -> None:
     np.testing.assert_allclose(probabilities * weights[0], weights * probabilities[0], rtol=1e-12)
 
 
-@given(arrays(np.float32, st.integers(1, 60), elements=st.floats(2**-6, 64), unique=True))
+@given(arrays(np.float32, st.integers(1, 60), elements=st.floats(2**-6, 64, width=32), unique=True))
 def test_quintiles_are_equal_in_size_and_ordered(weights: np.ndarray) -> None:
     quintiles = density_quintiles(weights)
     sizes = np.bincount(quintiles, minlength=6)[1:]
@@ -187,12 +187,21 @@ def test_ids_and_weights_that_do_not_fit_are_one_line(ids, weights, message: str
         sample_ids(ids, weights, 1, replacement=True, seed=0)
 
 
+@pytest.fixture(params=["few", "many"])
+def few_or_many(request, monkeypatch) -> None:
+    """Sampling as from few weights, and as from more than torch.multinomial takes."""
+    if request.param == "many":
+        monkeypatch.setattr("embedlab.density.sampler.MAX_MULTINOMIAL", 0)
+
+
+@pytest.mark.usefixtures("few_or_many")
 def test_draws_with_replacement_come_as_often_as_their_weights() -> None:
     weights = np.array([1, 2, 5], dtype=np.float32)
     drawn = np.array(list(density_sampler(weights, 20_000, replacement=True, seed=0)))
     np.testing.assert_allclose(np.bincount(drawn) / 20_000, weights / 8, atol=0.015)
 
 
+@pytest.mark.usefixtures("few_or_many")
 def test_draws_without_replacement_differ_and_prefer_the_heavy() -> None:
     weights = np.array([1] * 50 + [20] * 50, dtype=np.float32)
     sampler = density_sampler(weights, 40, replacement=False, seed=0)
@@ -202,6 +211,17 @@ def test_draws_without_replacement_differ_and_prefer_the_heavy() -> None:
     assert sorted(density_sampler(weights, 100, replacement=False, seed=0)) == list(range(100))
 
 
+@pytest.mark.parametrize("replacement", [True, False])
+def test_more_weights_than_torch_takes_can_be_drawn_from(replacement: bool) -> None:
+    weights = np.zeros(2**24 + 1, dtype=np.float32)
+    weights[[5, -1]] = 1, 3
+    drawn = list(density_sampler(weights, 2, replacement, seed=0))
+    assert len(drawn) == 2
+    assert set(drawn) <= {5, 2**24}
+    assert replacement or len(set(drawn)) == 2
+
+
+@pytest.mark.usefixtures("few_or_many")
 @pytest.mark.parametrize("replacement", [True, False])
 def test_a_seed_gives_the_same_sample(replacement: bool) -> None:
     ids = [f"p{i}" for i in range(100)]

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from functools import partial
 
@@ -42,6 +43,10 @@ def fail(kind):
     if kind == "in any process":
         raise InputError("a file is damaged: delete it")
     if rank() == 1:
+        if kind == "exits":
+            sys.stderr.write("a bar\r 50 %\nthe library found no memory\nanother bar\r")
+            sys.stderr.flush()
+            os._exit(3)
         if kind == "killed":
             os.kill(os.getpid(), signal.SIGKILL)
         raise ZeroDivisionError
@@ -57,6 +62,10 @@ def fail(kind):
             "killed",
             r"^process 1 terminated with signal SIGKILL; finished work is kept: run again, ",
         ),
+        (
+            "exits",
+            r"^process 1 terminated with exit code 3 \(the library found no memory\); finished ",
+        ),
     ],
 )
 def test_an_error_that_the_user_can_correct_is_one_line(kind, line):
@@ -69,6 +78,16 @@ def test_an_error_that_the_user_can_correct_is_one_line(kind, line):
 def test_any_other_error_has_the_traceback_of_its_process():
     with pytest.raises(ProcessRaisedException, match="ZeroDivisionError"):
         run_in_processes(partial(fail, "other"), 2)
+
+
+def say():
+    sys.stderr.write("said in a process\n")
+
+
+def test_what_processes_write_to_standard_error_is_shown(capfd):
+    run_in_processes(say, 2)
+    sys.stderr.write("said afterwards\n")
+    assert capfd.readouterr().err.splitlines() == [*["said in a process"] * 2, "said afterwards"]
 
 
 def test_more_processes_than_gpus_are_one_line(monkeypatch):

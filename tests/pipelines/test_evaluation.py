@@ -53,7 +53,11 @@ def embed(model: str, name: str, shift: int) -> dict[str, Embeddings]:
 
 
 def catalog(parameters: EvaluationParameters, **changes: Any) -> DataCatalog:
-    entries: dict[str, Any] = {"params:evaluation": parameters, "params:skipped_sets": []}
+    entries: dict[str, Any] = {
+        "params:evaluation": parameters,
+        "params:evaluation.drop_identical": parameters.drop_identical,
+        "params:skipped_sets": [],
+    }
     for name, found in SETS.items():
         tables = {"corpus": found.corpus, "queries": found.queries, "qrels": found.qrels}
         entries |= {f"beir.{name}.{table}": rows for table, rows in tables.items()}
@@ -94,10 +98,8 @@ def run(
     return {name: data.load(name) for name in pipeline.all_outputs()}
 
 
-# In the toy sets, a query's answer has the query's own id.
-KEEP = EvaluationParameters(
-    top_k=5, cutoffs=(1, 5), reported=("nDCG@5", "MRR@1"), drop_identical_ids=False
-)
+# In the toy sets, a query's answer has the query's own id, but another text.
+KEEP = EvaluationParameters(top_k=5, cutoffs=(1, 5), reported=("nDCG@5", "MRR@1"))
 
 
 def test_every_model_is_scored_on_every_set(caplog: pytest.LogCaptureFixture) -> None:
@@ -148,7 +150,7 @@ def test_plot_has_a_group_for_each_set_and_a_bar_for_each_model() -> None:
 
 
 def test_identical_ids_are_dropped_and_the_run_is_as_deep_as_without() -> None:
-    parameters = KEEP.model_copy(update={"drop_identical_ids": True, "trec_runs": True})
+    parameters = KEEP.model_copy(update={"drop_identical": "ids", "trec_runs": True})
     outputs = run(parameters)
     assert outputs["evaluation_metrics"]["squad-dev"]["perfect"]["nDCG@5"]["mean"] == 0.0
     parsed = pytrec_eval.parse_run(outputs["perfect.squad-dev.trec_run"].splitlines())

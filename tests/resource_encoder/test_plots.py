@@ -53,6 +53,7 @@ ODD: dict[str, Callable[[], Figure]] = {
     "one set": lambda: plot_exact_match({"configurations": {"description": 0.0}}),
     "one tool": lambda: weights(1),
     "many tools": lambda: weights(20),
+    "tool with dollars": lambda: plot_weights(np.eye(2), ["a $\\x$", "$5_$6"], np.ones(2)),
     "one seed": lambda: plot_demonstration(RESULTS[RESULTS["seed"] == 0]),
     "nothing learnt": lambda: plot_demonstration(RESULTS.assign(accuracy=0.0)),
     "one measurement": lambda: plot_demonstration(RESULTS[RESULTS["step"] == 0]),

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embedlab.errors import InputError
+from embedlab.retrieval.identical import drop_identical
 from embedlab.retrieval.scores import (
-    drop_identical_ids,
     metric_names,
     score_run,
     summarise_queries,
@@ -20,7 +20,8 @@ from embedlab.retrieval.trec import format_trec_run
 
 CUTOFFS = (1, 3, 5, 10, 100)
 # Queries and documents share their ids, and "10" sorts before "2": both have to be right.
-IDS = st.sampled_from([str(i) for i in range(12)])
+NAMES = [str(i) for i in range(12)]
+IDS = st.sampled_from(NAMES)
 
 Nested = dict[str, dict[str, float]]
 
@@ -78,7 +79,7 @@ def test_mrr_is_the_reciprocal_rank_in_the_run_cut_at_k(run: Nested, qrels: Nest
 @settings(deadline=None)
 @given(RUNS, QRELS)
 def test_means_are_those_of_beir_to_its_rounding(run: Nested, qrels: Nested) -> None:
-    scores = score_run(drop_identical_ids(table(run)), table(qrels), CUTOFFS)
+    scores = score_run(drop_identical(table(run), NAMES), table(qrels), CUTOFFS)
     results = {query: in_trec_order(run.get(query, {})) for query in qrels}
     beir: dict[str, float] = {}
     for part in EvaluateRetrieval.evaluate(qrels, results, list(CUTOFFS)):
@@ -111,7 +112,7 @@ def test_every_judged_query_counts_and_no_other() -> None:
 def test_inputs_are_left_as_they_are(run: Nested, qrels: Nested) -> None:
     run_table, qrels_table = table(run), table(qrels)
     before = copy.deepcopy((run_table, qrels_table))
-    score_run(drop_identical_ids(run_table), qrels_table, CUTOFFS)
+    score_run(drop_identical(run_table, NAMES), qrels_table, CUTOFFS)
     pd.testing.assert_frame_equal(run_table, before[0])
     pd.testing.assert_frame_equal(qrels_table, before[1])
 

@@ -1,3 +1,4 @@
+import logging
 import math
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import messages_of
 
 from embedlab.errors import InputError
 from embedlab.retrieval.scores import score_run
@@ -86,6 +88,29 @@ def test_blocks_of_queries_change_nothing(monkeypatch: pytest.MonkeyPatch) -> No
     whole = search(corpus, queries)
     monkeypatch.setattr("embedlab.search.bm25.BLOCK_SIZE", 6)
     pd.testing.assert_frame_equal(search(corpus, queries), whole)
+
+
+@pytest.mark.parametrize(
+    ("corpus", "query"),
+    [
+        (["信息检索是找到文件。", "今天天气很好，我们去公园。"], "检索文件"),
+        (["情報検索の方法について。", "今日はとても良い天気です。"], "検索の仕方"),
+        (["การค้นหาข้อมูลที่ดี", "วันนี้อากาศแจ่มใส"], "ค้นหา"),
+        (["用BM25检索", "用别的方法"], "BM25"),
+    ],
+    ids=["Chinese", "Japanese", "Thai", "mixed"],
+)
+def test_scripts_without_blanks_are_searched_by_pairs_of_letters(corpus, query) -> None:
+    assert search(corpus, [query], Bm25Parameters())["corpus_id"].tolist()[0] == "d0"
+
+
+def test_queries_that_find_nothing_are_one_warning(caplog: pytest.LogCaptureFixture) -> None:
+    search(["red fish", "blue bird"], ["red", "tree"])
+    (message,) = messages_of(caplog, logging.WARNING)
+    assert message.startswith("BM25: 1 of 2 queries have no term in common with any document")
+    caplog.clear()
+    search(["red fish", "blue bird"], ["red", "bird"])
+    assert not messages_of(caplog)
 
 
 def test_unusable_input_is_one_clear_line() -> None:

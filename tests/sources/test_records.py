@@ -4,13 +4,15 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow
+import pyarrow.parquet
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support import messages_of
 
 from embedlab.errors import InputError
-from embedlab.sources.bad_rows import BadRows
+from embedlab.sources.bad_rows import BadRowError, BadRows
 from embedlab.sources.fields import (
     new_id,
     optional_text,
@@ -219,6 +221,16 @@ def test_a_folder_or_a_damaged_parquet_file_is_refused_in_one_line(tmp_path: Pat
     message = str(raised.value)
     assert message.startswith(f"{path}: not a sound Parquet file (")
     assert "\n" not in message
+
+
+def test_a_parquet_column_that_nobody_needs_may_hold_anything(tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    dates = pyarrow.array([0, 3_000_000], pyarrow.date32())  # the second after the year 9999
+    pyarrow.parquet.write_table(pyarrow.table({"text": ["a", "b"], "date": dates}), path)
+    first, second = read_records(path)
+    assert [required_text(record, "text") for record in (first, second)] == ["a", "b"]
+    with pytest.raises(BadRowError, match=r"field 'date' is not text \(OverflowError\("):
+        required_text(second, "date")
 
 
 def test_fields_are_checked_but_never_changed() -> None:

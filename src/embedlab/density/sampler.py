@@ -1,6 +1,6 @@
 """Sampling in proportion to density weights."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -8,6 +8,9 @@ from torch.utils.data import WeightedRandomSampler
 
 from embedlab.density.weights import density_mapping
 from embedlab.errors import InputError
+
+# torch.multinomial draws from no more categories.
+MAX_MULTINOMIAL = 2**24
 
 
 def density_sampler(
@@ -37,8 +40,24 @@ def density_sampler(
         )
     generator = torch.Generator().manual_seed(seed)
     exact = weights.astype(np.float64)
-    probabilities = exact / exact.sum()
-    return WeightedRandomSampler(probabilities.tolist(), num_samples, replacement, generator)
+    probabilities = torch.from_numpy(exact / exact.sum())
+    kind = WeightedRandomSampler if len(weights) <= MAX_MULTINOMIAL else _LargeSampler
+    # A tensor will do for the sequence: a list of millions takes seconds and gigabytes.
+    return kind(probabilities, num_samples, replacement, generator)  # type: ignore[arg-type]
+
+
+class _LargeSampler(WeightedRandomSampler):
+    """Draws as its base does, by other random numbers and from any number of weights."""
+
+    def __iter__(self) -> Iterator[int]:
+        if self.replacement:
+            ends = self.weights.cumsum(0)
+            points = torch.rand(self.num_samples, dtype=torch.double, generator=self.generator)
+            drawn = torch.searchsorted(ends, points * ends[-1], right=True)
+        else:  # the first of independent exponential waiting times, whose rates are the weights
+            times = torch.empty_like(self.weights).exponential_(generator=self.generator)
+            drawn = (times / self.weights).topk(self.num_samples, largest=False).indices
+        yield from drawn.tolist()
 
 
 def sample_ids(

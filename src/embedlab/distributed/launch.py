@@ -17,6 +17,7 @@ from torch.multiprocessing.spawn import (
     start_processes,
 )
 
+from embedlab.distributed.standard_error import LastLine
 from embedlab.errors import InputError
 
 # Processes wait this long for the first one, which alone validates and saves.
@@ -29,13 +30,20 @@ def spawn(function: Callable[..., None], args: tuple[Any, ...], num_processes: i
     They also end with this process.
 
     Raises:
-        InputError: if a process raises it, or is killed.
+        InputError: if a process raises it, or ends otherwise; then with the last line that the
+            processes wrote to standard error.
     """
+    errors = LastLine()
     try:
-        start_processes(function, args, num_processes, daemon=True)
+        with errors.watched():
+            group = start_processes(function, args, num_processes, join=False, daemon=True)
+        while not group.join():
+            pass
     except ProcessExitedException as error:
+        reason = f" ({line})" if (line := errors.wait()) else ""
         raise InputError(
-            f"{error}; finished work is kept: run again, with fewer processes if memory was short"
+            f"{error}{reason}; finished work is kept: run again, with fewer processes if memory "
+            "was short"
         ) from error
     except ProcessRaisedException as error:
         # The text is the traceback of the process; its last line names the exception.
@@ -44,6 +52,7 @@ def spawn(function: Callable[..., None], args: tuple[Any, ...], num_processes: i
         if name != f"{InputError.__module__}.{InputError.__qualname__}":
             raise
         raise InputError(reason) from error
+    errors.wait()
 
 
 def run_in_processes(function: Callable[[], object], num_processes: int) -> None:

@@ -15,8 +15,9 @@ from embedlab.isotropic.models import IsotropicData
 from embedlab.isotropic.parameters import IsotropicTrainingParameters
 from embedlab.isotropic.training import MEASURE, load_projection, train_isotropic
 from embedlab.retrieval.comparison import average
+from embedlab.retrieval.identical import drop_identical
 from embedlab.retrieval.isotropy import isotropy
-from embedlab.retrieval.scores import drop_identical_ids, score_run
+from embedlab.retrieval.scores import score_run
 from embedlab.search.exact import exact_search
 from embedlab.statistics.intervals import mean_interval
 from embedlab.statistics.paired_tests import paired_randomisation_test
@@ -30,12 +31,18 @@ ISOTROPY_MEASURES = ("isoscore", "mean_cosine", "partition_isotropy", "effective
 
 @dataclass(frozen=True)
 class SearchSet:
-    """A retrieval set as vectors of the base; qrels has query_id, corpus_id and score."""
+    """A retrieval set as vectors of the base.
+
+    Attributes:
+        qrels: columns query_id, corpus_id and score.
+        identical: the result of `identical_ids`.
+    """
 
     name: str
     queries: Embeddings
     corpus: Embeddings
     qrels: pd.DataFrame
+    identical: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -87,7 +94,8 @@ class Ablation:
                 "cosine" if projection is None else "euclidean",
             )
             key: dict[str, Any] = {"variant": variant, "seed": seed, "set": search_set.name}
-            scored = score_run(drop_identical_ids(run), search_set.qrels, [10])
+            run = drop_identical(run, search_set.identical)
+            scored = score_run(run, search_set.qrels, [10])
             scores.append(scored[["query_id", MEASURE]].assign(**key))
             measured = isotropy(corpus, self.max_vectors, 0)
             measures.append(key | {name: measured[name] for name in ISOTROPY_MEASURES})

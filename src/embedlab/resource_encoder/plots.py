@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from embedlab.figure import label_components, legend_below, new_figure
+from embedlab.figure import label_components, legend_below, new_figure, plain
 
 # Distinguishable with colour blindness (Okabe & Ito 2008).
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8c8c8c")
@@ -78,7 +78,7 @@ def plot_weights(points: np.ndarray, tool_names: Sequence[str], variance: np.nda
     styles = zip(cycle(COLOURS), cycle(MARKERS), dict.fromkeys(tool_names), strict=False)
     for colour, marker, name in styles:
         x, y = points[names == name].T
-        label = name.replace("_", " ")
+        label = plain(name.replace("_", " "))
         axes.scatter(x, y, s=10, color=colour, marker=marker, alpha=0.6, linewidths=0, label=label)
     label_components(axes, variance)
     figure.legend(loc="outside right upper", frameon=False, fontsize="small")

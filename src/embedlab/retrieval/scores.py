@@ -17,14 +17,6 @@ def metric_names(cutoffs: Sequence[int]) -> list[str]:
     return [f"{name}@{k}" for name in [*MEASURES, "MRR"] for k in cutoffs]
 
 
-def drop_identical_ids(run: pd.DataFrame) -> pd.DataFrame:
-    """Drop documents whose id is that of their query, as beir's `evaluate` does.
-
-    Some sets (ArguAna, Quora) take their queries from the corpus, so each would find itself first.
-    """
-    return run[run["query_id"] != run["corpus_id"]].reset_index(drop=True)
-
-
 def score_run(run: pd.DataFrame, qrels: pd.DataFrame, cutoffs: Sequence[int]) -> pd.DataFrame:
     r"""Compute nDCG, MAP, recall, precision and MRR of each judged query at each cutoff k.
 

@@ -1,7 +1,9 @@
 """BM25: search by terms."""
 
 import logging
+import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal
 
 import bm25s
@@ -16,6 +18,14 @@ from tqdm import tqdm
 from embedlab.errors import InputError
 from embedlab.parameters import Parameters
 from embedlab.search.exact import make_run, stable_top_k
+
+logger = logging.getLogger(__name__)
+
+# Letters and vowel signs of Thai, Lao, Burmese, Khmer, Japanese and Chinese.
+UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf"
+    "\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff]+"
+)
 
 # The library logs its debug messages by default.
 logging.getLogger("bm25s").setLevel(logging.WARNING)
@@ -92,8 +102,9 @@ def bm25_search(
         stable_top_k(_scores(index, queries[start : start + step]), top_k)
         for start in tqdm(range(0, len(queries), step), desc="BM25 search", delay=2, leave=False)
     ]
-    scores, positions = (torch.cat(parts).numpy() for parts in zip(*best, strict=True))
-    run = make_run(query_ids, corpus_ids, scores, positions)
+    scores, positions = (torch.cat(parts) for parts in zip(*best, strict=True))
+    _warn_of_misses(scores)
+    run = make_run(query_ids, corpus_ids, scores.numpy(), positions.numpy())
     return run[run["score"] > 0].reset_index(drop=True)
 
 
@@ -113,15 +124,37 @@ def bm25_index(texts: Sequence[str], parameters: Bm25Parameters) -> bm25s.BM25:
 
 
 def bm25_terms(texts: Sequence[str], parameters: Bm25Parameters) -> list[list[str]]:
-    """Split texts into terms: lower-case words of two letters or more, without stop words."""
+    """Split texts into terms: lower-case words of two letters or more, without stop words.
+
+    In scripts that write no blanks between words, the terms are all pairs of adjacent letters.
+    """
     terms: list[list[str]] = bm25s.tokenize(
-        tqdm(texts, desc="BM25 terms", delay=2, leave=False),
+        [
+            UNSPACED.sub(_pairs, text)
+            for text in tqdm(texts, desc="BM25 terms", delay=2, leave=False)
+        ],
         stopwords=parameters.stopwords,
         stemmer=Stemmer.Stemmer(parameters.stemmer) if parameters.stemmer else None,
         return_ids=False,
         show_progress=False,
     )
     return terms
+
+
+def _pairs(letters: re.Match[str]) -> str:
+    """The pairs of adjacent letters as words; of vowel signs, which are no letters, none."""
+    spelt = [letter for letter in letters[0] if letter.isalnum()]
+    return f" {' '.join(map(''.join, pairwise(spelt)))} "
+
+
+def _warn_of_misses(scores: Tensor) -> None:
+    """Warn of queries whose greatest scores `(q, k)` are all 0."""
+    if num_missed := int((scores <= 0).all(dim=1).sum()):
+        logger.warning(
+            "BM25: %d of %d queries have no term in common with any document, so they find nothing "
+            "(terms are words between blanks, after the stemmer and without the stop words)",
+            *(num_missed, len(scores)),
+        )
 
 
 def _scores(index: bm25s.BM25, queries: Sequence[list[str]]) -> Tensor:

@@ -210,9 +210,23 @@ def _parquet_records(path: Path) -> Iterator[Record]:
         for number, row in enumerate(rows, start=1):
             where = f"{path}: row {number}"
             try:
-                yield Record(where, row.to_pylist()[0])
+                columns = zip(row.schema.names, row.columns, strict=True)
+                yield Record(where, {name: _value(column[0]) for name, column in columns})
             except UnicodeDecodeError:
                 yield _faulty(where, "invalid UTF-8")
     except pyarrow.ArrowException as error:
         reason = str(error).partition("\n")[0]
         raise InputError(f"{path}: not a sound Parquet file ({reason})") from None
+
+
+def _value(scalar: pyarrow.Scalar) -> Any:
+    """The value in Python; of one that Python lacks, such as a date after 9999, the error.
+
+    Such a value matters only if its column is needed: the checks of fields then refuse it.
+    """
+    try:
+        return scalar.as_py()
+    except UnicodeDecodeError:
+        raise
+    except Exception as error:  # of many types, by type of the column
+        return error

@@ -8,8 +8,9 @@ import pandas as pd
 from embedlab.encoders.embeddings import Embeddings
 from embedlab.pipelines.evaluation.parameters import EvaluationParameters
 from embedlab.retrieval.distances import pair_distances, summarise_distances
+from embedlab.retrieval.identical import drop_identical
 from embedlab.retrieval.isotropy import isotropy
-from embedlab.retrieval.scores import drop_identical_ids, score_run
+from embedlab.retrieval.scores import score_run
 from embedlab.retrieval.trec import format_trec_run
 from embedlab.search.bm25 import bm25_search
 from embedlab.search.exact import exact_search
@@ -20,32 +21,36 @@ KINDS = ("relevant", "random")
 
 
 def search_bm25(
-    corpus: pd.DataFrame, queries: pd.DataFrame, parameters: EvaluationParameters
+    corpus: pd.DataFrame,
+    queries: pd.DataFrame,
+    identical: list[str],
+    parameters: EvaluationParameters,
 ) -> pd.DataFrame:
-    """Search by BM25."""
+    """Search by BM25, without the documents of `identical_ids`."""
     run = bm25_search(
         full_texts(corpus),
         corpus["id"].tolist(),
         queries["text"].tolist(),
         queries["id"].tolist(),
         parameters.bm25,
-        _search_depth(parameters),
+        _search_depth(parameters, identical),
     )
-    return _finish(run, parameters)
+    return _finish(run, parameters, identical)
 
 
 def search_embeddings(
     queries: Embeddings,
     corpus: Embeddings,
+    identical: list[str],
     parameters: EvaluationParameters,
 ) -> pd.DataFrame:
-    """Search by a model's vectors."""
+    """Search by a model's vectors, without the documents of `identical_ids`."""
     run = exact_search(
         *(queries.vectors, corpus.vectors, queries.ids, corpus.ids),
-        _search_depth(parameters),
+        _search_depth(parameters, identical),
         parameters.similarity_of(corpus),
     )
-    return _finish(run, parameters)
+    return _finish(run, parameters, identical)
 
 
 def score_queries(
@@ -77,13 +82,14 @@ def measure_isotropy(
     return measures | {"distances": summarise_distances(*distances)}, table
 
 
-def _search_depth(parameters: EvaluationParameters) -> int:
-    """One document more than `top_k` if a document with the query's id may be dropped."""
-    return parameters.top_k + parameters.drop_identical_ids
+def _search_depth(parameters: EvaluationParameters, identical: list[str]) -> int:
+    """One document more than `top_k` if a query's own may have to be dropped."""
+    return parameters.top_k + bool(identical)
 
 
-def _finish(run: pd.DataFrame, parameters: EvaluationParameters) -> pd.DataFrame:
-    """The run to score: `top_k` documents per query, identical ids dropped if configured."""
-    if parameters.drop_identical_ids:
-        run = drop_identical_ids(run)
+def _finish(
+    run: pd.DataFrame, parameters: EvaluationParameters, identical: list[str]
+) -> pd.DataFrame:
+    """The run to score: `top_k` documents per query, without the identical ones."""
+    run = drop_identical(run, identical)
     return run.groupby("query_id", sort=False).head(parameters.top_k).reset_index(drop=True)

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from embedlab.encoders.embeddings import Embeddings
 from embedlab.errors import InputError
 from embedlab.parameters import Parameters, Seed
+from embedlab.retrieval.identical import DropIdentical
 from embedlab.retrieval.models import ISOTROPIC
 from embedlab.retrieval.scores import metric_names
 from embedlab.search.bm25 import Bm25Parameters
@@ -24,7 +25,8 @@ class EvaluationParameters(Parameters):
         top_k: number of documents retrieved for each query.
         cutoffs: the ranks at which metrics are computed.
         reported: metrics in tables and tests; the first one is plotted.
-        drop_identical_ids: drop the document that has the query's id, as beir does.
+        drop_identical: leave out of a query's results the document of the same id if the texts are
+            the same too (`texts`), in any case as beir does (`ids`), or never (`none`).
         similarity: how a model's vectors are compared; the default is euclidean for the isotropic
             projection and for any other what the model says, else cosine.
         bm25: parameters of the lexical baseline.
@@ -42,7 +44,7 @@ class EvaluationParameters(Parameters):
     top_k: int = Field(100, ge=1)
     cutoffs: tuple[Rank, ...] = (1, 3, 5, 10, 100)
     reported: tuple[str, ...] = ("nDCG@10", "MAP@100", "Recall@100", "P@10", "MRR@10")
-    drop_identical_ids: bool = True
+    drop_identical: DropIdentical = "texts"
     similarity: dict[str, Similarity] = Field(default_factory=dict)
     bm25: Bm25Parameters = Bm25Parameters()
     num_resamples: int = Field(1000, ge=1)

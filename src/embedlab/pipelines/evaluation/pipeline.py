@@ -22,6 +22,7 @@ from embedlab.pipelines.evaluation.report_nodes import (
     summarise_evaluation,
     tabulate_evaluation,
 )
+from embedlab.retrieval.identical import identical_ids
 from embedlab.retrieval.models import BM25, ISOTROPIC
 
 PARAMETERS = "params:evaluation"
@@ -67,6 +68,7 @@ def create_pipeline(plan: EvaluationPlan) -> Pipeline:
     beir.{set}.… ────────────────┬─ search ─ {model}.{set}.run ─ score ─ {model}.{set}.query_metrics
     {model}.{set}_queries.vectors┤
     {model}.{set}_corpus.vectors ┴─ measure_isotropy ─ {model}.{set}.isotropy, .distances
+    beir.{set}.… ─ find_identical ─ {set}.identical_ids ─ search
     all query_metrics ─┬─ summarise_evaluation ─ evaluation_metrics, evaluation_plot ─┬─ tables
                        └─ compare_query_metrics ─ evaluation_comparison ──────────────┘
     all isotropy ─ report_isotropy ─ isotropy_metrics, isotropy_table, figures
@@ -83,6 +85,8 @@ def create_pipeline(plan: EvaluationPlan) -> Pipeline:
 def _one_set(name: str, plan: EvaluationPlan) -> list[Node]:
     """The nodes that search, score and measure on one retrieval set."""
     nodes = [node for model in plan.models for node in _one_model(model, name).nodes]
+    inputs = [*_set_tables(name).values(), f"{PARAMETERS}.drop_identical"]
+    nodes.append(Node(identical_ids, inputs, _identical(name), name=f"find_identical_{name}"))
     if plan.trec_runs:
         runs, files = (
             {model: f"{model}.{name}.{kind}" for model in plan.models}
@@ -102,18 +106,24 @@ def _one_model(model: str, name: str) -> Pipeline:
     corpus, queries, qrels = _set_tables(name).values()
     score = Node(score_queries, ["run", qrels, PARAMETERS], SCORES, name="score")
     if model == BM25:
-        nodes = [Node(search_bm25, [corpus, queries, PARAMETERS], "run", name="search"), score]
+        inputs = [corpus, queries, _identical(name), PARAMETERS]
+        nodes = [Node(search_bm25, inputs, "run", name="search"), score]
     else:
         collections = [f"{name}_{part}" for part in ("queries", "corpus")]
         inputs = [f"{model}.{collection}.vectors" for collection in collections]
         measures = ["isotropy", "distances"]
         nodes = [
-            Node(search_embeddings, [*inputs, PARAMETERS], "run", name="search"),
+            Node(search_embeddings, [*inputs, _identical(name), PARAMETERS], "run", name="search"),
             score,
             Node(measure_isotropy, [*inputs, qrels, PARAMETERS], measures, name="measure_isotropy"),
         ]
     external = {entry for node in nodes for entry in node.inputs} - {"run", PARAMETERS}
     return Pipeline(nodes, namespace=f"{model}.{name}", inputs=external, parameters=PARAMETERS)
+
+
+def _identical(name: str) -> str:
+    """The entry of the ids of the queries that are in a set's corpus."""
+    return f"{name}.identical_ids"
 
 
 def _comparison(plan: EvaluationPlan) -> list[Node]:

@@ -43,7 +43,8 @@ def compare_ablations(
         document_embeddings: the base's vectors of the pairs' documents.
         checkpoints: the folder of the trainings' checkpoints.
         parameters: define the variants.
-        **set_inputs: `{set}.queries`, `{set}.corpus`: the base's vectors; `{set}.qrels`.
+        **set_inputs: `{set}.queries`, `{set}.corpus`: the base's vectors; `{set}.qrels`;
+            `{set}.identical`, the ids of `identical_ids`.
     """
     embeddings = query_embeddings, document_embeddings
     data = data_of_vectors(triples, validation, *embeddings, "retrieval")
@@ -52,10 +53,8 @@ def compare_ablations(
         return checkpoints.checkpoint(f"ablation-{name}", variant.model_dump(mode="json"))
 
     names = dict.fromkeys(key.partition(".")[0] for key in set_inputs)
-    sets = [
-        SearchSet(name, *(set_inputs[f"{name}.{part}"] for part in ("queries", "corpus", "qrels")))
-        for name in names
-    ]
+    parts = ("queries", "corpus", "qrels", "identical")
+    sets = [SearchSet(name, *(set_inputs[f"{name}.{part}"] for part in parts)) for name in names]
     ablations = parameters.ablations
     evaluated = Ablation(data, sets, ablations.max_vectors).evaluate(
         ablations.chosen(), ablations.seeds, checkpoint_of

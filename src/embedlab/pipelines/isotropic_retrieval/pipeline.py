@@ -19,6 +19,7 @@ from embedlab.pipelines.isotropic_retrieval.nodes import (
     train_projection,
 )
 from embedlab.pipelines.isotropic_retrieval.parameters import IsotropicRetrievalParameters, Stage
+from embedlab.retrieval.identical import identical_ids
 from embedlab.retrieval.models import ISOTROPIC
 
 PARAMETERS = "params:isotropic_retrieval"
@@ -62,7 +63,7 @@ def create_pipeline(
     for name in retrieval_sets:
         nodes += [_vectors(name, part, encoder, parameters.retrieval) for part in ENCODE]
     if parameters.ablations.chosen() and retrieval_sets:
-        nodes.append(_ablations(encoder, retrieval_sets))
+        nodes += [*map(_identical, retrieval_sets), _ablations(encoder, retrieval_sets)]
     return Pipeline(nodes)
 
 
@@ -79,9 +80,17 @@ def _ablations(encoder: str, retrieval_sets: Sequence[str]) -> Node:
     for name in retrieval_sets:
         inputs |= {f"{name}.{part}": f"{encoder}.{name}_{part}.vectors" for part in ENCODE}
         inputs[f"{name}.qrels"] = f"beir.{name}.qrels"
+        inputs[f"{name}.identical"] = f"{name}.identical_ids"
     outputs = ["isotropic_ablations", "isotropic_ablations_table", "isotropic_ablations_latex"]
     outputs.append("isotropic_frontier_plot")
     return Node(compare_ablations, inputs, outputs, name="compare_ablations")
+
+
+def _identical(name: str) -> Node:
+    """The node of evaluation, which a joint run has once, that finds queries in the corpus."""
+    inputs = [f"beir.{name}.{table}" for table in ("corpus", "queries", "qrels")]
+    inputs.append("params:evaluation.drop_identical")
+    return Node(identical_ids, inputs, f"{name}.identical_ids", name=f"find_identical_{name}")
 
 
 def _stage(
