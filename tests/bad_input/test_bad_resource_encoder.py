@@ -186,7 +186,7 @@ CASES = {
     "pre-trained encoder is something else": (
         pretrained({"projection": torch.zeros(1)}),
         EXPORT,
-        r"pretrained_encoder: its language model differs .*; run `kedro run --pipelines",
+        r"pretrained_encoder: holds no resource encoder; run `kedro run --pipelines",
     ),
     "export comes before the encoder": (
         pretraining(),

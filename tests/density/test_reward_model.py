@@ -64,7 +64,7 @@ def parameters(**changes):
 def trained(folder, embeddings_change=0, **changes):
     pairs, embeddings = planted()
     return train_reward_models(
-        pairs, embeddings + embeddings_change, "x", parameters(**changes), CheckpointFolder(folder)
+        pairs, embeddings + embeddings_change, parameters(**changes), CheckpointFolder(folder)
     )
 
 
@@ -100,7 +100,7 @@ def test_the_weights_of_the_loss_are_what_counts(tmp_path):
     ].to_numpy()
     pairs["weight"] = np.where(rare, 30.0, 1.0)
     options = parameters(weight_cap=None, head={"kind": "linear"})
-    _, margins, _ = train_reward_models(pairs, embeddings, "x", options, CheckpointFolder(tmp_path))
+    _, margins, _ = train_reward_models(pairs, embeddings, options, CheckpointFolder(tmp_path))
     tested = margins.join(pairs, on="pair")
     tested = tested[tested["quintile"] == 5]
     assert correctness(tested["density"]).mean() > 0.7 > 0.4 > correctness(tested["uniform"]).mean()
@@ -161,7 +161,7 @@ def test_all_pairs_of_one_prefix_are_refused(tmp_path):
     pairs, embeddings = planted()
     with pytest.raises(InputError, match="prefix_id: 360 pairs with 1 distinct value"):
         train_reward_models(
-            pairs.assign(prefix_id="a"), embeddings, "x", parameters(), CheckpointFolder(tmp_path)
+            pairs.assign(prefix_id="a"), embeddings, parameters(), CheckpointFolder(tmp_path)
         )
 
 

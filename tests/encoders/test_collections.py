@@ -16,7 +16,6 @@ from embedlab.encoders.collection import (
     response_ids,
     response_texts,
 )
-from embedlab.encoders.embeddings import Embeddings
 from embedlab.errors import InputError
 from embedlab.sources.prefixes import prefix_id, response_id, unique_prefixes
 from embedlab.sources.retrieval_documents import documents_of_pairs, text_id
@@ -128,14 +127,3 @@ def test_an_empty_response_is_named(empty):
     for function in (response_texts, response_ids):
         with pytest.raises(InputError, match=message):
             function(table)
-
-
-def test_embeddings_must_be_of_the_very_texts():
-    collection = pair_texts(PROBLEMS)
-    metadata = {"texts_sha256": collection.digest}
-    entry, vectors = "minilm.problem_solutions", np.zeros((2, 3), np.float32)
-    Embeddings(vectors, ["a", "b"], metadata, entry).check_texts(collection)
-    others = [(["b", "a"], metadata), (["a", "b"], {"texts_sha256": "0"}), (["a", "b"], {})]
-    for ids, changed in others:
-        with pytest.raises(InputError, match=r"minilm\.problem_solutions\.embeddings are not"):
-            Embeddings(vectors, ids, changed, entry).check_texts(collection)

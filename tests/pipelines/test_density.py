@@ -9,7 +9,6 @@ import pytest
 import torch
 from support import messages_of
 
-from embedlab.encoders.collection import prefix_texts
 from embedlab.encoders.embeddings import Embeddings
 from embedlab.pipelines.density.nodes import evaluate_reward_models, weigh_prefixes
 from embedlab.pipelines.density.parameters import DensityParameters
@@ -18,20 +17,17 @@ from embedlab.pipelines.density.parameters import DensityParameters
 def weigh(n_prefixes, **changes):
     """Weigh prefixes of which the last lies far from a cluster, in another direction."""
     ids = [f"{i:02}" for i in range(n_prefixes)]
-    prefix = [{"messages": [{"role": "user", "content": name}]} for name in ids]
-    prefixes = pd.DataFrame({"id": ids, "prefix": prefix})
     embeddings = np.random.default_rng(0).normal(size=(n_prefixes, 8)).astype(np.float32)
     embeddings[:-1] += 5
     embeddings[-1] -= 20
     metadata = {
-        "texts_sha256": prefix_texts(prefixes).digest,
         "embedding_dim": 8,
         "model": "m",
         "fingerprint": "f",
         "id_scheme": "s",
     }
     parameters = DensityParameters.model_validate({"k": 5} | changes)
-    return weigh_prefixes(prefixes, Embeddings(embeddings, ids, metadata), parameters)
+    return weigh_prefixes(Embeddings(embeddings, ids, metadata), parameters)
 
 
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])

@@ -84,7 +84,8 @@ def test_published_artifacts_belong_together(finished_project):
         result = json.loads((results / f"precomp_{name}.json").read_text())
         assert [run["seed"] for run in result["runs"]] == [0, 1]
         assert (results / f"precomp_{name}.pt").is_file()
-        assert {p.stem.removeprefix(f"precomp_{name}_") for p in reports.glob(f"*{name}*")} == PLOTS
+        plots = reports.glob(f"precomp_{name}_*")
+        assert {path.stem.removeprefix(f"precomp_{name}_") for path in plots} == PLOTS
     comparison = json.loads((reports / "comparison.json").read_text())
     assert sorted(row["experiment"] for row in comparison) == sorted(NAMES)
     table = pd.read_csv(reports / "comparison.csv")

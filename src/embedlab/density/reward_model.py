@@ -206,7 +206,8 @@ def _train_variant(
         return (validation_weights * losses).mean().item()
 
     name = f"{variant}-{trial.seed}"
-    settings = parameters.model_dump(mode="json", exclude={"seeds"})
+    weighing = {"weight_mode", "weight_cap"} if variant == "density" else set()
+    settings = parameters.model_dump(mode="json", include={"head", "training", "split"} | weighing)
     checkpoint = checkpoints.checkpoint(name, settings)
     task = Task(f"reward model {name}", head, mean_loss, len(trial.train), validation_loss)
     groups = [{"params": list(head.parameters()), "lr": parameters.training.learning_rate}]

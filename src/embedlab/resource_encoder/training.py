@@ -12,11 +12,13 @@ from torch import Tensor, nn
 
 from embedlab.distributed.processes import training_device
 from embedlab.encoders.parameters import LanguageModelSource
+from embedlab.errors import InputError
 from embedlab.parameters import Parameters, Seed
 from embedlab.resource_encoder.descriptions import INSTRUCTIONS
 from embedlab.resource_encoder.encoder import ResourceEncoder, ResourceEncoderParameters
 from embedlab.resource_encoder.language_model import LanguageModel, load_language_model
 from embedlab.resource_encoder.prompt import VectorPrompt, check_prompt
+from embedlab.resource_encoder.provenance import REMEDY
 from embedlab.resource_encoder.samples import DescribedConfigs
 from embedlab.training.checkpoints import Checkpoint
 from embedlab.training.history import History
@@ -141,7 +143,13 @@ def new_encoder(
 
 
 def load_resource_encoder(content: dict[str, Any]) -> ResourceEncoder:
-    """The encoder of a `pretrained_encoder.pt`, on the CPU and in evaluation mode."""
+    """The encoder of a `pretrained_encoder.pt`, on the CPU and in evaluation mode.
+
+    Raises:
+        InputError: if the content is no such encoder.
+    """
+    if not {"encoder", "parameters", "num_heads", "language_model"} <= content.keys():
+        raise InputError(f"pretrained_encoder: holds no resource encoder; {REMEDY}")
     state = content["encoder"]
     parameters = ResourceEncoderParameters.model_validate(content["parameters"]["encoder"])
     encoder = ResourceEncoder(state["tools"], 1.0, content["num_heads"], parameters)
