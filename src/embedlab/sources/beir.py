@@ -161,16 +161,16 @@ def _read_texts(
 def _after_header(path: Path) -> Iterator[Record]:
     """The lines without a header: a first line whose last cell is no number."""
     for index, line in enumerate(read_lines(path)):
-        if index or line.fault or not math.isnan(number_of(_cells(line.fields["text"])[-1])):
+        last_cell = str(line.fields["text"]).rpartition("\t")[2].strip('"')
+        if index or line.fault or not math.isnan(number_of(last_cell)):
             yield line
 
 
-def _cells(line: str) -> list[str]:
-    return next(csv.reader([line], delimiter="\t"))
-
-
 def _judgement(line: str) -> tuple[str, str, int]:
-    cells = _cells(line)
+    try:
+        cells = next(csv.reader([line], delimiter="\t"))
+    except csv.Error as error:
+        raise BadRowError(f"not tab-separated ({error})", line) from error
     if len(cells) != 3:
         raise BadRowError("not the three cells query-id, corpus-id, score", line)
     query, document, score = cells
