@@ -1,5 +1,6 @@
 """What tests share: projects to run in, commands to run, clocks to compare."""
 
+import hashlib
 import json
 import logging
 import shutil
@@ -14,6 +15,8 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+# Artifacts whose paths hold one of these words also hold how long something took.
+TIMED = ("history", "summary", "rnd", "ablations", "success_criteria")
 SHARED = ROOT.parent / "shared" / "data"
 
 
@@ -50,6 +53,18 @@ def kedro(project: Path, *arguments: str, timeout: float = 240) -> subprocess.Co
         timeout=timeout,
         check=False,
     )
+
+
+def contents(project: Path) -> dict[Path, str]:
+    """The digest of every artifact whose bytes a repetition of the run gives again."""
+    files = [path for path in (project / "data").rglob("[!.]*") if path.is_file()]
+    return {
+        path.relative_to(project): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+        if path.suffix != ".png"
+        and not {"checkpoints", "embedding_store"} & set(path.parts)
+        and not any(word in str(path.relative_to(project)) for word in TIMED)
+    }
 
 
 def messages_of(caplog: pytest.LogCaptureFixture, level: int = logging.NOTSET) -> list[str]:

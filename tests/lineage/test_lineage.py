@@ -1,6 +1,5 @@
 """A project's lineage: what is stale after a change, and what `--only-changed` makes again."""
 
-import hashlib
 import re
 import shutil
 
@@ -8,14 +7,12 @@ import pytest
 import yaml
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
-from support import kedro
+from support import contents, kedro
 
 from embedlab.lineage.project import project_lineage
 from embedlab.lineage.tree import lineage_tree
 
 PROJECTION = "isotropic_retrieval.retrieval.projection_learning_rate"
-# Of these, results hold how long something took.
-TIMED = ("history", "summary", "rnd", "ablations", "success_criteria")
 
 
 @pytest.fixture
@@ -60,19 +57,6 @@ def error_of(project, *arguments):
     (line,) = re.findall(r"^Error: (.*)$", result.stderr + result.stdout, re.MULTILINE)
     assert "INFO Node" not in result.stderr, "a node ran"
     return line
-
-
-def contents(project):
-    """The digest of every artifact whose bytes a repetition gives again."""
-    files = [path for path in (project / "data").rglob("*") if path.is_file()]
-    return {
-        path.relative_to(project): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in files
-        if not path.name.startswith(".")
-        and path.suffix not in (".png", ".log")
-        and "checkpoints" not in path.parts
-        and not any(word in str(path.relative_to(project)) for word in TIMED)
-    }
 
 
 def test_nothing_is_stale_after_a_run(project):

@@ -1,0 +1,47 @@
+"""A run that is killed at any moment leaves no record that vouches for other content."""
+
+import os
+import random
+import subprocess
+import sys
+import time
+
+from support import contents, kedro, make_project
+
+from embedlab.records import SUFFIX, content_digest, read_record
+
+KILLS = int(os.environ.get("KILLS", "2"))
+# After the start of the command, in seconds: before its first node, and when all have run.
+EARLIEST, LATEST = 4, 25
+
+
+def artifacts_of_records(project):
+    for path in (project / "data").rglob(f"*{SUFFIX}"):
+        name = path.name.removesuffix(SUFFIX).removeprefix(".")
+        yield path.with_name(name) if name else path.parent
+
+
+def test_no_record_vouches_for_what_it_does_not_describe(finished_project, tmp_path):
+    expected, project = contents(finished_project), make_project(tmp_path / "project")
+    moments, vouched = random.Random(0), 0
+    for _ in range(KILLS):
+        command = [sys.executable, "-m", "kedro", "run", "--env=test", "--only-changed"]
+        process = subprocess.Popen(command, cwd=project, stderr=subprocess.DEVNULL)
+        time.sleep(moments.uniform(EARLIEST, LATEST))
+        process.kill()
+        process.wait()
+        found = contents(project)
+        for artifact in artifacts_of_records(project):
+            record = read_record(artifact)
+            if artifact.exists() and content_digest(artifact) == record.digest:
+                files = [artifact, *artifact.rglob("[!.]*")] if artifact.is_dir() else [artifact]
+                names = {path.relative_to(project) for path in files} & found.keys()
+                vouched += len(names)
+                wrong = [
+                    name for name in names if name in expected and found[name] != expected[name]
+                ]
+                assert not wrong
+    result = kedro(project, "run", "--env=test", "--only-changed")
+    assert result.returncode == 0, result.stderr
+    assert contents(project) == expected
+    assert vouched or KILLS < 3
