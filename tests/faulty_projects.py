@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from kedro.framework.startup import bootstrap_project
 
 from embedlab.cli import run
-from embedlab.records import SUFFIX, record_path
+from embedlab.records import SUFFIX
 
 INGEST = ("--pipelines=data_ingestion",)
 PROBLEMS = (*INGEST, "--nodes=ingest_problem_solutions")
@@ -43,15 +43,18 @@ def problems(name, content, **options):
 
 
 def change_file(name, change):
-    """Change one artifact of a finished run, which is the user's file without its record."""
+    """Change one artifact of a finished run, and read it all the same."""
 
     def prepare(project):
-        path = next((project / "data").glob(name))
-        change(path)
-        for artifact in (path, path.parent):
-            record_path(artifact).unlink(missing_ok=True)
+        edited_file(name, change)(project)
+        configure(project, "lineage", on_stale="ignore")
 
     return prepare
+
+
+def edited_file(name, change):
+    """Change one artifact of a finished run, as an editor does."""
+    return lambda project: change(next((project / "data").glob(name)))
 
 
 def change_array(change, collection="library_docs_corpus"):

@@ -12,6 +12,7 @@ from faulty_projects import (
     change_array,
     change_file,
     configure,
+    edited_file,
     preference_file,
     put_nan,
     saved,
@@ -41,6 +42,7 @@ def density(**changes):
 def empty_pairs(project):
     for name in ("preference_pairs", "prefixes"):
         (project / "data" / "03_primary" / f"{name}.jsonl").write_text("")
+    configure(project, "lineage", on_stale="ignore")
 
 
 # The fault, the arguments of `kedro run`, and the message.
@@ -122,12 +124,12 @@ CASES = {
         r"prefixes/embeddings\.npy: row 3 is not finite",
     ),
     "prefixes have changed since": (
-        change_file(
+        edited_file(
             "03_primary/prefixes.jsonl",
             lambda path: path.write_text(path.read_text().replace("What does", "Which is")),
         ),
         DENSITY,
-        r"prefixes\.embeddings are not those of the present texts",
+        r"prefixes\.vectors is stale \(prefixes is not what node collect_prefixes wrote\); run",
     ),
     "response is empty": (
         change_pairs(lambda pairs: pairs.assign(rejected=[" ", *pairs["rejected"][1:]])),

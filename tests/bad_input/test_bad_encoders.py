@@ -12,6 +12,7 @@ from faulty_projects import (
     change_array,
     change_file,
     configure,
+    edited_file,
     put_nan,
     truncate,
 )
@@ -115,24 +116,24 @@ CASES = {
         r"ids: 'a' at position 2 is repeated",
     ),
     "ids are of other texts": (
-        change_file(CORPUS_IDS, lambda p: p.write_text(p.read_text().replace("kedro", "other"))),
+        edited_file(CORPUS_IDS, lambda p: p.write_text(p.read_text().replace("kedro", "other"))),
         EVALUATE,
-        r"embeddings are not those of the present texts.*embedding_cache",
+        r"hashing\.library_docs_corpus\.vectors is not what node \S+ wrote\); run `kedro run --only-ch",
     ),
     "ids are in another order": (
-        change_file(
+        edited_file(
             CORPUS_IDS, lambda p: p.write_text(json.dumps(json.loads(p.read_text())[::-1]))
         ),
         EVALUATE,
-        r"library_docs_corpus\.embeddings are not those",
+        r"library_docs_corpus\.vectors is not what node",
     ),
     "texts have changed since": (
-        change_file(
+        edited_file(
             "03_primary/beir/library_docs/corpus.jsonl",
             lambda path: path.write_text(path.read_text().replace("return", "give")),
         ),
         EVALUATE,
-        r"library_docs_corpus\.embeddings are not those",
+        r"stale \(beir\.library_docs\.corpus is not what node make_library_docs_set wrote\)",
     ),
     "length is above the model's": (
         encoder(**MINILM, max_length=600),

@@ -1,17 +1,21 @@
 """Faulty inputs of isotropic training, and the one line that each gives."""
 
-import re
 import shutil
 
 import pandas as pd
 import pytest
-from faulty_projects import assert_one_line, change_file, configure
+import torch
+from faulty_projects import assert_one_line, change_file, configure, edited_file
 
 ISOTROPIC = ("--pipelines=isotropic_retrieval",)
 
 
 def isotropic(**changes):
-    return lambda project: configure(project, "isotropic_retrieval", **changes)
+    def prepare(project):
+        configure(project, "isotropic_retrieval", **changes)
+        configure(project, "lineage", on_stale="ignore")
+
+    return prepare
 
 
 def start_from(content, **changes):
@@ -24,8 +28,15 @@ def start_from(content, **changes):
         else:
             path.write_bytes(content)
         configure(project, "isotropic_retrieval", load_checkpoint="start.pt", **changes)
+        configure(project, "lineage", on_stale="ignore")
 
     return prepare
+
+
+def start_of_another_encoder(project):
+    start_from(None)(project)
+    model = torch.load(project / "start.pt", weights_only=True)
+    torch.save(model | {"encoder": {"query": "0", "document": "0"}}, project / "start.pt")
 
 
 def triplets_without_negatives(project):
@@ -34,6 +45,7 @@ def triplets_without_negatives(project):
     pairs.to_json(path, lines=True, orient="records")
     retrieval = {"objective": {"contrastive": "triplet"}, "hard_negatives": {"count": 0}}
     configure(project, "isotropic_retrieval", retrieval=retrieval, ablations={"only": []})
+    configure(project, "lineage", on_stale="ignore")
 
 
 # The fault, the arguments of `kedro run`, and the message.
@@ -44,9 +56,9 @@ CASES = {
         r"retrieval_pairs_val has no pair to validate on; give data_ingestion\.retrieval_pairs",
     ),
     "pairs of other texts than the vectors": (
-        change_file("03_primary/retrieval_documents.jsonl", lambda path: path.write_text("")),
+        edited_file("03_primary/retrieval_documents.jsonl", lambda path: path.write_text("")),
         ISOTROPIC,
-        r"hashing\.retrieval_documents\.embeddings are not those of the present texts",
+        r"retrieval_documents\.vectors is stale \(retrieval_documents is not what node collect",
     ),
     "triples of other texts than the vectors": (
         change_file(
@@ -109,13 +121,10 @@ CASES = {
         ISOTROPIC,
         r"isotropic_retrieval\.pretraining needs data_ingestion\.pretraining_pairs",
     ),
-    "model is of another encoder": (
-        change_file(
-            "04_feature/hashing/library_docs_corpus/embeddings_metadata.json",
-            lambda path: path.write_text(re.sub('"fingerprint": "', "\\g<0>0", path.read_text())),
-        ),
-        (*ISOTROPIC, "--nodes=isotropic.library_docs_corpus.project"),
-        r"isotropic_model was trained on another encoder's vectors; run `kedro run",
+    "start is of another encoder": (
+        start_of_another_encoder,
+        (*ISOTROPIC, "--from-nodes=train_isotropic"),
+        r"load_checkpoint: start\.pt: was trained on another encoder; give a model of this one",
     ),
 }
 

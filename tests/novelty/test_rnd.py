@@ -193,9 +193,8 @@ def test_finished_experiments_are_skipped_unless_stale(tmp_path, caplog):
     assert after["precomp_b.json"] != before["precomp_b.json"]
     assert "a: finished before, skipped" in caplog.text
     assert "precomp_b.json: configuration_hash changed; the experiment runs again" in caplog.text
-    other = NoveltyData(data.embeddings, data.sets, data.problems, {"fingerprint": "g"}, 5)
-    run_experiments({"a": experiment()}, other, folder)
-    assert "precomp_a.json: input_fingerprint changed; the experiment runs again" in caplog.text
+    run_experiments({"a": experiment()}, data, ExperimentFolder(tmp_path, "other data"))
+    assert "precomp_a.json: made_from changed; the experiment runs again" in caplog.text
 
 
 def test_an_experiment_without_its_model_is_run_again(tmp_path):

@@ -20,12 +20,8 @@ def copy_of_finished(finished_project, tmp_path):
 
 def artifacts(project):
     """The bytes of every artifact that holds no timings."""
-    paths = (path for path in (project / "data").rglob("*") if path.is_file())
-    return {
-        path.relative_to(project): path.read_bytes()
-        for path in paths
-        if path.name != "embeddings_metadata.json" and path.suffix != ".png"
-    }
+    paths = (path for path in (project / "data").rglob("[!.]*") if path.is_file())
+    return {path.relative_to(project): path.read_bytes() for path in paths if path.suffix != ".png"}
 
 
 def encoded(result):

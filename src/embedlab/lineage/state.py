@@ -17,6 +17,7 @@ from embedlab.encoders.model_files import find_model
 from embedlab.encoders.parameters import ExecutionParameters, ModelSource
 from embedlab.encoders.recipe import compute_precision
 from embedlab.errors import InputError
+from embedlab.pipelines.density.parameters import DensityParameters
 from embedlab.pipelines.embedding_cache.parameters import OnDemandParameters
 from embedlab.pipelines.encoder_pretrain.parameters import EncoderPretrainParameters
 from embedlab.pipelines.isotropic_retrieval.parameters import IsotropicRetrievalParameters
@@ -34,6 +35,11 @@ from embedlab.training.parameters import TrainingRunParameters
 WITHOUT_EFFECT = {
     ExecutionParameters: {"tokens_per_batch", "processes", "shard_size"},
     TrainingRunParameters: set(TrainingRunParameters.model_fields),
+}
+# Groups within a group that the nodes which use them take by themselves.
+TAKEN_ALONE = {
+    DensityParameters: {"sample", "reward_model"},
+    IsotropicRetrievalParameters: {"ablations"},
 }
 
 
@@ -58,7 +64,7 @@ def state_of(value: Any) -> Any:
     if isinstance(value, BaseModel):
         ignored = {
             field
-            for of_class, fields in WITHOUT_EFFECT.items()
+            for of_class, fields in (*WITHOUT_EFFECT.items(), *TAKEN_ALONE.items())
             if isinstance(value, of_class)
             for field in fields
         }

@@ -148,7 +148,7 @@ def load_resource_encoder(content: dict[str, Any]) -> ResourceEncoder:
     Raises:
         InputError: if the content is no such encoder.
     """
-    if not {"encoder", "parameters", "num_heads", "language_model"} <= content.keys():
+    if not {"encoder", "parameters", "num_heads"} <= content.keys():
         raise InputError(f"pretrained_encoder: holds no resource encoder; {REMEDY}")
     state = content["encoder"]
     parameters = ResourceEncoderParameters.model_validate(content["parameters"]["encoder"])

@@ -19,7 +19,11 @@ from embedlab.density.preference import (
     format_accuracies,
     summarise_margins,
 )
-from embedlab.density.reward_model import VARIANTS, train_reward_models
+from embedlab.density.reward_model import (
+    VARIANTS,
+    RewardModelParameters,
+    train_reward_models,
+)
 from embedlab.density.sampler import sample_ids
 from embedlab.density.weights import (
     density_mapping,
@@ -30,7 +34,7 @@ from embedlab.density.weights import (
 from embedlab.encoders.collection import response_ids
 from embedlab.encoders.embeddings import Embeddings
 from embedlab.errors import InputError
-from embedlab.pipelines.density.parameters import DensityParameters
+from embedlab.pipelines.density.parameters import DensityParameters, SampleParameters
 from embedlab.search.approximate import approximate_neighbours
 from embedlab.search.neighbours import nearest_neighbours
 from embedlab.statistics.projection import principal_plane
@@ -71,9 +75,8 @@ def weigh_prefixes(
     return weights, embeddings.ids, description
 
 
-def draw_sample(weights: np.ndarray, ids: list[str], parameters: DensityParameters) -> list[str]:
+def draw_sample(weights: np.ndarray, ids: list[str], sample: SampleParameters) -> list[str]:
     """Draw ids of prefixes in proportion to their weights."""
-    sample = parameters.sample
     return sample_ids(ids, weights, sample.num_samples, sample.replacement, sample.seed)
 
 
@@ -113,7 +116,7 @@ def fit_reward_models(
     pairs: pd.DataFrame,
     embeddings: Embeddings,
     checkpoints: CheckpointFolder,
-    parameters: DensityParameters,
+    parameters: RewardModelParameters,
 ) -> tuple[dict[str, Any], pd.DataFrame, dict[str, Any]]:
     """Train both reward models; return them, the test pairs with all margins, and the history.
 
@@ -123,7 +126,7 @@ def fit_reward_models(
     rows = _response_rows(pairs, embeddings)
     located = pairs.assign(**rows, cosine=cosine_margins(embeddings.vectors, *rows.values()))
     model, margins, history = train_reward_models(
-        located, embeddings.vectors, parameters.reward_model, checkpoints
+        located, embeddings.vectors, parameters, checkpoints
     )
     return model, margins.join(located.drop(columns=list(rows)), on="pair"), history
 

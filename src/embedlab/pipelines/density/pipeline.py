@@ -31,7 +31,7 @@ def create_pipeline(encoder: str) -> Pipeline:
     prefixes, responses = f"{encoder}.prefixes.vectors", f"{encoder}.responses.vectors"
     weights = ["density_weights", "density_ids"]
     pairs = ["preference_pairs", *weights]
-    training = ["reward_pairs", responses, "reward_checkpoints", PARAMETERS]
+    training = ["reward_pairs", responses, "reward_checkpoints", f"{PARAMETERS}.reward_model"]
     trained = ["reward_model", "reward_model_margins", "reward_model_history"]
     plotted = ["density_weights", prefixes, PARAMETERS]
     plots = ["density_weights_plot", "density_map_plot"]
@@ -44,7 +44,12 @@ def create_pipeline(encoder: str) -> Pipeline:
                 [*weights, "density_metadata"],
                 name="weigh_prefixes",
             ),
-            Node(draw_sample, [*weights, PARAMETERS], "density_sample", name="draw_sample"),
+            Node(
+                draw_sample,
+                [*weights, f"{PARAMETERS}.sample"],
+                "density_sample",
+                name="draw_sample",
+            ),
             Node(plot_density, plotted, plots, name="plot_density"),
             Node(make_reward_pairs, pairs, "reward_pairs", name="make_reward_pairs"),
             Node(fit_reward_models, training, trained, name="fit_reward_models"),

@@ -17,7 +17,7 @@ from embedlab.isotropic.parameters import IsotropicTrainingParameters
 from embedlab.isotropic.plots import plot_frontier
 from embedlab.isotropic.training import MEASURE
 from embedlab.pipelines.isotropic_retrieval.nodes import data_of_vectors
-from embedlab.pipelines.isotropic_retrieval.parameters import IsotropicRetrievalParameters
+from embedlab.pipelines.isotropic_retrieval.parameters import AblationParameters
 from embedlab.training.checkpoints import Checkpoint, CheckpointFolder
 
 logger = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ def compare_ablations(
     query_embeddings: Embeddings,
     document_embeddings: Embeddings,
     checkpoints: CheckpointFolder,
-    parameters: IsotropicRetrievalParameters,
+    parameters: AblationParameters,
     **set_inputs: Any,
 ) -> AblationReport:
     """Train all variants, and evaluate them on the retrieval sets.
@@ -55,11 +55,10 @@ def compare_ablations(
     names = dict.fromkeys(key.partition(".")[0] for key in set_inputs)
     parts = ("queries", "corpus", "qrels", "identical")
     sets = [SearchSet(name, *(set_inputs[f"{name}.{part}"] for part in parts)) for name in names]
-    ablations = parameters.ablations
-    evaluated = Ablation(data, sets, ablations.max_vectors).evaluate(
-        ablations.chosen(), ablations.seeds, checkpoint_of
+    evaluated = Ablation(data, sets, parameters.max_vectors).evaluate(
+        parameters.chosen(), parameters.seeds, checkpoint_of
     )
-    return _report(summarise_ablation(*evaluated, ablations.num_resamples, 0))
+    return _report(summarise_ablation(*evaluated, parameters.num_resamples, 0))
 
 
 def _report(rows: list[dict[str, Any]]) -> AblationReport:

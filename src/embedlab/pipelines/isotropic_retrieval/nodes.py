@@ -21,7 +21,7 @@ from embedlab.encoders.embeddings import Embeddings, describe_vectors
 from embedlab.encoders.parameters import EncoderParameters, ExecutionParameters, Role
 from embedlab.encoders.recipe import make_recipe
 from embedlab.errors import InputError
-from embedlab.isotropic.hard_negatives import mine_hard_negatives
+from embedlab.isotropic.hard_negatives import HardNegativeParameters, mine_hard_negatives
 from embedlab.isotropic.inputs import project
 from embedlab.isotropic.models import IsotropicData
 from embedlab.isotropic.plots import plot_training_curves
@@ -47,7 +47,7 @@ def mine_triples(
     validation: pd.DataFrame,
     query_embeddings: Embeddings,
     document_embeddings: Embeddings,
-    parameters: IsotropicRetrievalParameters,
+    parameters: HardNegativeParameters,
 ) -> pd.DataFrame:
     """Add hard negatives, mined by the base's vectors, to a stage's training pairs."""
     stage = _stage_of(query_embeddings)
@@ -59,7 +59,7 @@ def mine_triples(
         document_embeddings.vectors,
         rows[:, :2],
         np.concatenate([rows[:, :2], judged]),
-        parameters.trainings()[stage].hard_negatives,
+        parameters,
     )
     return triples_table(rows, mined, *ids)
 

@@ -75,7 +75,7 @@ def _ablations(encoder: str, retrieval_sets: Sequence[str]) -> Node:
         "query_embeddings": f"{encoder}.retrieval_queries.vectors",
         "document_embeddings": f"{encoder}.retrieval_documents.vectors",
         "checkpoints": "isotropic_checkpoints",
-        "parameters": PARAMETERS,
+        "parameters": f"{PARAMETERS}.ablations",
     }
     for name in retrieval_sets:
         inputs |= {f"{name}.{part}": f"{encoder}.{name}_{part}.vectors" for part in ENCODE}
@@ -105,7 +105,8 @@ def _stage(
     make: Callable[..., Any]
     train: Callable[..., Any]
     if training.needs_vectors:
-        make, read = mine_triples, [*pairs[:2], *vectors, PARAMETERS]
+        negatives = f"{PARAMETERS}.{stage}.hard_negatives"
+        make, read = mine_triples, [*pairs[:2], *vectors, negatives]
     else:
         make, read = list_triples, pairs
     if training.freeze_base:
