@@ -86,7 +86,7 @@ def test_a_changed_byte_makes_the_descendants_stale_and_nothing_else(project):
         ("rnd", {"num_neighbours": 3}),
         ("evaluation", {"max_vectors": 77}),
         ("encoders", {"hashing": {"kind": "hashing", "dimension": 8}}),
-        ("density", {"num_resamples": 77}),
+        ("evaluation", {"seed": 7}),
         ("isotropic_retrieval", {"load_checkpoint": "nowhere.pt"}),
         ("data_ingestion", {"library_docs": {"sample_size": 99}}),
     ],
@@ -95,7 +95,7 @@ def test_a_changed_parameter_makes_what_depends_on_it_stale(project, group, chan
     lineage = lineage_of(project, **{group: change})
     changes = lineage.changes(stored(lineage))
     (name,) = change
-    taken = {f"params:{group}", f"params:{group}.{name}"}
+    taken = {f"params:{group}", f"params:{group}.{name}", f"params:parts.{group}.{name}"}
     users = {entry for entry, node in lineage.makers.items() if taken & set(node.inputs)}
     there = users & stored(lineage).keys()
     assert changes.keys() == there | descendants(lineage, users)

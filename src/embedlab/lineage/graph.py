@@ -14,6 +14,8 @@ from embedlab.lineage.differences import differences
 from embedlab.records import Cause, content_digest, read_record
 
 PARAMETERS = "params:"
+# What `ProjectParameters.for_nodes` puts before the path of a part of a group.
+PARTS = "parts."
 
 
 class Lineage:
@@ -41,7 +43,8 @@ class Lineage:
     def cause(self, node: Node) -> Cause:
         """What determines the outputs of a node now."""
         names = [name.removeprefix(PARAMETERS) for name in node.inputs if _is_parameter(name)]
-        parameters = {name: self._parameter_state(name) for name in names}
+        paths = [name.removeprefix(PARTS) for name in names]
+        parameters = {path: self._parameter_state(path) for path in paths}
         inputs = {name: self.digest(name) for name in self.data_inputs(node)}
         return Cause(node.name, code_digest(node.func), parameters, inputs)
 

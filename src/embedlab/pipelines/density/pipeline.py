@@ -11,7 +11,7 @@ from embedlab.pipelines.density.nodes import (
     weigh_prefixes,
 )
 
-PARAMETERS = "params:density"
+PARAMETERS, PARTS = "params:density", "params:parts.density"
 
 
 def create_pipeline(encoder: str) -> Pipeline:
@@ -31,8 +31,9 @@ def create_pipeline(encoder: str) -> Pipeline:
     prefixes, responses = f"{encoder}.prefixes.vectors", f"{encoder}.responses.vectors"
     weights = ["density_weights", "density_ids"]
     pairs = ["preference_pairs", *weights]
-    training = ["reward_pairs", responses, "reward_checkpoints", f"{PARAMETERS}.reward_model"]
+    training = ["reward_pairs", responses, "reward_checkpoints", f"{PARTS}.reward_model"]
     trained = ["reward_model", "reward_model_margins", "reward_model_history"]
+    drawing = [*weights, f"{PARTS}.sample"]
     plotted = ["density_weights", prefixes, PARAMETERS]
     plots = ["density_weights_plot", "density_map_plot"]
     margins, metrics = "reward_model_margins", ["reward_model_metrics", "reward_quintile_plot"]
@@ -44,12 +45,7 @@ def create_pipeline(encoder: str) -> Pipeline:
                 [*weights, "density_metadata"],
                 name="weigh_prefixes",
             ),
-            Node(
-                draw_sample,
-                [*weights, f"{PARAMETERS}.sample"],
-                "density_sample",
-                name="draw_sample",
-            ),
+            Node(draw_sample, drawing, "density_sample", name="draw_sample"),
             Node(plot_density, plotted, plots, name="plot_density"),
             Node(make_reward_pairs, pairs, "reward_pairs", name="make_reward_pairs"),
             Node(fit_reward_models, training, trained, name="fit_reward_models"),

@@ -23,6 +23,7 @@ from embedlab.retrieval.identical import identical_ids
 from embedlab.retrieval.models import ISOTROPIC
 
 PARAMETERS = "params:isotropic_retrieval"
+PARTS = "params:parts.isotropic_retrieval"
 # Prefix of a stage's catalog entries: {prefix}_model, {prefix}_history, {prefix}_summary.
 PREFIXES: dict[Stage, str] = {"pretraining": "isotropic_pretrained", "retrieval": "isotropic"}
 ENCODE = {"queries": encode_queries, "corpus": encode_corpus}
@@ -75,7 +76,7 @@ def _ablations(encoder: str, retrieval_sets: Sequence[str]) -> Node:
         "query_embeddings": f"{encoder}.retrieval_queries.vectors",
         "document_embeddings": f"{encoder}.retrieval_documents.vectors",
         "checkpoints": "isotropic_checkpoints",
-        "parameters": f"{PARAMETERS}.ablations",
+        "parameters": f"{PARTS}.ablations",
     }
     for name in retrieval_sets:
         inputs |= {f"{name}.{part}": f"{encoder}.{name}_{part}.vectors" for part in ENCODE}
@@ -105,7 +106,7 @@ def _stage(
     make: Callable[..., Any]
     train: Callable[..., Any]
     if training.needs_vectors:
-        negatives = f"{PARAMETERS}.{stage}.hard_negatives"
+        negatives = f"{PARTS}.{stage}.hard_negatives"
         make, read = mine_triples, [*pairs[:2], *vectors, negatives]
     else:
         make, read = list_triples, pairs
