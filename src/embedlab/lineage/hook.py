@@ -1,7 +1,7 @@
 """The hook that records what artifacts are made from, and checks those that a run reads."""
 
 import logging
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -91,4 +91,9 @@ class LineageHook:
 
 
 def _record(cause: Cause | None, fresh: Path, artifact: Path) -> None:
-    write_record(fresh, artifact, cause, {name: version(name) for name in LIBRARIES})
+    write_record(fresh, artifact, cause, _versions())
+
+
+@cache
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in LIBRARIES}
