@@ -81,10 +81,8 @@ def test_a_first_line_that_ends_in_a_number_is_no_header(tmp_path: Path, first: 
 
 def test_a_line_that_is_no_row_is_named(tmp_path: Path) -> None:
     write_set(tmp_path / "mine", qrels=["q1\td1\t1", 'q1\t"a\rb\t1'])
-    bad_rows = BadRows("fail")
-    read_beir_folder(tmp_path / "mine", "test", bad_rows)
     with pytest.raises(InputError, match=r"test\.tsv:\d: not "):
-        bad_rows.settle()
+        read_beir_folder(tmp_path / "mine", "test", BadRows("fail"))
 
 
 def test_integers_as_ids_are_the_same_in_all_three_files(tmp_path: Path) -> None:

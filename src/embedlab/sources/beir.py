@@ -161,9 +161,12 @@ def _read_texts(
 def _after_header(path: Path) -> Iterator[Record]:
     """The lines without a header: a first line whose last cell is no number."""
     for index, line in enumerate(read_lines(path)):
-        last_cell = str(line.fields["text"]).rpartition("\t")[2].strip('"')
-        if index or line.fault or not math.isnan(number_of(last_cell)):
+        if index or line.fault or not math.isnan(number_of(_last_cell(line.fields["text"]))):
             yield line
+
+
+def _last_cell(line: str) -> str:
+    return line.rpartition("\t")[2].strip('"')
 
 
 def _judgement(line: str) -> tuple[str, str, int]:
