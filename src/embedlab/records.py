@@ -70,18 +70,14 @@ def write_record(
     The record of a folder is inside, so both are replaced at once. That of a file is replaced
     before the file: after a crash between the two, the old file does not have the recorded digest.
     """
-    files = {
-        name: (*file_state(path), file_digest(path))
-        for name, path in _content(fresh, artifact.name).items()
-    }
+    content = _content(fresh, artifact.name)
+    files = {name: (*file_state(path), file_digest(path)) for name, path in content.items()}
     made_at = datetime.now(UTC).isoformat(timespec="seconds")
-    record = Record(_digest(files), files, cause, made_at, libraries)
-    target = fresh / SUFFIX if fresh.is_dir() else artifact.with_name(f".{artifact.name}{SUFFIX}")
-    with replacing(target) as temporary:
+    record = Record(_digest(content), files, cause, made_at, libraries)
+    with replacing(record_path(fresh if fresh.is_dir() else artifact)) as temporary:
         text = json.dumps(asdict(record), indent=1, ensure_ascii=False)
         temporary.write_text(text, encoding="utf-8")
-    for name, state in files.items():
-        remember(artifact / name if fresh.is_dir() else artifact, *state)
+    _remember(record, artifact, fresh.is_dir())
 
 
 def read_record(artifact: Path) -> Record | None:
@@ -95,8 +91,7 @@ def read_record(artifact: Path) -> Record | None:
         content = json.loads(path.read_text(encoding="utf-8"))
         cause = content.pop("cause")
         record = Record(**content, cause=None if cause is None else Cause(**cause))
-        for name, (size, modified, digest) in record.files.items():
-            remember(artifact / name if artifact.is_dir() else artifact, size, modified, digest)
+        _remember(record, artifact, artifact.is_dir())
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -106,8 +101,7 @@ def read_record(artifact: Path) -> Record | None:
 
 def content_digest(artifact: Path) -> str:
     """The digest of what is in a file or folder now; `read_record` saves reading it."""
-    content = _content(artifact, artifact.name)
-    return _digest({name: (*file_state(path), file_digest(path)) for name, path in content.items()})
+    return _digest(_content(artifact, artifact.name))
 
 
 def _content(artifact: Path, name: str) -> dict[str, Path]:
@@ -122,6 +116,12 @@ def _content(artifact: Path, name: str) -> dict[str, Path]:
     }
 
 
-def _digest(files: dict[str, tuple[int, int, str]]) -> str:
-    digests = [digest for _, _, digest in files.values()]
-    return digests[0] if len(digests) == 1 else value_digest(dict(zip(files, digests, strict=True)))
+def _digest(content: dict[str, Path]) -> str:
+    digests = {name: file_digest(path) for name, path in content.items()}
+    return next(iter(digests.values())) if len(digests) == 1 else value_digest(digests)
+
+
+def _remember(record: Record, artifact: Path, is_folder: bool) -> None:
+    """Let the digests of files that have not changed since be known."""
+    for name, state in record.files.items():
+        remember(artifact / name if is_folder else artifact, *state)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from embedlab.digests import value_digest
+from embedlab.lineage.reachable import reachable
 
 PACKAGE = __name__.partition(".")[0]
 
@@ -34,14 +35,7 @@ def code_digest(function: Callable[..., Any]) -> str:
 
 @functools.cache
 def _digest_of(start: Definition) -> str:
-    found: set[Definition] = set()
-    waiting = [start]
-    while waiting:
-        definition = waiting.pop()
-        if definition not in found:
-            found.add(definition)
-            waiting += _used_by(definition)
-    return value_digest({".".join(one): _text_of(one) for one in found})
+    return value_digest({".".join(one): _text_of(one) for one in reachable(start, _used_by)})
 
 
 @functools.cache

@@ -11,6 +11,7 @@ from kedro.pipeline import Node, Pipeline
 from embedlab.datasets.folder_handle import FolderHandleDataset
 from embedlab.lineage.code import code_digest
 from embedlab.lineage.differences import differences
+from embedlab.lineage.reachable import reachable
 from embedlab.records import Cause, content_digest, read_record
 
 PARAMETERS = "params:"
@@ -66,14 +67,11 @@ class Lineage:
 
     def ancestors(self, entry: str) -> set[str]:
         """An entry, and all entries that it is made from."""
-        found: set[str] = set()
-        waiting = [entry]
-        while waiting:
-            name = waiting.pop()
-            if name not in found:
-                found.add(name)
-                waiting += self.data_inputs(self.makers[name]) if name in self.makers else []
-        return found
+
+        def inputs(name: str) -> list[str]:
+            return self.data_inputs(self.makers[name]) if name in self.makers else []
+
+        return reachable(entry, inputs)
 
     def changes(self, entries: Iterable[str]) -> dict[str, tuple[str, ...]]:
         """The changes since each entry was made; entries without a change are left out."""
