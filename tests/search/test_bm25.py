@@ -1,11 +1,14 @@
 import logging
 import math
+import tracemalloc
 from pathlib import Path
 
 import bm25s
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
+import Stemmer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import messages_of
@@ -54,18 +57,61 @@ def test_scores_are_those_of_the_formula(corpus: list[list[str]], queries: list[
         assert scores.is_monotonic_decreasing
 
 
+def with_bm25s(
+    corpus: list[str], queries: list[str], parameters: Bm25Parameters, top_k: int
+) -> pd.DataFrame:
+    """The run that the library's own index of the whole corpus gives, ties by position."""
+    stemmer = Stemmer.Stemmer(parameters.stemmer) if parameters.stemmer else None
+    options = {"stopwords": parameters.stopwords, "stemmer": stemmer, "show_progress": False}
+    index = bm25s.BM25(method=parameters.method, k1=parameters.k1, b=parameters.b)
+    index.index(bm25s.tokenize(corpus, **options), show_progress=False)
+    rows = []
+    for i, terms in enumerate(bm25s.tokenize(queries, return_ids=False, **options)):
+        scores = index.get_scores(terms) if terms else np.zeros(len(corpus))
+        best = np.argsort(-scores, kind="stable")[:top_k]
+        rows += [(f"q{i}", f"d{j}", scores[j]) for j in best if scores[j] > 0]
+    return pd.DataFrame(rows, columns=["query_id", "corpus_id", "score"])
+
+
+def random_texts(count: int, length: int, seed: int) -> list[str]:
+    """Texts of which some are equal, and of words some of which are much more frequent."""
+    rng = np.random.default_rng(seed)
+    numbers = rng.zipf(1.3, (count, length)) % 300
+    sizes = rng.integers(0, length, count)
+    texts = [
+        " ".join(f"word{n}ing" for n in row[:m]) for row, m in zip(numbers, sizes, strict=True)
+    ]
+    return [*texts, *texts[::7]]
+
+
+@pytest.mark.parametrize("segment", [37, 10_000])
 @pytest.mark.parametrize("method", ["lucene", "robertson", "atire"])
-def test_best_scores_are_those_of_bm25s_own_retrieval(method: str) -> None:
-    rng = np.random.default_rng(0)
-    corpus = [" ".join(rng.choice(WORDS, 6)) for _ in range(60)]
-    queries = [" ".join(rng.choice(WORDS, 2, replace=False)) for _ in range(9)]
-    parameters = Bm25Parameters(method=method, k1=0.9, b=0.4, stemmer=None, stopwords=None)
-    index = bm25s.BM25(method=method, k1=0.9, b=0.4)
-    index.index(bm25s.tokenize(corpus, stopwords=None, show_progress=False), show_progress=False)
-    tokens = bm25s.tokenize(queries, stopwords=None, return_ids=False, show_progress=False)
-    expected = index.retrieve(tokens, k=5, show_progress=False).scores
-    run = search(corpus, queries, parameters, top_k=5)
-    np.testing.assert_allclose(run["score"], expected[expected > 0], rtol=1e-6)
+def test_runs_are_those_of_bm25s(method: str, segment: int, monkeypatch) -> None:
+    monkeypatch.setattr("embedlab.search.bm25.MAX_DOCUMENTS", segment)
+    corpus, queries = random_texts(400, 30, 0), random_texts(40, 8, 1)
+    for changes in ({}, {"k1": 0.9, "b": 0.4, "stemmer": None, "stopwords": None}):
+        parameters = Bm25Parameters.model_validate({"method": method, **changes})
+        expected = with_bm25s(corpus, queries, parameters, top_k=20)
+        run = search(corpus, queries, parameters, top_k=20)
+        assert len(expected) > 500
+        pd.testing.assert_frame_equal(run, expected, check_dtype=False, rtol=1e-6)
+
+
+def test_memory_does_not_grow_with_the_corpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("embedlab.search.bm25.MAX_CHARACTERS", 50_000)
+
+    def peak(count: int) -> int:
+        ids = pa.chunked_array([[f"d{i}" for i in range(count)]])
+        texts = (f"red fish number {i} of {count}" for i in range(count))
+        tracemalloc.start()
+        run = bm25_search(texts, ids, ["red 7 fish"], ["q"], PLAIN, 10)
+        assert len(run) == 10
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    peak(100)
+    assert peak(40_000) < 1.2 * peak(10_000)
 
 
 def test_stemmer_and_stop_words_decide_what_matches() -> None:
@@ -86,7 +132,7 @@ def test_equal_documents_rank_by_position_and_all_may_be_asked_for() -> None:
 def test_blocks_of_queries_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     corpus, queries = ["red fish", "blue bird", "green bird"], WORDS
     whole = search(corpus, queries)
-    monkeypatch.setattr("embedlab.search.bm25.BLOCK_SIZE", 6)
+    monkeypatch.setattr("embedlab.search.bm25.QUERY_BLOCK", 2)
     pd.testing.assert_frame_equal(search(corpus, queries), whole)
 
 

@@ -1,9 +1,5 @@
-"""Exact search over all vectors for the k greatest scores; its table of results is a run.
+"""Exact search over all vectors for the k greatest scores."""
 
-A run has the columns query_id, corpus_id and score; scores of a query are in descending order.
-"""
-
-from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -13,6 +9,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from embedlab.errors import InputError
+from embedlab.search.run import Ids, make_run
 
 Similarity = Literal["cosine", "dot", "euclidean"]
 
@@ -30,8 +27,8 @@ class Best(NamedTuple):
 def exact_search(
     queries: np.ndarray,
     corpus: np.ndarray,
-    query_ids: Sequence[str],
-    corpus_ids: Sequence[str],
+    query_ids: Ids,
+    corpus_ids: Ids,
     top_k: int,
     similarity: Similarity = "dot",
     chunk_size: int = 16384,
@@ -56,35 +53,45 @@ def exact_search(
         >>> exact_search(corpus[:1], corpus, ["q"], ["a", "b", "c"], top_k=1).values.tolist()
         [['q', 'a', 1.0]]
     """
-    _check_counts("queries", queries, query_ids)
-    _check_counts("documents", corpus, corpus_ids)
+    check_inputs(queries, corpus, query_ids, corpus_ids)
+    best = exact_top_k(queries, corpus, top_k, similarity, chunk_size)
+    return make_run(query_ids, corpus_ids, best.scores.numpy(), best.columns.numpy())
+
+
+def check_inputs(queries: np.ndarray, corpus: np.ndarray, query_ids: Ids, corpus_ids: Ids) -> None:
+    """Raise an InputError unless vectors fit each other, and their ids."""
+    for name, vectors, ids in (("queries", queries, query_ids), ("documents", corpus, corpus_ids)):
+        if len(vectors) != len(ids):
+            raise InputError(
+                f"{len(vectors)} vectors of {name} but {len(ids)} ids: run embedding_cache again"
+            )
     if queries.shape[1] != corpus.shape[1]:
         raise InputError(
             f"queries have {queries.shape[1]} dimensions and documents {corpus.shape[1]}: "
             "embed both with the same encoder"
         )
-    if not len(corpus):
-        return make_run(
-            query_ids, [], np.empty((len(queries), 0)), np.empty((len(queries), 0), int)
-        )
-    vectors = _read(queries)
-    if similarity == "cosine":
-        vectors = torch.nn.functional.normalize(vectors)
+
+
+def exact_top_k(
+    queries: np.ndarray,
+    corpus: np.ndarray,
+    k: int,
+    similarity: Similarity = "dot",
+    chunk_size: int = 16384,
+) -> Best:
+    """Find the similarities and rows, both `(q, min(k, n))`, that `exact_search` makes a run of."""
+    vectors = read_vectors(queries, similarity)
     blocks = torch.split(vectors, QUERY_BLOCK)
-    best: list[Best | None] = [None] * len(blocks)
+    nothing = torch.empty(len(vectors), 0)
+    best = [Best(part, part.long()) for part in torch.split(nothing, QUERY_BLOCK)]
     starts = range(0, len(corpus), chunk_size)
     for start in tqdm(starts, desc="exact search", unit="chunk", delay=2, leave=False):
-        chunk = _read(corpus[start : start + chunk_size])
-        squares = np.einsum("nd,nd->n", chunk, chunk)
+        chunk = read_vectors(corpus[start : start + chunk_size], similarity)
+        numbers = torch.arange(start, start + len(chunk))
         for i, block in enumerate(blocks):
-            scores = _compare(block, chunk, squares, similarity)
-            best[i] = merge_top_k(best[i], scores, torch.arange(start, start + len(chunk)), top_k)
-    found = filter(None, best)
-    values, positions = (torch.cat(parts).numpy() for parts in zip(*found, strict=True))
-    if similarity == "euclidean":
-        lengths = vectors.square().sum(dim=1, keepdim=True).numpy()
-        values = -np.sqrt(np.maximum(lengths - 2 * values, 0))
-    return make_run(query_ids, corpus_ids, values, positions)
+            best[i] = merge_top_k(best[i], compare(block, chunk, similarity), numbers, k)
+    found = Best(*map(torch.cat, zip(*best, strict=True)))
+    return found._replace(scores=to_similarity(found.scores, vectors, similarity))
 
 
 def stable_top_k(scores: Tensor, k: int) -> Best:
@@ -126,44 +133,29 @@ def merge_top_k(best: Best | None, scores: Tensor, documents: Tensor, k: int) ->
     return Best(kept, torch.cat([best.columns, documents[columns]], dim=1).gather(1, order))
 
 
-def make_run(
-    query_ids: Sequence[str], corpus_ids: Sequence[str], scores: np.ndarray, positions: np.ndarray
-) -> pd.DataFrame:
-    """Make a run from the scores and corpus positions `(q, k)` of the results of q queries."""
-    return pd.DataFrame(
-        {
-            "query_id": np.repeat(np.array(query_ids, dtype=object), positions.shape[1]),
-            "corpus_id": np.array(corpus_ids, dtype=object)[positions.ravel()],
-            "score": scores.ravel(),
-        }
-    )
+def read_vectors(array: np.ndarray, similarity: Similarity) -> Tensor:
+    """Read vectors `(m, d)` into memory, L2-normalised for cosine; null vectors stay null."""
+    vectors = torch.from_numpy(np.require(array, np.float32, ["C", "W"]))
+    return torch.nn.functional.normalize(vectors) if similarity == "cosine" else vectors
 
 
-def _check_counts(name: str, vectors: np.ndarray, ids: Sequence[str]) -> None:
-    if len(vectors) != len(ids):
-        raise InputError(
-            f"{len(vectors)} vectors of {name} but {len(ids)} ids: run embedding_cache again"
-        )
+def compare(queries: Tensor, documents: Tensor, similarity: Similarity) -> Tensor:
+    """Scores `(q, m)` that order the documents, of vectors by `read_vectors`.
 
-
-def _read(array: np.ndarray) -> Tensor:
-    """Vectors `(m, d)` in memory: a copy if the array is a read-only map, else the array itself."""
-    return torch.from_numpy(np.require(array, np.float32, ["C", "W"]))
-
-
-def _compare(
-    queries: Tensor, documents: Tensor, squares: np.ndarray, similarity: Similarity
-) -> Tensor:
-    """Scores `(q, m)`, the similarities; queries are L2-normalised for cosine.
-
-    For Euclidean distance the scores are $q^T x - ||x||^2 / 2 = (||q||^2 - ||q - x||^2) / 2$.
+    For Euclidean distance they are $q^T x - ||x||^2 / 2 = (||q||^2 - ||q - x||^2) / 2$.
     """
     scores = queries @ documents.T
     if similarity == "euclidean":
-        scores -= torch.from_numpy(squares / 2)
-    elif similarity == "cosine":
-        scores /= torch.from_numpy(np.sqrt(np.where(squares > 0, squares, 1)))
+        scores -= torch.linalg.vecdot(documents, documents) / 2
     return scores
+
+
+def to_similarity(scores: Tensor, queries: Tensor, similarity: Similarity) -> Tensor:
+    """Convert the scores `(q, k)` of `compare` to similarities."""
+    if similarity != "euclidean":
+        return scores
+    squares: Tensor = torch.linalg.vecdot(queries, queries)[:, None] - 2 * scores
+    return -squares.clamp(min=0).sqrt()
 
 
 def _above(scores: Tensor, floor: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from embedlab.errors import InputError
-from embedlab.search.bm25 import Bm25Parameters, bm25_index, bm25_terms
+from embedlab.search.bm25 import Bm25Parameters, bm25_top_k
 
 # Ranking n rows takes n x n scores, so large tables are ranked in blocks of at most so many rows.
 BLOCK_ROWS = 10_000
@@ -79,12 +79,8 @@ def near_neighbours(
             f"near neighbours: a text among {len(texts)} has fewer than {count} others that differ"
             " from it: sample more texts, or ask for fewer neighbours"
         )
-    candidates, _ = bm25_index(texts, BM25).retrieve(
-        bm25_terms(queries, BM25),
-        k=count + int(num_excluded),
-        show_progress=False,
-        backend_selection="numpy",
-    )
+    best = bm25_top_k(texts, queries, BM25, count + int(num_excluded))
+    candidates = best.columns.numpy()
     excluded = text_keys[candidates] == query_keys[:, None]
     allowed_first = np.argsort(excluded, axis=1, kind="stable")[:, :count]
     return np.take_along_axis(candidates, allowed_first, axis=1).astype(np.intp)
