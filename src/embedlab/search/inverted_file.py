@@ -77,12 +77,17 @@ def approximate_search(
     best = file.search(queries, top_k, num_probed)
     found = best.columns.numpy()
     measured = zip(found[sample[-half:]], expected[-half:], strict=True)
+    recall = float(np.mean([np.isin(true, own).mean() for own, true in measured]))
+    logger.info(
+        "Approximate search: %d of %d cells a query, recall@%d %.4f on %d queries",
+        *(num_probed, len(file.centroids), top_k, recall, half),
+    )
     report = {
         "method": "inverted file",
         "num_documents": len(corpus),
         "num_cells": len(file.centroids),
         "num_searched": num_probed,
-        f"recall@{top_k}": float(np.mean([np.isin(true, own).mean() for own, true in measured])),
+        f"recall@{top_k}": recall,
         "num_sampled_queries": half,
     }
     run = make_run(query_ids, corpus_ids, best.scores.numpy(), found.clip(min=0))
