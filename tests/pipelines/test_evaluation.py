@@ -201,6 +201,19 @@ def test_a_similarity_that_evaluation_does_not_know_is_one_clear_line() -> None:
         precision_of("manhattan")
 
 
+def test_large_sets_are_searched_approximately_and_the_recall_is_kept() -> None:
+    exact = run(KEEP.model_copy(update={"approximate_above": 6}))
+    assert exact["perfect.squad-dev.search"] == {"method": "exact"}
+    outputs = run(KEEP.model_copy(update={"approximate_above": 5}))
+    report = outputs["useless.library_docs.search"]
+    # Six documents are one cell.
+    assert (report["num_documents"], report["num_searched"], report["recall@5"]) == (6, 1, 1.0)
+    pd.testing.assert_frame_equal(
+        outputs["perfect.squad-dev.query_metrics"], exact["perfect.squad-dev.query_metrics"]
+    )
+    assert "bm25.squad-dev.search" not in outputs
+
+
 def test_judgements_of_another_state_of_the_set_are_one_clear_line() -> None:
     qrels = SETS["squad-dev"].qrels.replace("s3", "s9")
     with pytest.raises(InputError, match="qrels name the query_id s9, which is not in the"):

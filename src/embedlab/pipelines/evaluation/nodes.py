@@ -14,6 +14,7 @@ from embedlab.retrieval.scores import score_run
 from embedlab.retrieval.trec import format_trec_run
 from embedlab.search.bm25 import bm25_search
 from embedlab.search.exact import exact_search
+from embedlab.search.inverted_file import approximate_search
 from embedlab.sources.retrieval_set import full_texts
 
 # The pairs of a query and a document whose distances are measured.
@@ -29,7 +30,7 @@ def search_bm25(
     """Search by BM25, without the documents of `identical_ids`."""
     run = bm25_search(
         full_texts(corpus),
-        corpus["id"].tolist(),
+        corpus["id"],
         queries["text"].tolist(),
         queries["id"].tolist(),
         parameters.bm25,
@@ -43,14 +44,17 @@ def search_embeddings(
     corpus: Embeddings,
     identical: list[str],
     parameters: EvaluationParameters,
-) -> pd.DataFrame:
-    """Search by a model's vectors, without the documents of `identical_ids`."""
-    run = exact_search(
-        *(queries.vectors, corpus.vectors, queries.ids, corpus.ids),
-        _search_depth(parameters, identical),
-        parameters.similarity_of(corpus),
-    )
-    return _finish(run, parameters, identical)
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Search by a model's vectors, without the documents of `identical_ids`; say in which way."""
+    inputs = queries.vectors, corpus.vectors, queries.ids, corpus.ids
+    depth, similarity = _search_depth(parameters, identical), parameters.similarity_of(corpus)
+    limit, report = parameters.approximate_above, {"method": "exact"}
+    if limit is None or len(corpus.vectors) <= limit:
+        run = exact_search(*inputs, depth, similarity)
+    else:
+        options = parameters.target_recall, parameters.seed
+        run, report = approximate_search(*inputs, depth, similarity, *options)
+    return _finish(run, parameters, identical), report
 
 
 def score_queries(

@@ -29,6 +29,9 @@ class EvaluationParameters(Parameters):
             the same too (`texts`), in any case as beir does (`ids`), or never (`none`).
         similarity: how a model's vectors are compared; the default is euclidean for the isotropic
             projection and for any other what the model says, else cosine.
+        approximate_above: number of documents above which vectors are searched in an approximate
+            index, whose recall `{model}.{set}.search` has; null for exact search in any case.
+        target_recall: share of the `top_k` of exact search that the index must find.
         bm25: parameters of the lexical baseline.
         num_resamples: number of bootstrap samples for each interval.
         max_permutations: upper bound on the sign patterns in each paired randomisation test.
@@ -46,6 +49,8 @@ class EvaluationParameters(Parameters):
     reported: tuple[str, ...] = ("nDCG@10", "MAP@100", "Recall@100", "P@10", "MRR@10")
     drop_identical: DropIdentical = "texts"
     similarity: dict[str, Similarity] = Field(default_factory=dict)
+    approximate_above: int | None = Field(None, ge=1)
+    target_recall: float = Field(0.95, gt=0, le=1)
     bm25: Bm25Parameters = Bm25Parameters()
     num_resamples: int = Field(1000, ge=1)
     max_permutations: int = Field(10_000, ge=1)

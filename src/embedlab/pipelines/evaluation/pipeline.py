@@ -68,6 +68,7 @@ def create_pipeline(plan: EvaluationPlan) -> Pipeline:
     beir.{set}.… ────────────────┬─ search ─ {model}.{set}.run ─ score ─ {model}.{set}.query_metrics
     {model}.{set}_queries.vectors┤
     {model}.{set}_corpus.vectors ┴─ measure_isotropy ─ {model}.{set}.isotropy, .distances
+                  search by vectors ─ {model}.{set}.search
     beir.{set}.… ─ find_identical ─ {set}.identical_ids ─ search
     all query_metrics ─┬─ summarise_evaluation ─ evaluation_metrics, evaluation_plot ─┬─ tables
                        └─ compare_query_metrics ─ evaluation_comparison ──────────────┘
@@ -113,7 +114,12 @@ def _one_model(model: str, name: str) -> Pipeline:
         inputs = [f"{model}.{collection}.vectors" for collection in collections]
         measures = ["isotropy", "distances"]
         nodes = [
-            Node(search_embeddings, [*inputs, _identical(name), PARAMETERS], "run", name="search"),
+            Node(
+                search_embeddings,
+                [*inputs, _identical(name), PARAMETERS],
+                ["run", "search"],
+                name="search",
+            ),
             score,
             Node(measure_isotropy, [*inputs, qrels, PARAMETERS], measures, name="measure_isotropy"),
         ]
