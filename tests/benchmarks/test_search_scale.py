@@ -59,14 +59,14 @@ def search(kind, folder):
     from embedlab.search.bm25 import Bm25Parameters, bm25_search
     from embedlab.search.exact import exact_search
     from embedlab.search.inverted_file import approximate_search
+    from embedlab.text_table import as_ids, column_texts, open_table
 
-    table = pa.ipc.open_file(pa.memory_map(str(folder / "corpus.arrow"))).read_all()
-    query_ids = [f"q{i}" for i in range(N_QUERIES)]
+    table = open_table(folder / "corpus.arrow")
+    query_ids = as_ids(f"q{i}" for i in range(N_QUERIES))
     if kind == "bm25":
-        stream = (text for batch in table.to_batches() for text in batch["text"].to_pylist())
         queries = next(texts(N_QUERIES, 8, 2))
         options = query_ids, Bm25Parameters(), TOP_K
-        return lambda: bm25_search(stream, table["id"], queries, *options)
+        return lambda: bm25_search(column_texts(table, "text"), table["id"], queries, *options)
     corpus = np.load(folder / "corpus.npy", mmap_mode="r")
     if kind == "isotropy":
         return lambda: isotropy(corpus, 10_000, 0)

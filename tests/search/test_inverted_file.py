@@ -10,6 +10,7 @@ from support import messages_of
 from embedlab.errors import InputError
 from embedlab.search.exact import Similarity, exact_search, exact_top_k
 from embedlab.search.inverted_file import InvertedFile, approximate_search
+from embedlab.text_table import Ids, as_ids
 
 SIMILARITIES: list[Similarity] = ["cosine", "dot", "euclidean"]
 
@@ -26,8 +27,8 @@ def clustered(num_queries: int, num_documents: int, seed: int = 0) -> tuple[np.n
     return parts[0], parts[1]
 
 
-def ids(prefix: str, vectors: np.ndarray) -> list[str]:
-    return [f"{prefix}{i}" for i in range(len(vectors))]
+def ids(prefix: str, vectors: np.ndarray) -> Ids:
+    return as_ids(f"{prefix}{i}" for i in range(len(vectors)))
 
 
 def search(

@@ -19,8 +19,8 @@ from tqdm import tqdm
 
 from embedlab.errors import InputError
 from embedlab.parameters import Parameters
-from embedlab.search.exact import Best, merge_top_k
-from embedlab.search.run import Ids, make_run
+from embedlab.search.exact import Best, make_run, merge_top_k
+from embedlab.text_table import Ids
 
 logger = logging.getLogger(__name__)
 
@@ -101,8 +101,10 @@ def bm25_search(
         Kamphuis et al. 2020, Which BM25 Do You Mean?; Lù 2024 (bm25s), arXiv 2407.03618.
 
     Example:
-        >>> corpus, ids = ["a red fish", "a blue bird"], ["d0", "d1"]
-        >>> bm25_search(corpus, ids, ["birds"], ["q"], Bm25Parameters(), 2)["corpus_id"].tolist()
+        >>> from embedlab.text_table import as_ids
+        >>> corpus, ids = ["a red fish", "a blue bird"], as_ids(["d0", "d1"])
+        >>> queries = ["birds"], as_ids(["q"])
+        >>> bm25_search(corpus, ids, *queries, Bm25Parameters(), 2)["corpus_id"].tolist()
         ['d1']
     """
     best = bm25_top_k(corpus_texts, query_texts, parameters, top_k)

@@ -1,4 +1,7 @@
-"""Exact search over all vectors for the k greatest scores."""
+"""Exact search over all vectors for the k greatest scores; its table of results is a run.
+
+A run has the columns query_id, corpus_id and score; scores of a query are in descending order.
+"""
 
 from typing import Literal, NamedTuple
 
@@ -9,7 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from embedlab.errors import InputError
-from embedlab.search.run import Ids, make_run
+from embedlab.text_table import Ids, take_ids
 
 Similarity = Literal["cosine", "dot", "euclidean"]
 
@@ -49,8 +52,10 @@ def exact_search(
             in number.
 
     Example:
+        >>> from embedlab.text_table import as_ids
         >>> corpus = np.eye(3, dtype=np.float32)
-        >>> exact_search(corpus[:1], corpus, ["q"], ["a", "b", "c"], top_k=1).values.tolist()
+        >>> ids = as_ids(["q"]), as_ids(["a", "b", "c"])
+        >>> exact_search(corpus[:1], corpus, *ids, top_k=1).values.tolist()
         [['q', 'a', 1.0]]
     """
     check_inputs(queries, corpus, query_ids, corpus_ids)
@@ -131,6 +136,19 @@ def merge_top_k(best: Best | None, scores: Tensor, documents: Tensor, k: int) ->
     found, columns = _above(scores, best.scores[:, -1:]) if is_full else stable_top_k(scores, k)
     kept, order = _stable_sort(torch.cat([best.scores, found], dim=1), k)
     return Best(kept, torch.cat([best.columns, documents[columns]], dim=1).gather(1, order))
+
+
+def make_run(
+    query_ids: Ids, corpus_ids: Ids, scores: np.ndarray, positions: np.ndarray
+) -> pd.DataFrame:
+    """Make a run from the scores and corpus positions `(q, k)` of the results of q queries."""
+    return pd.DataFrame(
+        {
+            "query_id": np.repeat(np.array(query_ids.to_pylist(), object), positions.shape[1]),
+            "corpus_id": take_ids(corpus_ids, positions.ravel()),
+            "score": scores.ravel(),
+        }
+    )
 
 
 def read_vectors(array: np.ndarray, similarity: Similarity) -> Tensor:

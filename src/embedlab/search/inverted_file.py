@@ -18,11 +18,12 @@ from embedlab.search.exact import (
     check_inputs,
     compare,
     exact_top_k,
+    make_run,
     merge_top_k,
     read_vectors,
     to_similarity,
 )
-from embedlab.search.run import Ids, make_run
+from embedlab.text_table import Ids
 
 logger = logging.getLogger(__name__)
 
