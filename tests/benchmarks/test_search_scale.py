@@ -6,7 +6,6 @@ LARGEST=1000000 pytest tests/benchmarks/test_search_scale.py -n 0 -s
 
 import json
 import os
-import re
 import subprocess
 import sys
 import threading
@@ -14,22 +13,20 @@ import time
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pytest
+from benchmarks.test_corpus_scale import BATCH, N_QUERIES, N_WORDS, anonymous, texts
 from numpy.lib.format import open_memmap
+from support import ROOT
+
+from embedlab.retrieval.isotropy import isotropy
+from embedlab.search.bm25 import Bm25Parameters, bm25_search
+from embedlab.search.exact import exact_search
+from embedlab.search.inverted_file import approximate_search
+from embedlab.text_table import as_ids, column_texts, open_table, write_rows
 
 SIZES = sorted({100_000, 300_000, int(os.environ.get("LARGEST", 0)) or 100_000})
-N_QUERIES, N_WORDS, DIMENSION, TOP_K, BATCH = 300, 60, 384, 100, 10_000
+DIMENSION, TOP_K = 384, 100
 SEARCHES = ("bm25", "cosine", "euclidean", "approximate", "isotropy")
-
-
-def texts(count, length, seed):
-    """Texts of words that are about as unequally frequent as those of a language."""
-    rng, words = np.random.default_rng(seed), np.array([f"word{i}" for i in range(30_000)])
-    chances = np.cumsum(1 / np.arange(10, 30_010))
-    for start in range(0, count, BATCH):
-        drawn = rng.random((min(BATCH, count - start), length)) * chances[-1]
-        yield [" ".join(row) for row in words[np.searchsorted(chances, drawn)]]
 
 
 def vectors(array, seed):
@@ -45,26 +42,17 @@ def vectors(array, seed):
 
 def write_corpus(folder, count):
     """Documents, and vectors, as files to be mapped."""
-    schema = pa.schema([("id", pa.string()), ("text", pa.string())])
-    with pa.ipc.new_file(folder / "corpus.arrow", schema) as writer:
-        for i, block in enumerate(texts(count, N_WORDS, 1)):
-            names = [f"document{i * BATCH + j}" for j in range(len(block))]
-            writer.write_batch(pa.record_batch([names, block], schema))
+    rows = ((f"document{i}", text) for i, text in enumerate(texts(count, N_WORDS, 1)))
+    write_rows(rows, ["id", "text"], folder / "corpus.arrow")
     vectors(open_memmap(folder / "corpus.npy", "w+", np.float32, (count, DIMENSION)), 1).flush()
 
 
 def search(kind, folder):
     """A search, ready to be called."""
-    from embedlab.retrieval.isotropy import isotropy
-    from embedlab.search.bm25 import Bm25Parameters, bm25_search
-    from embedlab.search.exact import exact_search
-    from embedlab.search.inverted_file import approximate_search
-    from embedlab.text_table import as_ids, column_texts, open_table
-
     table = open_table(folder / "corpus.arrow")
     query_ids = as_ids(f"q{i}" for i in range(N_QUERIES))
     if kind == "bm25":
-        queries = next(texts(N_QUERIES, 8, 2))
+        queries = list(texts(N_QUERIES, 8, 2))
         options = query_ids, Bm25Parameters(), TOP_K
         return lambda: bm25_search(column_texts(table, "text"), table["id"], queries, *options)
     corpus = np.load(folder / "corpus.npy", mmap_mode="r")
@@ -77,19 +65,13 @@ def search(kind, folder):
     return lambda: exact_search(*inputs, kind)
 
 
-def anonymous():
-    """Memory that no file backs, in MiB."""
-    status = Path("/proc/self/status").read_text()
-    return int(re.findall(r"RssAnon:\s+(\d+)", status)[0]) / 1024
-
-
 def measure(call):
     """Seconds, and the anonymous memory before the call and at most during it."""
-    peak, done = [anonymous()], threading.Event()
+    peak, done = [anonymous("self")], threading.Event()
 
     def watch():
         while not done.wait(0.02):
-            peak.append(max(peak[-1], anonymous()))
+            peak.append(max(peak[-1], anonymous("self")))
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -108,8 +90,10 @@ def test_memory_does_not_grow_and_time_grows_with_the_corpus(tmp_path_factory):
         folder = tmp_path_factory.mktemp("corpus")
         write_corpus(folder, size)
         for kind, of_sizes in results.items():
-            command = [sys.executable, __file__, kind, str(folder)]
-            run = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+            command = [sys.executable, "-m", "benchmarks.test_search_scale", kind, str(folder)]
+            run = subprocess.run(
+                command, cwd=ROOT / "tests", stdout=subprocess.PIPE, text=True, check=True
+            )
             of_sizes.append(json.loads(run.stdout))
             print(
                 "\n{}, {}: {:.1f} s, {before:.0f} -> {peak:.0f} MiB".format(
