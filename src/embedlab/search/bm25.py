@@ -131,7 +131,8 @@ def bm25_top_k(
     with tempfile.TemporaryFile() as file:
         corpus = _write_counts(texts, terms.vocab, parameters, file)
         first = 0
-        for counts, lengths in tqdm(_read_counts(file, corpus), **PROGRESS, desc="BM25 search"):
+        segments = tqdm(_read_counts(file, corpus), "BM25 search", corpus.num_segments, **PROGRESS)
+        for counts, lengths in segments:
             weights = _weights(counts, lengths, corpus, parameters)
             positions = torch.arange(first, first + len(lengths))
             for i in range(len(best)):
@@ -157,7 +158,7 @@ def _write_counts(
     """Write how often each segment's documents have each term of the queries, and their lengths."""
     having = np.zeros(len(vocabulary), dtype=np.int64)
     num_segments = num_documents = length = 0
-    for segment in _segments(tqdm(texts, **PROGRESS, desc="BM25 terms")):
+    for segment in _segments(tqdm(texts, "BM25 terms", **PROGRESS)):
         counts, lengths = _count_terms(segment, vocabulary, parameters)
         for array in (counts.data, counts.indices, counts.indptr, lengths):
             np.save(file, array)
