@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import DTypeLike
+
 from embedlab.errors import InputError
 
 # Called with the complete new content, and with the path that it takes next.
@@ -58,6 +61,12 @@ def replacing_folder(target: Path) -> Iterator[Path]:
             target.rename(old)
         fresh.rename(target)
     _flush(target.parent)
+
+
+def disk_array(shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
+    """An array of zeros in a temporary file without a name, which goes with the array."""
+    with tempfile.TemporaryFile() as file:
+        return np.memmap(file, dtype, "w+", shape=shape)
 
 
 def _tell_witness(fresh: Path, target: Path) -> None:
