@@ -1,6 +1,7 @@
 import json
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,7 +11,7 @@ from embedlab.density.sampler import density_sampler, sample_ids
 from embedlab.density.weights import (
     Estimator,
     WeightMode,
-    density_mapping,
+    check_density,
     density_quintiles,
     density_weights,
     describe_density,
@@ -161,11 +162,6 @@ def test_uniform_weights_are_worth_all_items() -> None:
     assert description["effective_sample_size"] == 9
 
 
-def test_mapping_finds_a_weight_by_id() -> None:
-    weights = np.array([0.5, 1.5], dtype=np.float32)
-    assert density_mapping(["b", "a"], weights) == {"b": 0.5, "a": 1.5}
-
-
 @pytest.mark.parametrize(
     ("ids", "weights", "message"),
     [
@@ -180,7 +176,7 @@ def test_mapping_finds_a_weight_by_id() -> None:
 def test_ids_and_weights_that_do_not_fit_are_one_line(ids, weights, message: str) -> None:
     weights = np.array(weights, dtype=np.float32)
     with pytest.raises(InputError, match=message) as error:
-        density_mapping(ids, weights)
+        check_density(pa.array(ids), weights)
     assert "kedro run --pipelines=density" in str(error.value)
     assert "\n" not in str(error.value)
     with pytest.raises(InputError, match=message):

@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import pyarrow as pa
 import torch
 from torch.utils.data import WeightedRandomSampler
 
-from embedlab.density.weights import density_mapping
+from embedlab.density.weights import check_density
 from embedlab.errors import InputError
 
 # torch.multinomial draws from no more categories.
@@ -63,6 +64,13 @@ class _LargeSampler(WeightedRandomSampler):
 def sample_ids(
     ids: Sequence[str], weights: np.ndarray, num_samples: int, replacement: bool, seed: int
 ) -> list[str]:
-    """Draw ids as `density_sampler` draws positions; the ids are in the order of the draws."""
-    density_mapping(ids, weights)
-    return [ids[position] for position in density_sampler(weights, num_samples, replacement, seed)]
+    """Draw ids as `density_sampler` draws positions; the ids are in the order of the draws.
+
+    Raises:
+        InputError: as `check_density` and `density_sampler`.
+    """
+    strings = pa.array(ids, pa.string())
+    check_density(strings, weights)
+    positions = list(density_sampler(weights, num_samples, replacement, seed))
+    drawn: list[str] = strings.take(positions).to_pylist()
+    return drawn

@@ -63,7 +63,8 @@ class Cells:
         """The points of some cells that can be found, `(m,)`."""
         sizes = self.sizes[cells]
         first = self.starts[cells] - (sizes.cumsum() - sizes)
-        return np.arange(sizes.sum()) + np.repeat(first, sizes)
+        contents: np.ndarray = np.arange(sizes.sum()) + np.repeat(first, sizes)
+        return contents
 
     def around(self, cell: int, num_cells: int, num_points: int) -> np.ndarray:
         """The points of the cells nearest to one that can be found, `(m,)`.
@@ -121,8 +122,7 @@ def _train_centres(vectors: np.ndarray, rows: np.ndarray, metric: Metric, seed: 
     sample = np.sort(np.random.default_rng(seed).choice(rows, size, replace=False))
     means = faiss.Kmeans(vectors.shape[1], num_cells, niter=NITER, seed=seed)
     means.train(_copy_rows(vectors, sample, metric))
-    centres: np.ndarray = means.centroids
-    return centres
+    return np.asarray(means.centroids)
 
 
 def _nearest_centres(vectors: np.ndarray, centres: np.ndarray, metric: Metric) -> np.ndarray:

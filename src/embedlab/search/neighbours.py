@@ -143,7 +143,8 @@ def row_blocks(num_rows: int, size: int, description: str) -> Iterator[slice]:
 
 def rows_held(vectors: np.ndarray) -> int:
     """The number of vectors `(n, d)` to hold at a time."""
-    return max(1, BLOCK_SIZE // vectors.shape[1])
+    dimension: int = vectors.shape[1]
+    return max(1, BLOCK_SIZE // dimension)
 
 
 def find_nearest(queries: np.ndarray, vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -175,11 +176,11 @@ def find_nearest(queries: np.ndarray, vectors: np.ndarray, k: int) -> tuple[np.n
     # Near-duplicates that float32 products cannot tell apart, or ties.
     doubtful = np.flatnonzero(farthest <= limits)
     for part in row_blocks(len(doubtful), max(1, BLOCK_SIZE // len(vectors)), "near-duplicates"):
-        block = doubtful[part]
-        squares = faiss.pairwise_distances(queries[block] - centre, centred)
-        near = np.flatnonzero((squares <= limits[block, None]).any(axis=0))
-        distances[block], columns = _least(_all_distances(queries[block], vectors, near), k)
-        found[block] = near[columns]
+        rows = doubtful[part]
+        squares = faiss.pairwise_distances(queries[rows] - centre, centred)
+        near = np.flatnonzero((squares <= limits[rows, None]).any(axis=0))
+        distances[rows], columns = _least(_all_distances(queries[rows], vectors, near), k)
+        found[rows] = near[columns]
     return distances, found
 
 

@@ -1,10 +1,13 @@
 """Nodes of the density pipeline."""
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from matplotlib.figure import Figure
 
 from embedlab.density.plots import (
@@ -26,7 +29,7 @@ from embedlab.density.reward_model import (
 )
 from embedlab.density.sampler import sample_ids
 from embedlab.density.weights import (
-    density_mapping,
+    check_density,
     density_quintiles,
     density_weights,
     describe_density,
@@ -49,7 +52,7 @@ MAP_SIZE = 10_000
 
 def weigh_prefixes(
     embeddings: Embeddings, parameters: DensityParameters
-) -> tuple[np.ndarray, list[str], dict[str, Any]]:
+) -> tuple[np.ndarray, pa.ChunkedArray, dict[str, Any]]:
     """Compute inverse-density weights (n,); return them, their n ids and a description.
 
     With k prefixes or fewer, all weights are 1.
@@ -57,7 +60,7 @@ def weigh_prefixes(
     Raises:
         InputError: if there is no prefix.
     """
-    if not embeddings.ids:
+    if not len(embeddings.ids):
         raise InputError("prefixes: there is none to weigh; ingest preference pairs first")
     distances, recall = _neighbour_distances(embeddings.vectors, parameters)
     weights = density_weights(distances, parameters.estimator, parameters.exponent)
@@ -75,7 +78,7 @@ def weigh_prefixes(
     return weights, embeddings.ids, description
 
 
-def draw_sample(weights: np.ndarray, ids: list[str], sample: SampleParameters) -> list[str]:
+def draw_sample(weights: np.ndarray, ids: Sequence[str], sample: SampleParameters) -> list[str]:
     """Draw ids of prefixes in proportion to their weights."""
     return sample_ids(ids, weights, sample.num_samples, sample.replacement, sample.seed)
 
@@ -91,7 +94,7 @@ def plot_density(
 
 
 def make_reward_pairs(
-    preference_pairs: pd.DataFrame, weights: np.ndarray, weight_ids: list[str]
+    preference_pairs: pd.DataFrame, weights: np.ndarray, weight_ids: Sequence[str]
 ) -> pd.DataFrame:
     """Tabulate pairs as response ids, with weight, quintile and the difference in length.
 
@@ -99,15 +102,14 @@ def make_reward_pairs(
         InputError: if the prefix of a pair has no weight.
     """
     chosen, rejected = response_ids(preference_pairs)
-    mapping = density_mapping(weight_ids, weights)
-    quintiles = dict(zip(weight_ids, density_quintiles(weights).tolist(), strict=True))
-    prefix_id = preference_pairs["prefix_id"]
-    _check_weighed(prefix_id, mapping)
+    check_density(pa.array(weight_ids, pa.string()), weights)
+    rows = _rows_of(preference_pairs["prefix_id"], weight_ids)
+    _check_weighed(preference_pairs["prefix_id"], rows)
     return preference_pairs[["prefix_id", "src"]].assign(
         chosen_id=chosen,
         rejected_id=rejected,
-        weight=prefix_id.map(mapping),
-        quintile=prefix_id.map(quintiles),
+        weight=weights[rows].astype(np.float64),
+        quintile=density_quintiles(weights)[rows],
         longer=preference_pairs["chosen"].str.len() - preference_pairs["rejected"].str.len(),
     )
 
@@ -196,9 +198,8 @@ def _log_metrics(metrics: dict[str, Any], sources: np.ndarray) -> None:
 
 def _response_rows(pairs: pd.DataFrame, embeddings: Embeddings) -> dict[str, np.ndarray]:
     """The rows of the vectors of the chosen and the rejected responses."""
-    index = pd.Index(embeddings.ids)
     rows = {
-        f"{kind}_row": index.get_indexer(pd.Index(pairs[f"{kind}_id"]))
+        f"{kind}_row": _rows_of(pairs[f"{kind}_id"], embeddings.ids)
         for kind in ("chosen", "rejected")
     }
     if num_absent := sum(int((row < 0).sum()) for row in rows.values()):
@@ -209,11 +210,17 @@ def _response_rows(pairs: pd.DataFrame, embeddings: Embeddings) -> dict[str, np.
     return rows
 
 
-def _check_weighed(prefix_ids: pd.Series, mapping: dict[str, float]) -> None:
+def _rows_of(wanted: pd.Series, ids: Sequence[str]) -> np.ndarray:
+    """The row of each wanted id among the ids; -1 if it is absent."""
+    rows = pc.index_in(pa.array(wanted, pa.string()), value_set=pa.array(ids, pa.string()))
+    found: np.ndarray = rows.fill_null(-1).to_numpy()
+    return found
+
+
+def _check_weighed(prefix_ids: pd.Series, rows: np.ndarray) -> None:
     """Raise InputError if the prefix of a pair has no weight."""
-    absent = ~prefix_ids.isin(mapping.keys())
-    if absent.any():
-        row = int(absent.to_numpy().argmax())
+    if (rows < 0).any():
+        row = int(rows.argmin())
         raise InputError(
             f"preference_pairs: row {row}: prefix_id {prefix_ids.iloc[row]} has no density weight; "
             "run `kedro run --pipelines=data_ingestion,embedding_cache,density` again"
