@@ -4,12 +4,17 @@ from dataclasses import dataclass
 
 import faiss
 import numpy as np
+import torch
+from torch import Tensor
 
 from embedlab.files import disk_array
+from embedlab.search.exact import Best, merge_top_k
 from embedlab.search.neighbours import (
+    SPARE,
     Metric,
     find_nearest,
     first_copies,
+    rank_candidates,
     read_vectors,
     row_blocks,
     rows_held,
@@ -19,8 +24,9 @@ from embedlab.search.neighbours import (
 # are as many.
 LEAST_PER_CELL = 39
 PER_CELL = 48
-CELLS = 4
-NITER = 10
+
+# Of k-means; more change the recall little.
+NUM_ITERATIONS = 10
 
 
 @dataclass(frozen=True)
@@ -42,53 +48,79 @@ class Cells:
     sizes: np.ndarray
     centres: np.ndarray
 
-    def order(self, cell: int) -> np.ndarray:
-        """All cells `(c,)`, by the distance of their centres from that of one."""
-        squares = np.square(self.centres - self.centres[cell]).sum(axis=1)
-        squares[cell] = -1
-        return np.argsort(squares, kind="stable")
-
     def cell_of(self, points: np.ndarray) -> np.ndarray:
         """The cells of points, of the same shape."""
         cells: np.ndarray = np.searchsorted(self.starts, points, side="right") - 1
         return cells
 
-    def parts(self, cell: int) -> list[np.ndarray]:
-        """The points of a cell, in blocks."""
-        points = np.arange(*self.starts[cell : cell + 2])
-        size = rows_held(self.points)
-        return np.split(points, range(size, len(points), size))
+    def squares(self, points: np.ndarray) -> np.ndarray:
+        """Squared distances of some points `(m,)` from all centres, `(m, c)`."""
+        squares: np.ndarray = faiss.pairwise_distances(self.points[points], self.centres)
+        return squares
 
-    def contents(self, cells: np.ndarray) -> np.ndarray:
-        """The points of some cells that can be found, `(m,)`."""
-        sizes = self.sizes[cells]
-        first = self.starts[cells] - (sizes.cumsum() - sizes)
-        contents: np.ndarray = np.arange(sizes.sum()) + np.repeat(first, sizes)
-        return contents
+    def probe(self, points: np.ndarray, num_cells: int, num_found: int) -> np.ndarray:
+        """Squared distances `(m, c)` of some points from the centres of the cells nearest to each.
 
-    def around(self, cell: int, num_cells: int, num_points: int) -> np.ndarray:
-        """The points of the cells nearest to one that can be found, `(m,)`.
-
-        So many cells are taken, or more if they have fewer points than are wanted.
+        So many cells are taken, or more if they have fewer points than are to be found; the others
+        are at infinity.
         """
-        order = self.order(cell)
-        enough = 1 + int(np.searchsorted(self.sizes[order].cumsum(), num_points))
-        return self.contents(order[: max(num_cells, enough)])
+        squares = self.squares(points)
+        limits = np.partition(squares, num_cells - 1, axis=1)[:, num_cells - 1]
+        for i in np.flatnonzero((squares <= limits[:, None]) @ self.sizes < num_found):
+            order = np.argsort(squares[i], kind="stable")
+            enough = np.searchsorted(self.sizes[order].cumsum(), num_found)
+            limits[i] = squares[i, order[enough]]
+        squares[squares > limits[:, None]] = np.inf
+        return squares
 
-    def nearest(
-        self, points: np.ndarray, candidates: np.ndarray, k: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Find the k of some candidates `(c,)` that are nearest to each of some points `(m,)`.
+    def search(self, points: np.ndarray, num_cells: int, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Find the k points nearest to each of some points `(m,)` in the cells nearest to it.
+
+        All that probe a cell are compared with its points by one matrix product.
 
         Returns:
-            Euclidean distances, float32, and numbers of candidates, int64, both `(m, k)`, in
-            ascending order of distance.
+            Euclidean distances, float32, and numbers of points, int64, both `(m, k)`, in ascending
+            order of distance.
         """
+        count = min(k + SPARE, int(self.sizes.sum()))
+        squares = self.probe(points, num_cells, count)
+        queries = self.points[points]
+        best = Best(
+            torch.full((len(points), count), -torch.inf),
+            torch.zeros((len(points), count), dtype=torch.int64),
+        )
+        nearest = squares.min(axis=0)
+        # Each point's own cell comes early, so that few points of later ones are nearer.
+        for cell in np.argsort(nearest, kind="stable")[: np.isfinite(nearest).sum()]:
+            rows = np.flatnonzero(np.isfinite(squares[:, cell]))
+            self._search_cell(best, queries, rows, cell)
+        return rank_candidates(queries, self.points, best.columns.numpy(), k)
+
+    def _search_cell(self, best: Best, queries: np.ndarray, rows: np.ndarray, cell: int) -> None:
+        """Put points of a cell that are nearer to some queries, `rows`, in place of others."""
+        members = slice(self.starts[cell], self.starts[cell] + self.sizes[cell])
+        # Distances lose fewer digits if the centre is near.
+        points = torch.from_numpy(self.points[members] - self.centres[cell])
+        compared = torch.from_numpy(queries[rows] - self.centres[cell])
+        scores = torch.addmm(-_squared_norms(points), compared, points.T, alpha=2)
+        scores -= _squared_norms(compared)[:, None]
+        better = (scores > best.scores[rows, -1:]).any(dim=1)
+        if not better.any():
+            return
+        changed = torch.from_numpy(rows)[better]
+        old = Best(best.scores[changed], best.columns[changed])
+        numbers = torch.arange(members.start, members.stop)
+        new = merge_top_k(old, scores[better], numbers, old.scores.shape[1])
+        best.scores[changed], best.columns[changed] = new
+
+    def compare(self, points: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Find the k nearest of all points to each of some points `(m,)`, exactly; as `search`."""
         queries = self.points[points]
         distances = np.full((len(points), k), np.inf, np.float32)
-        found = np.full((len(points), k), -1)
-        for block in row_blocks(len(candidates), rows_held(self.points), "nearest neighbours"):
-            part = candidates[block]
+        found = np.zeros((len(points), k), np.int64)
+        everything = self._all()
+        for block in row_blocks(len(everything), rows_held(self.points), "exact neighbours"):
+            part = everything[block]
             near, columns = find_nearest(queries, self.points[part], min(k, len(part)))
             near, others = np.hstack([distances, near]), np.hstack([found, part[columns]])
             kept = np.argsort(near, axis=1, kind="stable")[:, :k]
@@ -96,9 +128,14 @@ class Cells:
             found = np.take_along_axis(others, kept, axis=1)
         return distances, found
 
+    def _all(self) -> np.ndarray:
+        """The points that can be found."""
+        offsets = np.arange(len(self.points)) - np.repeat(self.starts[:-1], np.diff(self.starts))
+        return np.flatnonzero(offsets < np.repeat(self.sizes, np.diff(self.starts)))
+
 
 def divide(vectors: np.ndarray, max_copies: int, metric: Metric, seed: int) -> Cells:
-    """Divide vectors `(n, d)` into about sqrt(n) cells by k-means.
+    """Divide vectors `(n, d)` into about 2 sqrt(n) cells by k-means.
 
     Of equal vectors, `max_copies` can be found.
 
@@ -117,10 +154,10 @@ def divide(vectors: np.ndarray, max_copies: int, metric: Metric, seed: int) -> C
 
 def _train_centres(vectors: np.ndarray, rows: np.ndarray, metric: Metric, seed: int) -> np.ndarray:
     """Centres `(c, d)` of the cells of some rows, from a sample of these."""
-    num_cells = max(1, min(int(CELLS * len(rows) ** 0.5), len(rows) // LEAST_PER_CELL))
+    num_cells = max(1, min(int(2 * len(rows) ** 0.5), len(rows) // LEAST_PER_CELL))
     size = min(len(rows), PER_CELL * num_cells)
     sample = np.sort(np.random.default_rng(seed).choice(rows, size, replace=False))
-    means = faiss.Kmeans(vectors.shape[1], num_cells, niter=NITER, seed=seed)
+    means = faiss.Kmeans(vectors.shape[1], num_cells, niter=NUM_ITERATIONS, seed=seed)
     means.train(_copy_rows(vectors, sample, metric))
     return np.asarray(means.centroids)
 
@@ -140,3 +177,8 @@ def _copy_rows(vectors: np.ndarray, rows: np.ndarray, metric: Metric) -> np.ndar
     for block in row_blocks(len(rows), rows_held(vectors), "copying vectors"):
         copy[block] = read_vectors(vectors[rows[block]], metric)
     return copy
+
+
+def _squared_norms(vectors: Tensor) -> Tensor:
+    """Of vectors `(n, d)`, without a copy of them."""
+    return torch.linalg.vector_norm(vectors, dim=1).square()

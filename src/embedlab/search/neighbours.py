@@ -168,9 +168,7 @@ def find_nearest(queries: np.ndarray, vectors: np.ndarray, k: int) -> tuple[np.n
         points = queries[block] - centre
         squares, candidates = faiss.knn(points, centred, count)
         candidates.sort(axis=1)  # so that ties are ordered by row
-        exact = _distances(queries[block, None], vectors[candidates])
-        distances[block], columns = _least(exact, k)
-        found[block] = np.take_along_axis(candidates, columns, axis=1)
+        distances[block], found[block] = _rank(queries[block], vectors, candidates, k)
         limits[block] = _limits(points, distances[block, -1])
         farthest[block] = squares[:, -1] if count < len(vectors) else np.inf
     # Near-duplicates that float32 products cannot tell apart, or ties.
@@ -181,6 +179,23 @@ def find_nearest(queries: np.ndarray, vectors: np.ndarray, k: int) -> tuple[np.n
         near = np.flatnonzero((squares <= limits[rows, None]).any(axis=0))
         distances[rows], columns = _least(_all_distances(queries[rows], vectors, near), k)
         found[rows] = near[columns]
+    return distances, found
+
+
+def rank_candidates(
+    queries: np.ndarray, vectors: np.ndarray, candidates: np.ndarray, k: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Find the nearest k of some rows of vectors `(n, d)`, `(q, c)`, to each query `(q, d)`.
+
+    Returns:
+        As `find_nearest`.
+    """
+    distances = np.empty((len(queries), k), dtype=np.float32)
+    found = np.empty((len(queries), k), dtype=np.int64)
+    size = max(1, BLOCK_SIZE // (candidates.shape[1] * vectors.shape[1]))
+    for block in row_blocks(len(queries), size, "ranking candidates"):
+        rows = np.sort(candidates[block], axis=1)
+        distances[block], found[block] = _rank(queries[block], vectors, rows, k)
     return distances, found
 
 
@@ -198,6 +213,15 @@ def first_copies(vectors: np.ndarray, k: int, metric: Metric = "euclidean") -> n
         hashes[block] = np.fromiter(map(hash, map(bytes, read)), np.int64, len(read))
     copies = pd.Series(hashes)
     return np.flatnonzero(copies.groupby(copies, sort=False).cumcount() < k)
+
+
+def _rank(
+    queries: np.ndarray, vectors: np.ndarray, candidates: np.ndarray, k: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """As `rank_candidates`, which are in ascending order, without blocks."""
+    exact = _distances(queries[:, None], vectors[candidates])
+    distances, columns = _least(exact, k)
+    return distances, np.take_along_axis(candidates, columns, axis=1)
 
 
 def _find(queries: np.ndarray, vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
