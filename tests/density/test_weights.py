@@ -183,6 +183,26 @@ def test_ids_and_weights_that_do_not_fit_are_one_line(ids, weights, message: str
         sample_ids(ids, weights, 1, replacement=True, seed=0)
 
 
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_weights_do_not_depend_on_the_blocks_in_which_they_are_computed(
+    estimator: Estimator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    distances = np.sort(np.random.default_rng(0).random((100, 7), dtype=np.float32), axis=1)
+    weights = density_weights(distances, estimator)
+    monkeypatch.setattr("embedlab.density.weights.BLOCK_SIZE", 3)
+    np.testing.assert_array_equal(density_weights(distances, estimator), weights)
+
+
+def test_ids_of_an_arrow_table_are_drawn_as_those_of_a_list() -> None:
+    weights = np.array([1, 2, 5], dtype=np.float32)
+    drawn = [
+        sample_ids(ids, weights, 3, replacement=False, seed=0)
+        for ids in (["a", "b", "c"], pa.chunked_array([["a", "b"], ["c"]]))
+    ]
+    assert drawn[0] == drawn[1]
+    assert sorted(drawn[0]) == ["a", "b", "c"]
+
+
 @pytest.fixture(params=["few", "many"])
 def few_or_many(request, monkeypatch) -> None:
     """Sampling as from few weights, and as from more than torch.multinomial takes."""

@@ -7,10 +7,10 @@ import numpy as np
 from embedlab.files import disk_array
 from embedlab.search.cells import Cells, divide
 from embedlab.search.neighbours import (
-    BLOCK_SIZE,
     Metric,
     check_count,
     row_blocks,
+    rows_held,
     to_metric,
     without_self,
 )
@@ -56,7 +56,7 @@ def approximate_neighbours(
     num_probes, recall = _set_probes(cells, k, target_recall, seed)
     shape = len(vectors), k
     distances, found = disk_array(shape, np.float32), disk_array(shape, np.int64)
-    size = max(1, BLOCK_SIZE // max(vectors.shape[1], len(cells.centres)))
+    size = rows_held(max(vectors.shape[1], len(cells.centres)))
     for block in row_blocks(len(vectors), size, "approximate neighbours"):
         points = np.arange(block.start, block.stop)
         near, others = without_self(*cells.search(points, num_probes, k + 1), points)

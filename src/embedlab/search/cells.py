@@ -118,20 +118,17 @@ class Cells:
         queries = self.points[points]
         distances = np.full((len(points), k), np.inf, np.float32)
         found = np.zeros((len(points), k), np.int64)
-        everything = self._all()
-        for block in row_blocks(len(everything), rows_held(self.points), "exact neighbours"):
-            part = everything[block]
+        ends = self.starts[:-1] + self.sizes
+        candidates = np.concatenate(list(map(np.arange, self.starts, ends)))
+        size = rows_held(self.points.shape[1])
+        for block in row_blocks(len(candidates), size, "neighbours of a sample"):
+            part = candidates[block]
             near, columns = find_nearest(queries, self.points[part], min(k, len(part)))
             near, others = np.hstack([distances, near]), np.hstack([found, part[columns]])
             kept = np.argsort(near, axis=1, kind="stable")[:, :k]
             distances = np.take_along_axis(near, kept, axis=1)
             found = np.take_along_axis(others, kept, axis=1)
         return distances, found
-
-    def _all(self) -> np.ndarray:
-        """The points that can be found."""
-        offsets = np.arange(len(self.points)) - np.repeat(self.starts[:-1], np.diff(self.starts))
-        return np.flatnonzero(offsets < np.repeat(self.sizes, np.diff(self.starts)))
 
 
 def divide(vectors: np.ndarray, max_copies: int, metric: Metric, seed: int) -> Cells:
@@ -165,7 +162,7 @@ def _train_centres(vectors: np.ndarray, rows: np.ndarray, metric: Metric, seed: 
 def _nearest_centres(vectors: np.ndarray, centres: np.ndarray, metric: Metric) -> np.ndarray:
     """The nearest of centres `(c, d)` to each vector, int32 `(n,)`."""
     nearest = np.empty(len(vectors), np.int32)
-    for block in row_blocks(len(vectors), rows_held(vectors), "dividing vectors"):
+    for block in row_blocks(len(vectors), rows_held(vectors.shape[1]), "dividing vectors"):
         _, found = faiss.knn(read_vectors(vectors[block], metric), centres, 1)
         nearest[block] = found[:, 0]
     return nearest
@@ -174,7 +171,7 @@ def _nearest_centres(vectors: np.ndarray, centres: np.ndarray, metric: Metric) -
 def _copy_rows(vectors: np.ndarray, rows: np.ndarray, metric: Metric) -> np.ndarray:
     """Some rows of vectors, read a block at a time into a temporary file."""
     copy = disk_array((len(rows), vectors.shape[1]), np.float32)
-    for block in row_blocks(len(rows), rows_held(vectors), "copying vectors"):
+    for block in row_blocks(len(rows), rows_held(vectors.shape[1]), "copying vectors"):
         copy[block] = read_vectors(vectors[rows[block]], metric)
     return copy
 

@@ -141,10 +141,9 @@ def row_blocks(num_rows: int, size: int, description: str) -> Iterator[slice]:
         yield slice(start, min(start + size, num_rows))
 
 
-def rows_held(vectors: np.ndarray) -> int:
-    """The number of vectors `(n, d)` to hold at a time."""
-    dimension: int = vectors.shape[1]
-    return max(1, BLOCK_SIZE // dimension)
+def rows_held(width: int) -> int:
+    """The number of rows of `width` numbers to hold at a time."""
+    return max(1, BLOCK_SIZE // width)
 
 
 def find_nearest(queries: np.ndarray, vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -163,7 +162,7 @@ def find_nearest(queries: np.ndarray, vectors: np.ndarray, k: int) -> tuple[np.n
     found = np.empty((len(queries), k), dtype=np.int64)
     limits = np.empty(len(queries))
     farthest = np.empty(len(queries))  # of the candidates, squared
-    size = max(1, BLOCK_SIZE // (count * vectors.shape[1]))
+    size = rows_held(count * vectors.shape[1])
     for block in row_blocks(len(queries), size, "nearest neighbours"):
         points = queries[block] - centre
         squares, candidates = faiss.knn(points, centred, count)
@@ -173,7 +172,7 @@ def find_nearest(queries: np.ndarray, vectors: np.ndarray, k: int) -> tuple[np.n
         farthest[block] = squares[:, -1] if count < len(vectors) else np.inf
     # Near-duplicates that float32 products cannot tell apart, or ties.
     doubtful = np.flatnonzero(farthest <= limits)
-    for part in row_blocks(len(doubtful), max(1, BLOCK_SIZE // len(vectors)), "near-duplicates"):
+    for part in row_blocks(len(doubtful), rows_held(len(vectors)), "near-duplicates"):
         rows = doubtful[part]
         squares = faiss.pairwise_distances(queries[rows] - centre, centred)
         near = np.flatnonzero((squares <= limits[rows, None]).any(axis=0))
@@ -192,7 +191,7 @@ def rank_candidates(
     """
     distances = np.empty((len(queries), k), dtype=np.float32)
     found = np.empty((len(queries), k), dtype=np.int64)
-    size = max(1, BLOCK_SIZE // (candidates.shape[1] * vectors.shape[1]))
+    size = rows_held(candidates.shape[1] * vectors.shape[1])
     for block in row_blocks(len(queries), size, "ranking candidates"):
         rows = np.sort(candidates[block], axis=1)
         distances[block], found[block] = _rank(queries[block], vectors, rows, k)
@@ -208,7 +207,7 @@ def first_copies(vectors: np.ndarray, k: int, metric: Metric = "euclidean") -> n
         InputError: as `read_vectors`.
     """
     hashes = np.empty(len(vectors), dtype=np.int64)
-    for block in row_blocks(len(vectors), rows_held(vectors), "comparing vectors"):
+    for block in row_blocks(len(vectors), rows_held(vectors.shape[1]), "comparing vectors"):
         read = read_vectors(vectors[block], metric, start=block.start)
         hashes[block] = np.fromiter(map(hash, map(bytes, read)), np.int64, len(read))
     copies = pd.Series(hashes)
@@ -230,7 +229,7 @@ def _find(queries: np.ndarray, vectors: np.ndarray, k: int) -> tuple[np.ndarray,
     distinct = vectors
     if len(rows) < len(vectors):
         distinct = _scratch(len(rows), vectors.shape[1])
-        for block in row_blocks(len(rows), rows_held(vectors), "copying vectors"):
+        for block in row_blocks(len(rows), rows_held(vectors.shape[1]), "copying vectors"):
             distinct[block] = vectors[rows[block]]
     distances, found = find_nearest(queries, distinct, k)
     return distances, rows[found]
@@ -239,7 +238,7 @@ def _find(queries: np.ndarray, vectors: np.ndarray, k: int) -> tuple[np.ndarray,
 def _copy_vectors(vectors: np.ndarray, metric: Metric) -> np.ndarray:
     """All vectors, read a block at a time as `read_vectors` reads them."""
     copy = _scratch(*vectors.shape)
-    for block in row_blocks(len(vectors), rows_held(vectors), "reading vectors"):
+    for block in row_blocks(len(vectors), rows_held(vectors.shape[1]), "reading vectors"):
         copy[block] = read_vectors(vectors[block], metric, start=block.start)
     return copy
 
@@ -253,7 +252,7 @@ def _scratch(*shape: int) -> np.ndarray:
 
 def _all_distances(queries: np.ndarray, vectors: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Distances of queries `(q, d)` to some rows of the vectors, in double precision."""
-    blocks = row_blocks(len(rows), rows_held(vectors), "near-duplicates")
+    blocks = row_blocks(len(rows), rows_held(vectors.shape[1]), "near-duplicates")
     return np.concatenate([cdist(queries, vectors[rows[block]]) for block in blocks], axis=1)
 
 
