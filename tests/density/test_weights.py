@@ -1,6 +1,7 @@
 import json
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,7 +11,7 @@ from embedlab.density.sampler import density_sampler, sample_ids
 from embedlab.density.weights import (
     Estimator,
     WeightMode,
-    density_mapping,
+    check_density,
     density_quintiles,
     density_weights,
     describe_density,
@@ -161,11 +162,6 @@ def test_uniform_weights_are_worth_all_items() -> None:
     assert description["effective_sample_size"] == 9
 
 
-def test_mapping_finds_a_weight_by_id() -> None:
-    weights = np.array([0.5, 1.5], dtype=np.float32)
-    assert density_mapping(["b", "a"], weights) == {"b": 0.5, "a": 1.5}
-
-
 @pytest.mark.parametrize(
     ("ids", "weights", "message"),
     [
@@ -180,11 +176,31 @@ def test_mapping_finds_a_weight_by_id() -> None:
 def test_ids_and_weights_that_do_not_fit_are_one_line(ids, weights, message: str) -> None:
     weights = np.array(weights, dtype=np.float32)
     with pytest.raises(InputError, match=message) as error:
-        density_mapping(ids, weights)
+        check_density(pa.array(ids), weights)
     assert "kedro run --pipelines=density" in str(error.value)
     assert "\n" not in str(error.value)
     with pytest.raises(InputError, match=message):
         sample_ids(ids, weights, 1, replacement=True, seed=0)
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_weights_do_not_depend_on_the_blocks_in_which_they_are_computed(
+    estimator: Estimator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    distances = np.sort(np.random.default_rng(0).random((100, 7), dtype=np.float32), axis=1)
+    weights = density_weights(distances, estimator)
+    monkeypatch.setattr("embedlab.density.weights.BLOCK_SIZE", 3)
+    np.testing.assert_array_equal(density_weights(distances, estimator), weights)
+
+
+def test_ids_of_an_arrow_table_are_drawn_as_those_of_a_list() -> None:
+    weights = np.array([1, 2, 5], dtype=np.float32)
+    drawn = [
+        sample_ids(ids, weights, 3, replacement=False, seed=0)
+        for ids in (["a", "b", "c"], pa.chunked_array([["a", "b"], ["c"]]))
+    ]
+    assert drawn[0] == drawn[1]
+    assert sorted(drawn[0]) == ["a", "b", "c"]
 
 
 @pytest.fixture(params=["few", "many"])

@@ -5,12 +5,17 @@ import logging
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
 from support import messages_of
 
 from embedlab.encoders.embeddings import Embeddings
-from embedlab.pipelines.density.nodes import evaluate_reward_models, weigh_prefixes
+from embedlab.pipelines.density.nodes import (
+    evaluate_reward_models,
+    make_reward_pairs,
+    weigh_prefixes,
+)
 from embedlab.pipelines.density.parameters import DensityParameters
 from embedlab.text_table import as_ids
 
@@ -60,6 +65,23 @@ def test_beyond_the_limit_the_index_is_approximate_and_its_recall_is_told():
     weights, _, metadata = weigh(400, exact_up_to=399)
     assert 0.95 <= metadata["recall"] <= 1
     assert np.corrcoef(exact, weights)[0, 1] > 0.99
+
+
+def test_ids_pass_through_as_they_are():
+    ids = pa.chunked_array([["a", "b"], ["c"]])
+    metadata = dict.fromkeys(("embedding_dim", "model", "fingerprint", "id_scheme"))
+    embeddings = Embeddings(np.eye(3, dtype=np.float32), ids, metadata)
+    assert weigh_prefixes(embeddings, DensityParameters(k=1))[1] is ids
+
+
+@pytest.mark.parametrize("ids", [["a", "b"], pa.chunked_array([["a"], ["b"]])])
+def test_pairs_get_the_weight_and_the_quintile_of_their_prefix(ids):
+    prefixes = [{"messages": [{"role": "user", "content": text}]} for text in "baa"]
+    pairs = pd.DataFrame({"prefix": prefixes, "chosen": list("xyz"), "rejected": "no"})
+    pairs = pairs.assign(prefix_id=list("baa"), src="s")
+    made = make_reward_pairs(pairs, np.array([0.5, 1.5], np.float32), ids)
+    assert made["weight"].tolist() == [1.5, 0.5, 0.5]
+    assert made["quintile"].tolist() == [4, 2, 2]
 
 
 def evaluate(**changes):

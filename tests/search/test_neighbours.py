@@ -1,3 +1,4 @@
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from scipy.spatial.distance import cdist
 from sklearn.neighbors import NearestNeighbors
 
 from embedlab.errors import InputError
-from embedlab.search import neighbours
+from embedlab.search import approximate, neighbours
 from embedlab.search.approximate import approximate_neighbours
 from embedlab.search.neighbours import Metric, nearest_neighbours, neighbours_of
 
@@ -223,6 +224,33 @@ def test_a_read_only_map_gives_the_same_and_stays_as_it_is(tmp_path: Path) -> No
         ):
             np.testing.assert_array_equal(of_map, of_array)
     np.testing.assert_array_equal(vectors, normal(200, 16))
+
+
+@pytest.mark.parametrize("search", [nearest_neighbours, approximate_neighbours])
+def test_mapped_vectors_are_not_copied_to_memory(
+    search, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(neighbours, "BLOCK_SIZE", 2**17)
+    monkeypatch.setattr(approximate, "SAMPLE_SIZE", 100)
+    np.save(tmp_path / "vectors.npy", normal(4000, 256))
+    mapped = np.load(tmp_path / "vectors.npy", mmap_mode="r")
+    tracemalloc.start()
+    search(mapped, 5)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < mapped.nbytes
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("name", hard_vectors())
+def test_approximate_neighbours_are_told_apart_where_products_do_not(
+    name: str, metric: Metric
+) -> None:
+    vectors = hard_vectors()[name]
+    distances, _, recall = approximate_neighbours(vectors, 20, metric)
+    radii = nearest_neighbours(vectors, 20, metric)[0][:, -1:]
+    assert recall > 0.95
+    assert (distances <= 1.0001 * radii).mean() == pytest.approx(recall, abs=0.02)
 
 
 @pytest.mark.parametrize("metric", METRICS)

@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from torch.utils.data import WeightedRandomSampler
 
-from embedlab.density.weights import density_mapping
+from embedlab.density.weights import check_density
 from embedlab.errors import InputError
+from embedlab.text_table import as_ids
 
 # torch.multinomial draws from no more categories.
 MAX_MULTINOMIAL = 2**24
@@ -63,6 +64,10 @@ class _LargeSampler(WeightedRandomSampler):
 def sample_ids(
     ids: Sequence[str], weights: np.ndarray, num_samples: int, replacement: bool, seed: int
 ) -> list[str]:
-    """Draw ids as `density_sampler` draws positions; the ids are in the order of the draws."""
-    density_mapping(ids, weights)
+    """Draw ids as `density_sampler` draws positions; the ids are in the order of the draws.
+
+    Raises:
+        InputError: as `check_density` and `density_sampler`.
+    """
+    check_density(as_ids(ids), weights)
     return [ids[position] for position in density_sampler(weights, num_samples, replacement, seed)]

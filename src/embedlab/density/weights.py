@@ -1,13 +1,13 @@
 """Inverse-density weights: they grow with the distance to an item's neighbours."""
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from embedlab.errors import InputError
+from embedlab.text_table import Ids, repeated_rows
 
 Estimator = Literal["mean_distance", "kth_distance"]
 WeightMode = Literal["none", "linear", "sqrt", "log"]
@@ -20,6 +20,9 @@ TRANSFORMS: dict[WeightMode, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
+
+# Items whose distances are held in double precision at a time.
+BLOCK_SIZE = 65536
 
 
 def density_weights(
@@ -46,8 +49,7 @@ def density_weights(
         >>> density_weights(np.array([[1.0, 3.0], [2.0, 2.0], [4.0, 8.0]]), "kth_distance")
         array([0.6923077 , 0.46153846, 1.8461539 ], dtype=float32)
     """
-    exact = distances.astype(np.float64)
-    radii: np.ndarray = exact.mean(axis=1) if estimator == "mean_distance" else exact[:, -1]
+    radii = _radii(distances, estimator)
     positive = radii[radii > _rounding(distances)]
     if not positive.size:
         return np.ones(len(distances), dtype=np.float32)
@@ -70,8 +72,8 @@ def loss_weights(weights: np.ndarray, mode: WeightMode, cap: float | None = None
     return capped.astype(np.float32)
 
 
-def density_mapping(ids: Sequence[str], weights: np.ndarray) -> dict[str, float]:
-    """Map ids to weights, in the order of the ids.
+def check_density(ids: Ids, weights: np.ndarray) -> None:
+    """Check that ids and weights fit.
 
     Raises:
         InputError: if the numbers of ids and weights differ, an id occurs more than once, or a
@@ -83,10 +85,9 @@ def density_mapping(ids: Sequence[str], weights: np.ndarray) -> dict[str, float]
             f"density_ids and density_weights do not fit: {len(ids)} ids, and weights of shape "
             f"{weights.shape}; {again}"
         )
-    mapping = dict(zip(ids, weights.tolist(), strict=True))
-    if len(mapping) < len(ids):
-        repeated = Counter(ids).most_common(1)[0][0]
-        raise InputError(f"density_ids: {repeated!r} occurs more than once; {again}")
+    if len(repeated := repeated_rows(ids)):
+        first = ids[int(repeated[0])].as_py()
+        raise InputError(f"density_ids: {first!r} occurs more than once; {again}")
     faulty = ~(np.isfinite(weights) & (weights >= 0))
     if faulty.any():
         row = int(faulty.argmax())
@@ -94,7 +95,6 @@ def density_mapping(ids: Sequence[str], weights: np.ndarray) -> dict[str, float]
             f"density_weights: row {row} is {weights[row]}, but weights are finite and not "
             f"negative; {again}"
         )
-    return mapping
 
 
 def density_quintiles(weights: np.ndarray) -> np.ndarray:
@@ -129,6 +129,17 @@ def describe_density(distances: np.ndarray, weights: np.ndarray) -> dict[str, An
         "effective_sample_size": float(exact.sum() ** 2 / np.square(exact).sum()),
         "duplicates": int((distances[:, 0] <= _rounding(distances)).sum()),
     }
+
+
+def _radii(distances: np.ndarray, estimator: Estimator) -> np.ndarray:
+    """The distance `(n,)` in double precision that determines the weight of each item."""
+    if estimator == "kth_distance":
+        return distances[:, -1].astype(np.float64)
+    radii = np.empty(len(distances))
+    for start in range(0, len(distances), BLOCK_SIZE):
+        block = slice(start, start + BLOCK_SIZE)
+        radii[block] = distances[block].astype(np.float64).mean(axis=1)
+    return radii
 
 
 def _rounding(distances: np.ndarray) -> float:

@@ -1,6 +1,7 @@
 """Nodes of the density pipeline."""
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from embedlab.density.reward_model import (
 )
 from embedlab.density.sampler import sample_ids
 from embedlab.density.weights import (
-    density_mapping,
+    check_density,
     density_quintiles,
     density_weights,
     describe_density,
@@ -38,7 +39,7 @@ from embedlab.pipelines.density.parameters import DensityParameters, SampleParam
 from embedlab.search.approximate import approximate_neighbours
 from embedlab.search.neighbours import nearest_neighbours
 from embedlab.statistics.projection import principal_plane
-from embedlab.text_table import Ids, find_rows
+from embedlab.text_table import Ids, as_ids, find_rows
 from embedlab.training.checkpoints import CheckpointFolder
 
 logger = logging.getLogger(__name__)
@@ -76,7 +77,7 @@ def weigh_prefixes(
     return weights, embeddings.ids, description
 
 
-def draw_sample(weights: np.ndarray, ids: list[str], sample: SampleParameters) -> list[str]:
+def draw_sample(weights: np.ndarray, ids: Sequence[str], sample: SampleParameters) -> list[str]:
     """Draw ids of prefixes in proportion to their weights."""
     return sample_ids(ids, weights, sample.num_samples, sample.replacement, sample.seed)
 
@@ -92,7 +93,7 @@ def plot_density(
 
 
 def make_reward_pairs(
-    preference_pairs: pd.DataFrame, weights: np.ndarray, weight_ids: list[str]
+    preference_pairs: pd.DataFrame, weights: np.ndarray, weight_ids: Sequence[str]
 ) -> pd.DataFrame:
     """Tabulate pairs as response ids, with weight, quintile and the difference in length.
 
@@ -100,15 +101,15 @@ def make_reward_pairs(
         InputError: if the prefix of a pair has no weight.
     """
     chosen, rejected = response_ids(preference_pairs)
-    mapping = density_mapping(weight_ids, weights)
-    quintiles = dict(zip(weight_ids, density_quintiles(weights).tolist(), strict=True))
-    prefix_id = preference_pairs["prefix_id"]
-    _check_weighed(prefix_id, mapping)
+    ids = as_ids(weight_ids)
+    check_density(ids, weights)
+    rows = find_rows(ids, preference_pairs["prefix_id"])
+    _check_weighed(preference_pairs["prefix_id"], rows)
     return preference_pairs[["prefix_id", "src"]].assign(
         chosen_id=chosen,
         rejected_id=rejected,
-        weight=prefix_id.map(mapping),
-        quintile=prefix_id.map(quintiles),
+        weight=weights[rows].astype(np.float64),
+        quintile=density_quintiles(weights)[rows],
         longer=preference_pairs["chosen"].str.len() - preference_pairs["rejected"].str.len(),
     )
 
@@ -209,11 +210,10 @@ def _response_rows(pairs: pd.DataFrame, embeddings: Embeddings) -> dict[str, np.
     return rows
 
 
-def _check_weighed(prefix_ids: pd.Series, mapping: dict[str, float]) -> None:
+def _check_weighed(prefix_ids: pd.Series, rows: np.ndarray) -> None:
     """Raise InputError if the prefix of a pair has no weight."""
-    absent = ~prefix_ids.isin(mapping.keys())
-    if absent.any():
-        row = int(absent.to_numpy().argmax())
+    if (rows < 0).any():
+        row = int(rows.argmin())
         raise InputError(
             f"preference_pairs: row {row}: prefix_id {prefix_ids.iloc[row]} has no density weight; "
             "run `kedro run --pipelines=data_ingestion,embedding_cache,density` again"
