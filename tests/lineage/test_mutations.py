@@ -1,0 +1,150 @@
+"""Every artifact and every parameter, changed: what is stale, and how `--only-changed` mends it.
+
+`MUTATIONS` says how many of them are run: a number, or `all`, which takes half an hour.
+"""
+
+import contextlib
+import os
+import random
+import re
+import shutil
+
+import pytest
+from click.testing import CliRunner
+from kedro.framework.startup import bootstrap_project
+from mutations import (
+    WITHOUT_EFFECT,
+    Wiring,
+    change_a_byte,
+    changed,
+    dependents,
+    lineage_of,
+    parameter_changes,
+    raw_parameters,
+    stored,
+)
+from support import contents, make_project
+
+from embedlab import project_parameters
+from embedlab.cli import run
+from embedlab.lineage.project import project_lineage
+from embedlab.project_parameters import ProjectParameters
+
+MUTATIONS = os.environ.get("MUTATIONS", "2")
+BY_NAME = "encoder_pretrain,weight_export"
+
+
+@pytest.fixture(scope="module")
+def finished(finished_project, tmp_path_factory):
+    """A finished project in which the pipelines of the resource encoder have run, too."""
+    project = tmp_path_factory.mktemp("mutations") / "project"
+    shutil.copytree(finished_project, project)
+    run_in(project, "--only-changed", f"--pipelines={BY_NAME}")
+    return project
+
+
+@pytest.fixture(scope="module")
+def changes_and_stale(finished):
+    """By parameter: a change of it, what it must make stale, and what is found to be stale."""
+    raw, catalog = raw_parameters(finished), lineage_of(finished)._catalog
+    before, found = Wiring(ProjectParameters.model_validate(raw)), {}
+    for path, change in parameter_changes(raw).items():
+        parameters = project_parameters.use(changed(raw, change))
+        lineage = project_lineage(catalog)
+        there = stored(lineage)
+        expected = dependents(before, Wiring(parameters)) & there.keys()
+        found[path] = change, expected, lineage.changes(there)
+    return found
+
+
+def run_in(project, *arguments):
+    """Run in this process, which is faster than in one of its own."""
+    bootstrap_project(project)
+    with contextlib.chdir(project):
+        result = CliRunner().invoke(run, ["--env=test", *arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+
+
+def some(items):
+    """As many of the items as are to be run."""
+    if MUTATIONS == "all":
+        return items
+    return random.Random(0).sample(items, min(len(items), int(MUTATIONS)))
+
+
+def test_a_changed_byte_makes_the_descendants_stale_and_nothing_else(finished, tmp_path):
+    project = shutil.copytree(finished, tmp_path / "project")
+    lineage = lineage_of(project)
+    paths = stored(lineage)
+    assert len(paths) > 80
+    for entry, path in paths.items():
+        backup = path.with_name(f"{path.name}.backup")
+        shutil.copytree(path, backup) if path.is_dir() else shutil.copy2(path, backup)
+        change_a_byte(path)
+        changes = lineage.changes(paths)
+        descendants = {name for name in paths if entry in lineage.ancestors(name)}
+        assert changes.keys() == descendants, entry
+        assert re.match(f"{re.escape(entry)} is not what node .* wrote", changes[entry][0]), entry
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        backup.rename(path)
+
+
+def test_every_parameter_has_another_valid_value(changes_and_stale):
+    assert [path for path, (change, *_) in changes_and_stale.items() if not change] == []
+
+
+def test_a_changed_parameter_makes_what_depends_on_it_stale_and_nothing_else(changes_and_stale):
+    wrong = {
+        path: (sorted(changes.keys() - expected), sorted(expected - changes.keys()))
+        for path, (_, expected, changes) in changes_and_stale.items()
+        if changes.keys() != expected
+    }
+    assert wrong == {}
+
+
+def test_parameters_without_effect_make_nothing_stale(changes_and_stale):
+    without = [path for path in changes_and_stale if path.rpartition(".")[2] in WITHOUT_EFFECT]
+    assert len(without) > 5
+    assert {path for path in without if changes_and_stale[path][2]} == set()
+
+
+def test_only_changed_mends_every_artifact(finished, tmp_path):
+    expected, paths = contents(finished), stored(lineage_of(finished))
+    wrong = {}
+    for entry in some(sorted(paths)):
+        project = shutil.copytree(finished, tmp_path / "project")
+        change_a_byte(project / paths[entry].relative_to(finished))
+        run_in(project, "--only-changed", f"--pipelines=__default__,{BY_NAME}")
+        found = contents(project)
+        differing = {path for path in expected | found if expected.get(path) != found.get(path)}
+        lineage = lineage_of(project)
+        if differing or lineage.changes(stored(lineage)):
+            wrong[entry] = differing, lineage.changes(stored(lineage))
+        shutil.rmtree(project)
+    assert wrong == {}
+
+
+def test_only_changed_gives_what_a_run_from_scratch_gives(finished, changes_and_stale, tmp_path):
+    wrong = {}
+    for path, value in some(changes_to_run(changes_and_stale)):
+        options = f"--pipelines=__default__,{BY_NAME}", f"--params={path}={value}"
+        project = shutil.copytree(finished, tmp_path / "project")
+        run_in(project, "--only-changed", *options)
+        fresh = make_project(tmp_path / "fresh")
+        run_in(fresh, *options)
+        found, expected = contents(project), contents(fresh)
+        if differing := {name for name in expected if expected[name] != found.get(name)}:
+            wrong[path] = differing
+        for folder in (project, fresh):
+            shutil.rmtree(folder)
+    assert wrong == {}
+
+
+def changes_to_run(changes_and_stale):
+    """Of the changes to one number, one for each set of entries that they make stale."""
+    chosen = {}
+    for path, (change, expected, _) in changes_and_stale.items():
+        values = list(change.values())
+        if len(values) == 1 and isinstance(values[0], int | float):
+            chosen.setdefault(frozenset(expected) or path, (path, values[0]))
+    return list(chosen.values())
