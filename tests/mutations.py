@@ -33,7 +33,11 @@ Changes = dict[Keys, Any]
 # Parameters that change no result.
 WITHOUT_EFFECT = {"tokens_per_batch", "processes", "shard_size", "devices", "tensorboard", "wandb"}
 # Parts of a group that the nodes which take the group do not use.
-UNUSED = {"density": {"sample", "reward_model"}, "isotropic_retrieval": {"ablations"}}
+UNUSED = {
+    "density": {"sample", "reward_model"},
+    "isotropic_retrieval": {"ablations"},
+    "encoder_pretrain": {"decoding"},
+}
 # Tried as other values, in this order, after those that are near the present one.
 ANY = (1, 64, True, "x", "0" * 64, "bm25", "hashing", ["bm25", "hashing"], ["x"], [], {}, None)
 DOCUMENTS = {"source": "documents", "data": {"files": ["nowhere.txt"]}}

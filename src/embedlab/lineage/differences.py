@@ -44,7 +44,7 @@ def _changed(before: Any, now: Any, path: str) -> Iterator[tuple[str, Any, Any]]
 
 
 def _is_outside(path: str) -> bool:
-    return path.endswith(".version") or ".contents." in path
+    return not {"version", "contents"}.isdisjoint(path.split("."))
 
 
 def _shown(value: Any) -> str:
