@@ -3,15 +3,12 @@
 `MUTATIONS` says how many of them are run: a number, or `all`, which takes half an hour.
 """
 
-import contextlib
 import os
 import random
 import re
 import shutil
 
 import pytest
-from click.testing import CliRunner
-from kedro.framework.startup import bootstrap_project
 from mutations import (
     WITHOUT_EFFECT,
     Wiring,
@@ -21,12 +18,12 @@ from mutations import (
     lineage_of,
     parameter_changes,
     raw_parameters,
+    run_in,
     stored,
 )
 from support import contents, make_project
 
 from embedlab import project_parameters
-from embedlab.cli import run
 from embedlab.lineage.project import project_lineage
 from embedlab.project_parameters import ProjectParameters
 
@@ -39,7 +36,7 @@ def finished(finished_project, tmp_path_factory):
     """A finished project in which the pipelines of the resource encoder have run, too."""
     project = tmp_path_factory.mktemp("mutations") / "project"
     shutil.copytree(finished_project, project)
-    run_in(project, "--only-changed", f"--pipelines={BY_NAME}")
+    finish(project, "--only-changed", f"--pipelines={BY_NAME}")
     return project
 
 
@@ -57,11 +54,8 @@ def changes_and_stale(finished):
     return found
 
 
-def run_in(project, *arguments):
-    """Run in this process, which is faster than in one of its own."""
-    bootstrap_project(project)
-    with contextlib.chdir(project):
-        result = CliRunner().invoke(run, ["--env=test", *arguments], catch_exceptions=False)
+def finish(project, *arguments):
+    result = run_in(project, *arguments)
     assert result.exit_code == 0, result.output
 
 
@@ -114,7 +108,7 @@ def test_only_changed_mends_every_artifact(finished, tmp_path):
     for entry in some(sorted(paths)):
         project = shutil.copytree(finished, tmp_path / "project")
         change_a_byte(project / paths[entry].relative_to(finished))
-        run_in(project, "--only-changed", f"--pipelines=__default__,{BY_NAME}")
+        finish(project, "--only-changed", f"--pipelines=__default__,{BY_NAME}")
         found = contents(project)
         differing = {path for path in expected | found if expected.get(path) != found.get(path)}
         lineage = lineage_of(project)
@@ -129,9 +123,9 @@ def test_only_changed_gives_what_a_run_from_scratch_gives(finished, changes_and_
     for path, value in some(changes_to_run(changes_and_stale)):
         options = f"--pipelines=__default__,{BY_NAME}", f"--params={path}={value}"
         project = shutil.copytree(finished, tmp_path / "project")
-        run_in(project, "--only-changed", *options)
+        finish(project, "--only-changed", *options)
         fresh = make_project(tmp_path / "fresh")
-        run_in(fresh, *options)
+        finish(fresh, *options)
         found, expected = contents(project), contents(fresh)
         if differing := {name for name in expected if expected[name] != found.get(name)}:
             wrong[path] = differing
