@@ -20,12 +20,11 @@ from kedro.framework.startup import bootstrap_project
 from kedro.pipeline import Node
 from pydantic import BaseModel, RootModel
 
-from embedlab import project_parameters
 from embedlab.cli import run
+from embedlab.encoders.recipe import compute_precision
 from embedlab.errors import InputError
 from embedlab.lineage.graph import Lineage
 from embedlab.lineage.project import project_lineage
-from embedlab.pipeline_registry import register_pipelines
 from embedlab.project_parameters import ProjectParameters
 from embedlab.settings import CONFIG_LOADER_ARGS
 
@@ -50,6 +49,7 @@ HELP: tuple[Changes, ...] = (
     {("isotropic_retrieval", "ablations", "only"): []},
     {("data_ingestion", "pretraining_pairs"): DOCUMENTS},
 )
+OTHER_PRECISION = {"float32": "bfloat16", "bfloat16": "float32"}
 # What is not found by trying: other values, and other classes of parameters, which replace all.
 PAIRS = {"path": "nowhere", "split": "train"}
 OTHERS: dict[str, Any] = {
@@ -61,6 +61,7 @@ OTHERS: dict[str, Any] = {
     "data_ingestion.pretraining_pairs": DOCUMENTS,
     "embedding_cache.encoders": ["hashing", "gte"],
     "embedding_cache.on_demand.encoder": "minilm",
+    "embedding_cache.execution.precision": OTHER_PRECISION[compute_precision("auto")],
     "encoder_pretrain.language_model": {"model": "nowhere"},
     "isotropic_retrieval.pretraining": {},
 }
@@ -68,16 +69,10 @@ OTHERS: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Wiring:
-    """The nodes and parameters of a project, as Kedro sees them."""
+    """The node that makes each entry, and the parameters, as Kedro sees them."""
 
+    makers: dict[str, Node]
     parameters: ProjectParameters
-
-    @cached_property
-    def makers(self) -> dict[str, Node]:
-        """The node that makes each entry."""
-        project_parameters.use(self.parameters.model_dump())
-        nodes = [node for pipeline in register_pipelines().values() for node in pipeline.nodes]
-        return {output: node for node in nodes for output in node.outputs}
 
     @cached_property
     def values(self) -> dict[str, Any]:

@@ -43,13 +43,13 @@ def finished(finished_project, tmp_path_factory):
 @pytest.fixture(scope="module")
 def changes_and_stale(finished):
     """By parameter: a change of it, what it must make stale, and what is found to be stale."""
-    raw, catalog = raw_parameters(finished), lineage_of(finished)._catalog
-    before, found = Wiring(ProjectParameters.model_validate(raw)), {}
+    raw, lineage = raw_parameters(finished), lineage_of(finished)
+    before, found = Wiring(lineage.makers, ProjectParameters.model_validate(raw)), {}
     for path, change in parameter_changes(raw).items():
         parameters = project_parameters.use(changed(raw, change))
-        lineage = project_lineage(catalog)
+        lineage = project_lineage(lineage._catalog)
         there = stored(lineage)
-        expected = dependents(before, Wiring(parameters)) & there.keys()
+        expected = dependents(before, Wiring(lineage.makers, parameters)) & there.keys()
         found[path] = change, expected, lineage.changes(there)
     return found
 
