@@ -64,6 +64,8 @@ OTHERS: dict[str, Any] = {
     "embedding_cache.execution.precision": OTHER_PRECISION[compute_precision("auto")],
     "encoder_pretrain.language_model": {"model": "nowhere"},
     "isotropic_retrieval.pretraining": {},
+    "isotropic_retrieval.ablations.variants.untrained.seed": 1,
+    "rnd.experiments.baseline.seed": 1,
 }
 
 
@@ -110,7 +112,7 @@ def dependents(before: Wiring, after: Wiring) -> set[str]:
 def parameter_changes(raw: dict[str, Any]) -> dict[str, Changes]:
     """For each parameter, a valid change of it, with what makes it valid; none if none was found.
 
-    Of the models in a mapping, one of each class stands for all.
+    Of groups in a mapping, such as encoders, one of each class stands for all.
     """
     present = ProjectParameters.model_validate(raw)
 
@@ -120,7 +122,7 @@ def parameter_changes(raw: dict[str, Any]) -> dict[str, Changes]:
 
     found = {
         ".".join(keys): change(keys, [one for one in _others(value, kind) if one != value])
-        for keys, value, kind in _leaves(present, ProjectParameters, ())
+        for keys, value, kind in _leaves(present, ProjectParameters, (), set())
     }
     return found | {path: change(tuple(path.split(".")), [OTHERS[path]]) for path in OTHERS}
 
@@ -174,19 +176,23 @@ def stored(lineage: Lineage) -> dict[str, Path]:
     return {entry: path for entry, path in paths.items() if path is not None and path.exists()}
 
 
-def _leaves(value: Any, annotation: Any, keys: Keys) -> Iterator[tuple[Keys, Any, Any]]:
-    """The parameters that are no groups, with their values and types."""
+def _leaves(
+    value: Any, annotation: Any, keys: Keys, seen: set[type]
+) -> Iterator[tuple[Keys, Any, Any]]:
+    """The parameters that are no groups, with their values and types.
+
+    Args:
+        seen: classes of groups; of these, mappings have no new parameters.
+    """
     value = value.root if isinstance(value, RootModel) else value
     if isinstance(value, BaseModel):
+        seen.add(type(value))
         for name, field in type(value).model_fields.items():
-            yield from _leaves(getattr(value, name), field.annotation, (*keys, name))
+            yield from _leaves(getattr(value, name), field.annotation, (*keys, name), seen)
     elif isinstance(value, dict) and value:
-        classes: set[type] = set()
         for key, item in value.items():
-            model = item.root if isinstance(item, RootModel) else item
-            if not isinstance(model, BaseModel) or type(model) not in classes:
-                classes.add(type(model))
-                yield from _leaves(item, get_args(annotation)[-1], (*keys, key))
+            if type(getattr(item, "root", item)) not in seen:
+                yield from _leaves(item, get_args(annotation)[-1], (*keys, key), seen)
     elif not (get_origin(annotation) is Literal and len(get_args(annotation)) == 1):
         yield keys, value, annotation
 

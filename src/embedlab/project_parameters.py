@@ -131,16 +131,17 @@ class ProjectParameters(Parameters):
     def for_nodes(self) -> dict[str, Any]:
         """These parameters as nodes take them, completed.
 
-        `parts` has the groups again, for nodes that take a part of one: Kedro validates no part of
-        a group that another node takes as a whole.
+        `parts` has the groups again of which nodes take parts: Kedro validates no part of a group
+        that another node takes as a whole.
 
         Besides the groups there are `retrieval_sets` and `skipped_sets`, both results of the method
         `retrieval_sets`.
         """
         sets, notes = self.retrieval_sets()
         parameters = self.completed().model_dump(mode="json")
-        found = {"retrieval_sets": sets, "skipped_sets": list(notes)}
-        return parameters | found | {"parts": parameters}
+        divided = ("density", "encoder_pretrain", "isotropic_retrieval")
+        parts = {name: parameters[name] for name in divided}
+        return parameters | {"retrieval_sets": sets, "skipped_sets": list(notes), "parts": parts}
 
     def completed(self) -> Self:
         """These parameters with the baseline of the evaluation filled in."""
