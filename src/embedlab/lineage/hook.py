@@ -75,10 +75,7 @@ class LineageHook:
         """Record nothing more."""
         set_witness(None)
 
-    @hook_impl
-    def on_pipeline_error(self) -> None:
-        """Record nothing more."""
-        set_witness(None)
+    on_pipeline_error = after_pipeline_run
 
     def _record_users_files(self, node: Node) -> None:
         """Record inputs that no run has made as the user's."""

@@ -1,7 +1,7 @@
 """What results depend on in parameters: their values, and what these name outside of them.
 
-A parameter class that names files or other things outside has a function here, or a change of them
-makes nothing stale.
+A parameter that is a `Path` counts with the content of its file. A parameter class that names other
+things outside has a function here, or a change of them makes nothing stale.
 """
 
 from collections.abc import Mapping
@@ -30,13 +30,11 @@ from embedlab.sources.library_docs import LibraryDocsParameters
 from embedlab.sources.problem_solution import RelevantPairsParameters
 from embedlab.training.parameters import TrainingRunParameters
 
-# Parameters that decide where, or how fast, something runs.
-WITHOUT_EFFECT = {
+# Fields that the nodes which take the class as a whole do not depend on: they decide where, or how
+# fast, something runs, or the nodes that use them take them by themselves.
+LEFT_OUT = {
     ExecutionParameters: {"tokens_per_batch", "processes", "shard_size"},
     TrainingRunParameters: set(TrainingRunParameters.model_fields),
-}
-# Groups within a group that the nodes which use them take by themselves.
-TAKEN_ALONE = {
     DensityParameters: {"sample", "reward_model"},
     EncoderPretrainParameters: {"decoding"},
     IsotropicRetrievalParameters: {"ablations"},
@@ -65,13 +63,13 @@ def state_of(value: Any) -> Any:
     if isinstance(value, RootModel):
         return state_of(value.root)
     if isinstance(value, BaseModel):
-        ignored = {
+        left_out = {
             field
-            for of_class, fields in (*WITHOUT_EFFECT.items(), *TAKEN_ALONE.items())
+            for of_class, fields in LEFT_OUT.items()
             if isinstance(value, of_class)
             for field in fields
         }
-        fields = {name: field for name, field in value if name not in ignored}
+        fields = {name: field for name, field in value if name not in left_out}
         return {name: state_of(field) for name, field in fields.items()} | outside(value)
     if isinstance(value, Path):
         return {"path": str(value), "contents": _content(value)}
