@@ -1,4 +1,4 @@
-"""Hooks: the check of the runner, and the log of nodes and reports."""
+"""Hooks: the checks of the runner and of extras, and the log of nodes and reports."""
 
 import logging
 import re
@@ -11,6 +11,8 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Node, Pipeline
 
 from embedlab.errors import InputError
+from embedlab.training.parameters import TrainingRunParameters
+from embedlab.training.step_log import check_installed
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +38,22 @@ class OneRunnerHook:
                 f"{runner[0]} is not supported: trainings share torch's random numbers and "
                 "threads; leave out --runner (training and encoding can use several processes)"
             )
+
+
+class ExtrasHook:
+    """Refuses runs whose trainings report to a program that is not installed."""
+
+    @hook_impl
+    def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
+        """Check before anything is trained.
+
+        Raises:
+            InputError: with the command that installs it.
+        """
+        for name in pipeline.inputs():
+            value = catalog[name].load() if name.startswith("params:") else None
+            if isinstance(value, TrainingRunParameters):
+                check_installed(tensorboard=value.tensorboard, wandb=value.wandb)
 
 
 class RunLogHook:

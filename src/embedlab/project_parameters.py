@@ -139,7 +139,8 @@ class ProjectParameters(Parameters):
         """
         sets, notes = self.retrieval_sets()
         parameters = self.completed().model_dump(mode="json")
-        parts = {name: parameters[name] for name in ("density", "isotropic_retrieval")}
+        divided = ("density", "encoder_pretrain", "isotropic_retrieval")
+        parts = {name: parameters[name] for name in divided}
         return parameters | {"retrieval_sets": sets, "skipped_sets": list(notes), "parts": parts}
 
     def completed(self) -> Self:

@@ -3,7 +3,7 @@
 import warnings
 
 from embedlab.context import ProjectContext
-from embedlab.hooks import OneRunnerHook, RunLogHook
+from embedlab.hooks import ExtrasHook, OneRunnerHook, RunLogHook
 from embedlab.lineage.hook import LineageHook
 
 # The dots in names such as minilm.prefixes.embeddings are intended, with or without a namespace.
@@ -11,7 +11,7 @@ warnings.filterwarnings("ignore", "One or more dataset names contain '.'")
 # Kedro's configuration loader calls a function that OmegaConf has deprecated.
 warnings.filterwarnings("ignore", "register_new_resolver")
 
-HOOKS = (OneRunnerHook(), LineageHook(), RunLogHook())
+HOOKS = (OneRunnerHook(), ExtrasHook(), LineageHook(), RunLogHook())
 CONTEXT_CLASS = ProjectContext
 CONFIG_LOADER_ARGS = {
     "base_env": "base",

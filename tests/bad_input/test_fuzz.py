@@ -157,7 +157,7 @@ READERS: dict[str, tuple[list[dict[str, Any]], Callable[[Path, Any], object]]] =
     "documents": (TWO_SENTENCES, document_pairs),
     "items": (
         [{"id": "a", "prefix": PREFIX}, {"id": 1, "prompt": "p"}],
-        lambda path, on_error: read_items(str(path), on_error),
+        read_items,
     ),
     "tools": (TOOLS, lambda path, _: read_tool_registry(path)),
     "configs": (CONFIGS, configs),

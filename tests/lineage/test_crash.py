@@ -5,14 +5,16 @@ import random
 import subprocess
 import sys
 import time
+from itertools import islice
 
 from support import contents, kedro, make_project
 
 from embedlab.records import SUFFIX, content_digest, read_record
 
 KILLS = int(os.environ.get("KILLS", "2"))
-# After the start of the command, in seconds: before its first node, and when all have run.
-EARLIEST, LATEST = 4, 25
+# How many nodes a run starts at most before it is killed, and how long the last of them has, in
+# seconds.
+MAX_NODES, MAX_DELAY = 6, 1.0
 
 
 def artifacts_of_records(project):
@@ -21,15 +23,22 @@ def artifacts_of_records(project):
         yield path.with_name(name) if name else path.parent
 
 
+def start_and_kill(project, moments):
+    """Start a run, and kill it at a random moment after it has started one or more nodes."""
+    command = [sys.executable, "-m", "kedro", "run", "--env=test", "--only-changed"]
+    process = subprocess.Popen(command, cwd=project, stderr=subprocess.PIPE, text=True)
+    nodes = (line for line in process.stderr if "INFO Node " in line)
+    next(islice(nodes, moments.randrange(MAX_NODES), None), None)
+    time.sleep(moments.uniform(0, MAX_DELAY))
+    process.kill()
+    process.communicate()
+
+
 def test_no_record_vouches_for_what_it_does_not_describe(finished_project, tmp_path):
     expected, project = contents(finished_project), make_project(tmp_path / "project")
     moments, vouched = random.Random(0), 0
     for _ in range(KILLS):
-        command = [sys.executable, "-m", "kedro", "run", "--env=test", "--only-changed"]
-        process = subprocess.Popen(command, cwd=project, stderr=subprocess.DEVNULL)
-        time.sleep(moments.uniform(EARLIEST, LATEST))
-        process.kill()
-        process.wait()
+        start_and_kill(project, moments)
         found = contents(project)
         for artifact in artifacts_of_records(project):
             record = read_record(artifact)

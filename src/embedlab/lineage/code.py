@@ -56,7 +56,7 @@ def _used_by(definition: Definition) -> tuple[Definition, ...]:
 
 def _resolve(module: str, name: str) -> Iterator[Definition]:
     """The definition that an import names; of a module, all of them."""
-    if not _is_module(f"{module}.{name}"):
+    if _path(f"{module}.{name}") is None:
         yield module, name
         return
     found = _module(f"{module}.{name}")
@@ -95,10 +95,6 @@ def _imports(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, Definition]]:
         if isinstance(node, ast.ImportFrom) and str(node.module).partition(".")[0] == PACKAGE:
             for alias in node.names:
                 yield alias.asname or alias.name, (str(node.module), alias.name)
-
-
-def _is_module(name: str) -> bool:
-    return _path(name) is not None
 
 
 @functools.cache

@@ -24,9 +24,9 @@ def _differences(before: Cause, now: Cause) -> Iterator[str]:
     for path, old, new in _changed(before.parameters, now.parameters, ""):
         yield f"{path}: {_shown(old)} -> {_shown(new)}"
     for name in sorted(before.inputs.keys() | now.inputs.keys()):
-        old, new = before.inputs.get(name), now.inputs.get(name)
-        # An input that is not there now cannot be compared.
-        if old != new and not (name in now.inputs and new is None):
+        old, new = (cause.inputs.get(name, "no input") for cause in (before, now))
+        # The content of an input that is not there now cannot be compared.
+        if old != new and (new is not None or old == "no input"):
             yield f"{name} changed"
     if before.code != now.code:
         yield f"the code of node {now.node} changed"
@@ -44,7 +44,7 @@ def _changed(before: Any, now: Any, path: str) -> Iterator[tuple[str, Any, Any]]
 
 
 def _is_outside(path: str) -> bool:
-    return path.endswith(".version") or ".contents." in path
+    return not {"version", "contents"}.isdisjoint(path.split("."))
 
 
 def _shown(value: Any) -> str:

@@ -43,8 +43,8 @@ class Lineage:
 
     def cause(self, node: Node) -> Cause:
         """What determines the outputs of a node now."""
-        names = [name.removeprefix(PARAMETERS) for name in node.inputs if _is_parameter(name)]
-        paths = [name.removeprefix(PARTS) for name in names]
+        names = [name for name in node.inputs if name.startswith(PARAMETERS)]
+        paths = [name.removeprefix(PARAMETERS).removeprefix(PARTS) for name in names]
         parameters = {path: self._parameter_state(path) for path in paths}
         inputs = {name: self.digest(name) for name in self.data_inputs(node)}
         return Cause(node.name, code_digest(node.func), parameters, inputs)
@@ -62,7 +62,7 @@ class Lineage:
 
     def data_inputs(self, node: Node) -> list[str]:
         """The inputs of a node but parameters, and folders that nodes extend while they run."""
-        names = [name for name in node.inputs if not _is_parameter(name)]
+        names = [name for name in node.inputs if not name.startswith(PARAMETERS)]
         return [name for name in names if self.path(name) is not None or name in self.makers]
 
     def ancestors(self, entry: str) -> set[str]:
@@ -99,9 +99,9 @@ class Lineage:
 
         Nodes without outputs, which only check, are always among them.
         """
-        stored = {name for name in pipeline.all_outputs() if self.path(name) is not None}
-        absent = {name for name in stored if not self._exists(name)}
-        made = absent | self.changes(stored).keys()
+        paths = {name: path for name in pipeline.all_outputs() if (path := self.path(name))}
+        absent = {name for name, path in paths.items() if not path.exists()}
+        made = absent | self.changes(paths).keys()
         needed: set[str] = set()
         chosen: list[Node] = []
         for node in pipeline.nodes:
@@ -110,15 +110,7 @@ class Lineage:
                 chosen.append(node)
                 needed |= set(node.inputs)
         for node in reversed(pipeline.nodes):  # what is not stored is made again for its readers
-            if node not in chosen and needed & (set(node.outputs) - stored):
+            if node not in chosen and needed & (set(node.outputs) - paths.keys()):
                 chosen.append(node)
                 needed |= set(node.inputs)
         return Pipeline(chosen)
-
-    def _exists(self, entry: str) -> bool:
-        path = self.path(entry)
-        return path is not None and path.exists()
-
-
-def _is_parameter(name: str) -> bool:
-    return name.startswith(PARAMETERS) or name == "parameters"

@@ -40,21 +40,19 @@ class LineageHook:
         """Check the artifacts that no node of the run makes.
 
         Raises:
-            InputError: naming one that is stale, what has changed, and the command that mends it.
+            InputError: naming one that is stale, what has changed, and the command that mends all.
         """
         self._catalog, self._lineage = catalog, project_lineage(catalog)
         self._cause = None
         on_stale = project_parameters.current().lineage.on_stale
         changes = {} if on_stale == "ignore" else self._lineage.changes(sorted(pipeline.inputs()))
-        for entry, reasons in changes.items():
-            more = f" and {len(reasons) - MAX_CHANGES} more" * (len(reasons) > MAX_CHANGES)
-            line = (
-                f"{entry} is stale ({'; '.join(reasons[:MAX_CHANGES])}{more}); "
-                f"run `{mending_command(self._lineage, entry, run_params)}`"
-            )
-            if on_stale == "error":
-                raise InputError(line)
-            logger.warning(line)
+        if not changes:
+            return
+        command = mending_command(self._lineage, list(changes), run_params)
+        line = f"{_stale(changes)}; run `{command}`"
+        if on_stale == "error":
+            raise InputError(line)
+        logger.warning(line)
 
     @hook_impl
     def before_dataset_loaded(self, dataset_name: str, node: Node) -> None:
@@ -77,10 +75,7 @@ class LineageHook:
         """Record nothing more."""
         set_witness(None)
 
-    @hook_impl
-    def on_pipeline_error(self) -> None:
-        """Record nothing more."""
-        set_witness(None)
+    on_pipeline_error = after_pipeline_run
 
     def _record_users_files(self, node: Node) -> None:
         """Record inputs that no run has made as the user's."""
@@ -88,6 +83,14 @@ class LineageHook:
             path = self._lineage.path(entry)
             if path is not None and path.exists() and read_record(path) is None:
                 write_record(path, path, None, {})
+
+
+def _stale(changes: dict[str, tuple[str, ...]]) -> str:
+    """The first stale entry with what has changed, and how many others there are."""
+    (entry, reasons), *others = changes.items()
+    more = f" and {len(reasons) - MAX_CHANGES} more" * (len(reasons) > MAX_CHANGES)
+    also = f", {len(others)} more are stale" * bool(others)
+    return f"{entry} is stale ({'; '.join(reasons[:MAX_CHANGES])}{more}){also}"
 
 
 def _record(cause: Cause | None, fresh: Path, artifact: Path) -> None:

@@ -19,19 +19,20 @@ def project_lineage(catalog: DataCatalog) -> Lineage:
     return Lineage(nodes, catalog, partial(parameter_state, project_parameters.current()))
 
 
-def mending_command(lineage: Lineage, entry: str, run_params: dict[str, Any]) -> str:
-    """The command that makes an entry anew, with the environment and parameters of this run."""
+def mending_command(lineage: Lineage, entries: list[str], run_params: dict[str, Any]) -> str:
+    """The command that makes entries anew, with the environment and parameters of this run."""
     pipelines = register_pipelines()
-    needed = lineage.ancestors(entry)
+    needed = {name for entry in entries for name in lineage.ancestors(entry)}
     options = []
-    if entry not in pipelines[DEFAULT].all_outputs():
+    if not pipelines[DEFAULT].all_outputs().issuperset(entries):
         names = [name for name, made in pipelines.items() if needed & made.all_outputs()]
         options.append(f"--pipelines={','.join(name for name in names if name != DEFAULT)}")
     if run_params.get("env"):
         options.append(f"--env={run_params['env']}")
     if changed := run_params.get("runtime_params"):
         options.append(f'--params="{",".join(_assignments(changed))}"')
-    return " ".join(["kedro run --only-changed", *options, f"--to-outputs={entry}"])
+    outputs = f"--to-outputs={','.join(entries)}"
+    return " ".join(["kedro run --only-changed", *options, outputs])
 
 
 def _assignments(parameters: dict[str, Any], prefix: str = "") -> list[str]:

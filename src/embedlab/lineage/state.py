@@ -1,7 +1,7 @@
 """What results depend on in parameters: their values, and what these name outside of them.
 
-A parameter class that names files or other things outside has a function here, or a change of them
-makes nothing stale.
+A parameter that is a `Path` counts with the content of its file. A parameter class that names other
+things outside has a function here, or a change of them makes nothing stale.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,6 @@ from embedlab.encoders.parameters import ExecutionParameters, ModelSource
 from embedlab.encoders.recipe import compute_precision
 from embedlab.errors import InputError
 from embedlab.pipelines.density.parameters import DensityParameters
-from embedlab.pipelines.embedding_cache.parameters import OnDemandParameters
 from embedlab.pipelines.encoder_pretrain.parameters import EncoderPretrainParameters
 from embedlab.pipelines.isotropic_retrieval.parameters import IsotropicRetrievalParameters
 from embedlab.project_parameters import ProjectParameters
@@ -31,14 +30,13 @@ from embedlab.sources.library_docs import LibraryDocsParameters
 from embedlab.sources.problem_solution import RelevantPairsParameters
 from embedlab.training.parameters import TrainingRunParameters
 
-# Parameters that decide where, or how fast, something runs.
-WITHOUT_EFFECT = {
+# Fields that the nodes which take the class as a whole do not depend on: they decide where, or how
+# fast, something runs, or the nodes that use them take them by themselves.
+LEFT_OUT = {
     ExecutionParameters: {"tokens_per_batch", "processes", "shard_size"},
     TrainingRunParameters: set(TrainingRunParameters.model_fields),
-}
-# Groups within a group that the nodes which use them take by themselves.
-TAKEN_ALONE = {
     DensityParameters: {"sample", "reward_model"},
+    EncoderPretrainParameters: {"decoding"},
     IsotropicRetrievalParameters: {"ablations"},
 }
 
@@ -58,18 +56,23 @@ def parameter_state(parameters: ProjectParameters, path: str) -> Any:
 
 
 def state_of(value: Any) -> Any:
-    """A parameter, ready for JSON: fields without effect are left out, outside things added."""
+    """A parameter, ready for JSON: fields without effect are left out, outside things added.
+
+    Of a `Path`, the content counts, too.
+    """
     if isinstance(value, RootModel):
         return state_of(value.root)
     if isinstance(value, BaseModel):
-        ignored = {
+        left_out = {
             field
-            for of_class, fields in (*WITHOUT_EFFECT.items(), *TAKEN_ALONE.items())
+            for of_class, fields in LEFT_OUT.items()
             if isinstance(value, of_class)
             for field in fields
         }
-        fields = {name: field for name, field in value if name not in ignored}
+        fields = {name: field for name, field in value if name not in left_out}
         return {name: state_of(field) for name, field in fields.items()} | outside(value)
+    if isinstance(value, Path):
+        return {"path": str(value), "contents": _content(value)}
     if isinstance(value, Mapping):
         return {str(key): state_of(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -85,8 +88,12 @@ def outside(parameters: BaseModel) -> dict[str, Any]:
 
 def contents(*paths: str | Path | None) -> dict[str, str | None]:
     """The digest of each file or folder; None for one that is not there."""
-    found = {str(path): Path(path).expanduser() for path in paths if path is not None}
-    return {name: content_digest(path) if path.exists() else None for name, path in found.items()}
+    return {str(path): _content(Path(path)) for path in paths if path is not None}
+
+
+def _content(path: Path) -> str | None:
+    path = path.expanduser()
+    return content_digest(path) if path.exists() else None
 
 
 @outside.register
@@ -125,18 +132,3 @@ def _(source: ModelSource) -> dict[str, Any]:
 @outside.register
 def _(parameters: ExecutionParameters) -> dict[str, Any]:
     return {"precision": compute_precision(parameters.precision)}
-
-
-@outside.register
-def _(parameters: OnDemandParameters) -> dict[str, Any]:
-    return {"contents": contents(parameters.path)}
-
-
-@outside.register
-def _(parameters: EncoderPretrainParameters) -> dict[str, Any]:
-    return {"contents": contents(parameters.tool_registry, parameters.tool_configs)}
-
-
-@outside.register
-def _(parameters: IsotropicRetrievalParameters) -> dict[str, Any]:
-    return {"contents": contents(parameters.load_checkpoint)}

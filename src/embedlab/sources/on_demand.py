@@ -8,7 +8,7 @@ from embedlab.sources.prefixes import prefix_text
 from embedlab.sources.records import Record, read_records, usable_rows
 
 
-def read_items(path: str, on_error: OnError) -> tuple[list[str], list[str]]:
+def read_items(path: Path, on_error: OnError) -> tuple[list[str], list[str]]:
     """The `id` of each item, and its text: of `prefix` (its messages joined) or `prompt`.
 
     Raises:
@@ -19,7 +19,7 @@ def read_items(path: str, on_error: OnError) -> tuple[list[str], list[str]]:
     def parse(record: Record) -> tuple[str, str]:
         return new_id(required_id(record, "id"), known), _text(record)
 
-    items = list(usable_rows(read_records(Path(path)), parse, bad_rows))
+    items = list(usable_rows(read_records(path), parse, bad_rows))
     bad_rows.settle()
     return [identifier for identifier, _ in items], [text for _, text in items]
 

@@ -1,5 +1,6 @@
 """Parameters of the embedding_cache pipeline."""
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -30,7 +31,7 @@ class OnDemandParameters(Parameters):
         on_error: whether to `fail` on bad rows or `skip` them.
     """
 
-    path: str | None = None
+    path: Path | None = None
     encoder: str = "minilm"
     on_error: OnError = "fail"
 

@@ -10,15 +10,25 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from embedlab.distributed.processes import training_device
-from embedlab.pipelines.encoder_pretrain.parameters import EncoderPretrainParameters
+from embedlab.encoders.parameters import LanguageModelSource
+from embedlab.pipelines.encoder_pretrain.parameters import (
+    DecodingParameters,
+    EncoderPretrainParameters,
+)
 from embedlab.resource_encoder.configs import default_tool_configs, read_tool_configs
 from embedlab.resource_encoder.descriptions import exact_match_rates
 from embedlab.resource_encoder.language_model import language_model_version
 from embedlab.resource_encoder.plots import plot_exact_match, plot_loss
 from embedlab.resource_encoder.reader import load_config_reader
-from embedlab.resource_encoder.samples import DescribedConfigs, augment, unseen_jitter
+from embedlab.resource_encoder.samples import (
+    AugmentationParameters,
+    DescribedConfigs,
+    augment,
+    unseen_jitter,
+)
 from embedlab.resource_encoder.small_language_model import (
     SmallLanguageModel,
+    SmallLanguageModelParameters,
     train_small_language_model,
 )
 from embedlab.resource_encoder.tools import default_tool_registry, read_tool_registry
@@ -26,46 +36,42 @@ from embedlab.resource_encoder.training import MEASURE, ResourceData, train_reso
 from embedlab.training.checkpoints import CheckpointFolder
 from embedlab.training.history import History
 from embedlab.training.loop import train_on_devices
-from embedlab.training.step_log import check_installed
 
 logger = logging.getLogger(__name__)
 
 
-def load_tools(parameters: EncoderPretrainParameters) -> tuple[pd.DataFrame, pd.DataFrame]:
+def load_tools(
+    tool_registry: str | None, tool_configs: str | None, seed: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Load the tools and the profile of their configurations.
 
     Raises:
-        InputError: naming the fault of a file, or an extra that training needs and that is not
-            installed.
+        InputError: naming the fault of a file.
     """
-    # Checked here: before a language model is trained.
-    check_installed(tensorboard=parameters.tensorboard, wandb=parameters.wandb)
-    registry = (
-        read_tool_registry(Path(parameters.tool_registry))
-        if parameters.tool_registry
-        else default_tool_registry()
-    )
-    if parameters.tool_configs:
-        return registry, read_tool_configs(Path(parameters.tool_configs), registry)
+    registry = read_tool_registry(Path(tool_registry)) if tool_registry else default_tool_registry()
+    if tool_configs:
+        return registry, read_tool_configs(Path(tool_configs), registry)
     logger.info("The latencies of the tools are synthetic: computed by a formula, not measured")
-    return registry, default_tool_configs(registry, parameters.seed)
+    return registry, default_tool_configs(registry, seed)
 
 
 def describe_configs(
-    configs: pd.DataFrame, parameters: EncoderPretrainParameters
+    configs: pd.DataFrame, augmentation: AugmentationParameters, seed: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Describe the augmented configurations to train on, and jittered ones to test on."""
-    samples = augment(configs, parameters.augmentation, parameters.seed)
-    jitter = parameters.augmentation.jitter
-    return samples, unseen_jitter(configs, samples, jitter, parameters.seed)
+    samples = augment(configs, augmentation, seed)
+    return samples, unseen_jitter(configs, samples, augmentation.jitter, seed)
 
 
 def make_language_model(
-    configs: pd.DataFrame, checkpoints: CheckpointFolder, parameters: EncoderPretrainParameters
+    configs: pd.DataFrame,
+    checkpoints: CheckpointFolder,
+    settings: SmallLanguageModelParameters,
+    prompt: str,
+    augmentation: AugmentationParameters,
 ) -> SmallLanguageModel:
     """Train a small language model on descriptions of configurations."""
-    settings = parameters.small_language_model
-    prompt, jitter = parameters.prompt, parameters.augmentation.jitter
+    jitter = augmentation.jitter
     identity = {"prompt": prompt, "jitter": jitter} | settings.model_dump(mode="json")
     checkpoint = checkpoints.checkpoint("small_language_model", identity)
     trained, history = train_small_language_model(configs, prompt, jitter, settings, checkpoint)
@@ -111,7 +117,8 @@ def decode_descriptions(
     registry: pd.DataFrame,
     samples: pd.DataFrame,
     unseen: pd.DataFrame,
-    parameters: EncoderPretrainParameters,
+    language_model: LanguageModelSource | None,
+    decoding: DecodingParameters,
     small_language_model: Path | None = None,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Let the LLM decode the vectors of the configurations and of unseen ones; rate the texts.
@@ -119,9 +126,9 @@ def decode_descriptions(
     Raises:
         InputError: if the encoder was trained with another LLM.
     """
-    source = parameters.language_model_source(small_language_model)
+    source = language_model or LanguageModelSource(model=str(small_language_model))
     reader = load_config_reader(encoder, source, training_device())
-    configs, size = samples[: samples["config_id"].nunique()], parameters.decoding.batch_size
+    configs, size = samples[: samples["config_id"].nunique()], decoding.batch_size
     tables = []
     for name, rows in {"configurations": configs, "unseen_jitter": unseen}.items():
         starts = tqdm(range(0, len(rows), size), desc=f"decode {name}", unit="batch")
@@ -140,7 +147,7 @@ def decode_descriptions(
 
 
 def plot_pretraining(
-    history: pd.DataFrame, rates: dict[str, Any], parameters: EncoderPretrainParameters
+    history: pd.DataFrame, rates: dict[str, Any], target_loss: float | None
 ) -> tuple[Figure, Figure]:
     """Plot the loss by step, and the shares of fields that are decoded without an error."""
     rows: list[dict[str, Any]] = history.to_dict("records")  # type: ignore[assignment]
@@ -148,7 +155,7 @@ def plot_pretraining(
         name: {field: value for field, value in rate.items() if field != "texts"}
         for name, rate in rates.items()
     }
-    return plot_loss(rows, parameters.training.target_loss), plot_exact_match(bars)
+    return plot_loss(rows, target_loss), plot_exact_match(bars)
 
 
 def _summary(history: History, target: float | None, name: str) -> dict[str, Any]:

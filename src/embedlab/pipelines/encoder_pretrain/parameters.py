@@ -37,8 +37,8 @@ class EncoderPretrainParameters(TrainingRunParameters):
         seed: of configurations, augmentation, initialisation and order.
     """
 
-    tool_registry: str | None = None
-    tool_configs: str | None = None
+    tool_registry: Path | None = None
+    tool_configs: Path | None = None
     augmentation: AugmentationParameters = AugmentationParameters()
     language_model: LanguageModelSource | None = None
     small_language_model: SmallLanguageModelParameters = SmallLanguageModelParameters()

@@ -12,7 +12,7 @@ from embedlab.pipelines.encoder_pretrain.nodes import (
 )
 from embedlab.pipelines.encoder_pretrain.parameters import EncoderPretrainParameters
 
-PARAMETERS = "params:encoder_pretrain"
+PARAMETERS, PARTS = "params:encoder_pretrain", "params:parts.encoder_pretrain"
 CHECKPOINTS = "encoder_checkpoints"
 SMALL = "small_language_model"
 
@@ -36,18 +36,22 @@ def create_pipeline(parameters: EncoderPretrainParameters) -> Pipeline:
     tools = ["tool_registry", "tool_configs"]
     training = [*tools, "tool_descriptions", CHECKPOINTS, PARAMETERS, *small]
     trained = ["pretrained_encoder", "encoder_history", "encoder_summary"]
-    decoding = ["pretrained_encoder", "tool_registry", *described, PARAMETERS, *small]
+    reading = [f"{PARTS}.language_model", f"{PARTS}.decoding", *small]
+    decoding = ["pretrained_encoder", "tool_registry", *described, *reading]
     decoded = ["decoded_descriptions", "description_match"]
-    plotted = ["encoder_history", "description_match", PARAMETERS]
+    plotted = ["encoder_history", "description_match", f"{PARTS}.training.target_loss"]
     plots = ["encoder_loss_plot", "description_match_plot"]
+    augmentation, seed, prompt = (f"{PARTS}.{name}" for name in ("augmentation", "seed", "prompt"))
+    files = [f"{PARTS}.tool_registry", f"{PARTS}.tool_configs", seed]
+    augmented = ["tool_configs", augmentation, seed]
     nodes = [
-        Node(load_tools, PARAMETERS, tools, name="load_tools"),
-        Node(describe_configs, ["tool_configs", PARAMETERS], described, name="describe_configs"),
+        Node(load_tools, files, tools, name="load_tools"),
+        Node(describe_configs, augmented, described, name="describe_configs"),
         Node(pretrain_encoder, training, trained, name="pretrain_encoder"),
         Node(decode_descriptions, decoding, decoded, name="decode_descriptions"),
         Node(plot_pretraining, plotted, plots, name="plot_pretraining"),
     ]
     if small:
-        inputs = ["tool_configs", CHECKPOINTS, PARAMETERS]
+        inputs = ["tool_configs", CHECKPOINTS, f"{PARTS}.{SMALL}", prompt, augmentation]
         nodes.append(Node(make_language_model, inputs, SMALL, name="make_language_model"))
     return Pipeline(nodes)

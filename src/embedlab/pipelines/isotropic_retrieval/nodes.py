@@ -4,7 +4,6 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
@@ -237,9 +236,9 @@ def _train(
 
 def _start(parameters: IsotropicRetrievalParameters, base: BaseFingerprints) -> Model | None:
     """The model whose weights initialise the first training."""
-    if parameters.load_checkpoint is None:
+    path = parameters.load_checkpoint
+    if path is None:
         return None
-    path = Path(parameters.load_checkpoint)
     if not path.is_file():
         raise InputError(f"load_checkpoint: {path}: no such file; give a best_model.pt")
     start = read_tensors(path)

@@ -1,6 +1,7 @@
 """Parameters of the isotropic_retrieval pipeline."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
@@ -61,7 +62,7 @@ class IsotropicRetrievalParameters(TrainingRunParameters):
     encoder: str | None = None
     retrieval: IsotropicTrainingParameters
     pretraining: IsotropicTrainingParameters | None = None
-    load_checkpoint: str | None = None
+    load_checkpoint: Path | None = None
     ablations: AblationParameters = AblationParameters()
 
     @model_validator(mode="before")

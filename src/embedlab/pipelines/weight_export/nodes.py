@@ -8,9 +8,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from embedlab.distributed.processes import training_device
-from embedlab.pipelines.weight_export.parameters import WeightExportParameters
 from embedlab.resource_encoder.configs import config_tensors, resource_values, tool_positions
-from embedlab.resource_encoder.demonstration import demonstrate, summarise
+from embedlab.resource_encoder.demonstration import (
+    DecoderDemonstrationParameters,
+    demonstrate,
+    summarise,
+)
 from embedlab.resource_encoder.export import (
     config_lookup,
     encode_configs,
@@ -34,7 +37,7 @@ def export_weights(
     encoder: dict[str, Any],
     registry: pd.DataFrame,
     configs: pd.DataFrame,
-    parameters: WeightExportParameters,
+    batch_size: int,
 ) -> tuple[dict[str, Any], Lookup, MaskMap]:
     """Encode every configuration; tabulate configurations by index, and indices by tool."""
     names = registry["tool_name"].tolist()
@@ -42,7 +45,7 @@ def export_weights(
     tools, values = (tensor.to(device) for tensor in config_tensors(configs, names))
     model = load_resource_encoder(encoder).to(device)
     start = time.perf_counter()
-    weights = encode_configs(model, tools, values, parameters.batch_size).cpu()
+    weights = encode_configs(model, tools, values, batch_size).cpu()
     seconds = time.perf_counter() - start
     logger.info("Exported %d vectors of %d dimensions in %.3f s", *weights.shape, seconds)
     exported = {
@@ -62,7 +65,7 @@ def demonstrate_decoder(
     lookup: Lookup,
     mask_map: MaskMap,
     checkpoints: CheckpointFolder,
-    parameters: WeightExportParameters,
+    parameters: DecoderDemonstrationParameters,
 ) -> tuple[pd.DataFrame, dict[str, Any], Figure]:
     """Compare decoders whose configuration weights start as these vectors or as random ones.
 
@@ -75,7 +78,7 @@ def demonstrate_decoder(
         exported["weights"],
         resource_values(configs),
         tool_positions(configs, list(mask_map)),
-        parameters.demonstration,
+        parameters,
         checkpoints,
     )
     final = results[results["step"] == results["step"].max()]

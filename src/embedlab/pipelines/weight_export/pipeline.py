@@ -19,9 +19,9 @@ def create_pipeline() -> Pipeline:
                                                          tool_mask_map ── demonstrate_decoder
     ```
     """
-    trained = ["pretrained_encoder", "tool_registry", "tool_configs", PARAMETERS]
+    trained = ["pretrained_encoder", "tool_registry", "tool_configs", f"{PARAMETERS}.batch_size"]
     exported = ["config_weights", "config_lookup", "tool_mask_map"]
-    learning = [*exported, "decoder_checkpoints", PARAMETERS]
+    learning = [*exported, "decoder_checkpoints", f"{PARAMETERS}.demonstration"]
     learnt = ["decoder_demonstration", "decoder_summary", "decoder_plot"]
     plot = "config_weights_plot"
     return Pipeline(
