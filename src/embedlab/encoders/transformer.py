@@ -46,6 +46,8 @@ class TransformerEncoder(ABC):
         self.recipe = recipe
         self.parameters: ModelParameters = recipe.parameters
         self.device = torch.device(device)
+        if recipe.backend == "openvino" and self.device.type != "cpu":
+            raise InputError("backend openvino computes on the processor; on a GPU use torch")
         self.tokens_per_batch = tokens_per_batch or TOKENS_PER_BATCH[self.device.type]
         folder = str(recipe.files.folder)
         options = {"trust_remote_code": self.parameters.trust_remote_code, "local_files_only": True}
@@ -100,8 +102,6 @@ class TransformerEncoder(ABC):
         from embedlab.encoders.openvino_forward import use_openvino
 
         try:
-            if self.device.type != "cpu":
-                raise InputError("OpenVINO computes on the processor; use backend: torch on a GPU")
             use_openvino(self.model, self.recipe.precision, self._probe)
         except InputError as error:
             raise InputError(f"encoder model {self.parameters.model}: {error}") from error
