@@ -4,6 +4,7 @@ import importlib.util
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from textwrap import shorten
 from typing import Any
 
 import torch
@@ -39,7 +40,7 @@ def use_openvino(model: nn.Module, precision: Precision, probe: Callable[[], Ten
     try:
         error = (probe() - expected).norm(dim=1)
     except Exception as fault:  # OpenVINO raises exceptions of many types
-        reason = " ".join(str(fault).split()) or type(fault).__name__
+        reason = shorten(str(fault), 300) or type(fault).__name__
         raise InputError(f"OpenVINO cannot compute it ({reason}); use backend: torch") from fault
     if not (error <= MAX_ERROR[precision] * expected.norm(dim=1)).all():
         raise InputError("OpenVINO computes other vectors than torch; use backend: torch")
