@@ -96,7 +96,6 @@ class TransformerEncoder(ABC):
                 vectors = normalize(vectors, dim=1)
             yield indices, vectors.cpu().numpy()
 
-
     def _use_openvino(self) -> None:
         """Hand the transformers to OpenVINO, which other encoders need not have."""
         from embedlab.encoders.openvino_forward import use_openvino
