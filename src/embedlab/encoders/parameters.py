@@ -7,6 +7,7 @@ from pydantic import Field, RootModel
 from embedlab.parameters import OneLineErrors, Parameters
 
 Role = Literal["query", "document"]
+Backend = Literal["torch", "openvino"]
 
 
 class ModelSource(Parameters):
@@ -87,15 +88,17 @@ class EncoderParameters(
 
 
 class ExecutionParameters(Parameters):
-    """How encoding runs; of these, only the precision changes vectors and fingerprints.
+    """How encoding runs; of these, backend and precision change vectors and fingerprints.
 
     Attributes:
+        backend: what computes transformers; openvino (an extra) is for processors alone.
         precision: `auto` is bfloat16 where the processor computes it natively, else float32.
         tokens_per_batch: tokens per forward pass, padding included; None: chosen by device.
         processes: number of encoding processes; None: one per GPU, or one without a GPU.
         shard_size: vectors per file of the store; a shard of a slow encoder is closed earlier.
     """
 
+    backend: Backend = "torch"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     tokens_per_batch: int | None = Field(None, ge=16)
     processes: int | None = Field(None, ge=1)

@@ -12,6 +12,7 @@ import torch
 from embedlab.encoders.model_files import ModelFiles, find_model
 from embedlab.encoders.parameters import (
     AnyEncoder,
+    Backend,
     ExecutionParameters,
     ModelParameters,
     Role,
@@ -34,12 +35,20 @@ class Recipe:
     Attributes:
         files: None for an encoder without weights.
         precision: the floating-point type of the forward pass.
+        backend: the library that computes it.
     """
 
     parameters: AnyEncoder
     role: Role
     files: ModelFiles | None
     precision: Precision
+    backend: Backend = "torch"
+
+    @property
+    def torch_dtype(self) -> torch.dtype:
+        """The type of the parameters in torch; another library converts them itself."""
+        dtype: torch.dtype = getattr(torch, self.precision)
+        return dtype if self.backend == "torch" else torch.float32
 
     @property
     def model(self) -> str:
@@ -83,6 +92,8 @@ class Recipe:
             return kind | {"model": self.model} | self.parameters.model_dump(exclude={"kind"})
         if isinstance(self.parameters, SentenceTransformerParameters):
             kind |= {"role": self.role}  # a model may have a route for each
+        if self.backend != "torch":
+            kind |= {"backend": self.backend}
         return kind | {
             # Names the model independently of the path of its folder.
             "version": self.files.version,
@@ -109,7 +120,8 @@ def make_recipe(encoder: AnyEncoder, role: Role, execution: ExecutionParameters)
         InputError: if the model is not found, or its weights do not have the expected hash.
     """
     if isinstance(encoder, ModelParameters):
-        return Recipe(encoder, role, find_model(encoder), compute_precision(execution.precision))
+        precision = compute_precision(execution.precision)
+        return Recipe(encoder, role, find_model(encoder), precision, execution.backend)
     return Recipe(encoder, role, None, "float32")
 
 

@@ -20,6 +20,8 @@ from embedlab.errors import InputError
 # Small batches fit a processor's cache (28 texts of 256 tokens per second on two cores, 24 with
 # 16,384 tokens) and need few filling rows; a GPU needs more work at once.
 TOKENS_PER_BATCH = {"cpu": 2048, "cuda": 65536}
+# Of three lengths, to compare backends with.
+PROBE = ("one", "one two three four", "one two three four five six seven eight nine ten")
 
 
 class TransformerEncoder(ABC):
@@ -44,6 +46,8 @@ class TransformerEncoder(ABC):
         self.recipe = recipe
         self.parameters: ModelParameters = recipe.parameters
         self.device = torch.device(device)
+        if recipe.backend == "openvino" and self.device.type != "cpu":
+            raise InputError("backend openvino computes on the processor; on a GPU use torch")
         self.tokens_per_batch = tokens_per_batch or TOKENS_PER_BATCH[self.device.type]
         folder = str(recipe.files.folder)
         options = {"trust_remote_code": self.parameters.trust_remote_code, "local_files_only": True}
@@ -57,7 +61,9 @@ class TransformerEncoder(ABC):
         self.model.eval().to(self.device)
         # Not the buffers: in bfloat16, rotary frequencies lose the precision of far positions.
         for parameter in self.model.parameters():
-            parameter.data = parameter.data.to(getattr(torch, recipe.precision))
+            parameter.data = parameter.data.to(recipe.torch_dtype)
+        if recipe.backend == "openvino":
+            self._use_openvino()
 
     @abstractmethod
     def load(self, folder: str, options: dict[str, Any]) -> torch.nn.Module:
@@ -90,6 +96,25 @@ class TransformerEncoder(ABC):
                 vectors = normalize(vectors, dim=1)
             yield indices, vectors.cpu().numpy()
 
+    def _use_openvino(self) -> None:
+        """Hand the transformers to OpenVINO, which other encoders need not have."""
+        from embedlab.encoders.openvino_forward import use_openvino
+
+        try:
+            use_openvino(self.model, self.recipe.precision, self._probe)
+        except InputError as error:
+            raise InputError(f"encoder model {self.parameters.model}: {error}") from error
+
+    def _probe(self) -> Tensor:
+        """Vectors of a few texts, in two shapes, with padding: `(5, d)`."""
+        rows = sorted(self.tokenize(PROBE), key=len)
+        with torch.inference_mode():
+            return torch.cat([self._pool_rows(rows[:count]) for count in (3, 2)])
+
+    def _pool_rows(self, rows: Sequence[TokenIds]) -> Tensor:
+        ids, mask = pad(rows, max(map(len, rows)), self.filler)
+        return self.pool(torch.from_numpy(ids), torch.from_numpy(mask))
+
 
 class CausalLMEncoder(TransformerEncoder):
     """A causal language model whose last hidden states are averaged over the text's tokens."""
@@ -99,7 +124,7 @@ class CausalLMEncoder(TransformerEncoder):
         assert self.recipe.files is not None
         if self.recipe.files.gguf_file:
             options = options | {"gguf_file": self.recipe.files.gguf_file}
-        dtype = getattr(torch, self.recipe.precision)
+        dtype = self.recipe.torch_dtype
         model: torch.nn.Module = AutoModel.from_pretrained(folder, **options, dtype=dtype)
         self.tokenizer = AutoTokenizer.from_pretrained(folder, **options)
         self.max_length = bounded_length(self.parameters, 512, model)
