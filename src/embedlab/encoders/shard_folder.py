@@ -16,8 +16,8 @@ from embedlab.errors import InputError
 from embedlab.files import replacing
 
 SECONDS_PER_DAY = 86400.0
-# Object stores in which an object appears whole or not at all, and the package that reaches each.
-PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs"}
+# Object stores in which an object appears whole or not at all, and the extra that reaches each.
+EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
 # Parts of shards that are fetched at once, some MB each.
 FETCHED_AT_ONCE = 16
 
@@ -163,15 +163,15 @@ class ObjectFolder:
     @cached_property
     def _system(self) -> Any:
         protocol = self.url.partition("://")[0]
-        if protocol not in PACKAGES:
+        if protocol not in EXTRAS:
             raise InputError(
                 f"{self.url}: not a path, s3:// or gs://, which alone publish files whole"
             )
         try:
             return fsspec.filesystem(protocol, use_listings_cache=False)
         except ImportError as error:
-            extra = f"pip install -c constraints.txt {PACKAGES[protocol]}"
-            raise InputError(f"{self.url}: needs a package: {extra}") from error
+            extra = f'pip install -c constraints.txt -e ".[{EXTRAS[protocol]}]"'
+            raise InputError(f"{self.url}: {error}; {extra}") from error
 
     @contextmanager
     def _told_in_one_line(self) -> Iterator[None]:
