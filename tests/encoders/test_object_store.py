@@ -125,7 +125,7 @@ def test_a_server_that_does_not_answer_is_one_line(bucket, monkeypatch):
 
 def test_a_missing_library_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "gcsfs", None)
-    with pytest.raises(InputError, match=r"^gs://bucket/\S+: .*gcs.*; pip install .*\[gcs\]):
+    with pytest.raises(InputError, match=r"^gs://bucket/\S+: .*gcs.*; pip install .*\[gcs\]"):
         VectorStore("gs://bucket").open("a" * 64, {})
 
 
