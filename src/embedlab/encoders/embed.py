@@ -90,6 +90,12 @@ def embed(
 def _encode_missing(
     texts: list[str], recipe: Recipe, cache: VectorCache, execution: ExecutionParameters
 ) -> None:
+    if execution.engine == "ray":
+        # Imported late: it needs a package of its own, and this module.
+        from embedlab.encoders.ray_engine import encode_on_ray
+
+        encode_on_ray([texts], len(texts), recipe, cache, execution)
+        return
     processes = min(execution.processes or max(1, torch.cuda.device_count()), len(texts))
     logger.info(
         "Encoding %d texts with a %s encoder in %d process(es), in %s",

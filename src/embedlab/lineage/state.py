@@ -33,7 +33,7 @@ from embedlab.training.parameters import TrainingRunParameters
 
 # Parameters that decide where, or how fast, something runs.
 WITHOUT_EFFECT = {
-    ExecutionParameters: {"tokens_per_batch", "processes", "shard_size"},
+    ExecutionParameters: {"engine", "ray", "tokens_per_batch", "processes", "shard_size"},
     TrainingRunParameters: set(TrainingRunParameters.model_fields),
 }
 # Groups within a group that the nodes which use them take by themselves.
