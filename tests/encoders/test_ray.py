@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -51,9 +52,16 @@ def watch_workers():
 def watched(tmp_path_factory):
     """A folder of one file per worker, which is named after its process and lists its texts."""
     ray = pytest.importorskip("ray", reason="needs the package ray")
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers have no tests
     folder = tmp_path_factory.mktemp("watched")
     environment = {"env_vars": {"WATCHED": str(folder)}, "worker_process_setup_hook": watch_workers}
-    ray.init(address="local", num_cpus=2, runtime_env=environment, logging_level="warning")
+    ray.init(
+        address="local",
+        num_cpus=2,
+        include_dashboard=False,
+        runtime_env=environment,
+        logging_level="warning",
+    )
     yield folder
     ray.shutdown()
 

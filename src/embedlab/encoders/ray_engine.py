@@ -259,4 +259,6 @@ def _connected(parameters: RayParameters) -> Iterator[Any]:
 
 
 def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__
+    """What an error says; of a dead actor, only why it died."""
+    text = " ".join(str(error).split()).rpartition("The actor is dead because ")[2]
+    return text[:300] or type(error).__name__
