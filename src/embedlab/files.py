@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from embedlab.errors import InputError
 
 # Called with the complete new content, and with the path that it takes next.
@@ -58,6 +61,17 @@ def replacing_folder(target: Path) -> Iterator[Path]:
             target.rename(old)
         fresh.rename(target)
     _flush(target.parent)
+
+
+def disk_array(shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> np.ndarray:
+    """An array of zeros in a temporary file, for what may exceed the memory.
+
+    The file lies in the folder that `TMPDIR` names, and goes with the array.
+    """
+    if 0 in np.atleast_1d(shape):  # an empty file cannot be mapped
+        return np.empty(shape, dtype)
+    with tempfile.TemporaryFile() as file:
+        return np.memmap(file, dtype, "w+", shape=shape)
 
 
 def _tell_witness(fresh: Path, target: Path) -> None:

@@ -53,20 +53,20 @@ def recipe():
 
 def test_vectors_are_encoded_once_into_a_bucket(bucket, tmp_path):
     store, local = VectorStore(f"{bucket}/store/"), VectorStore(tmp_path)
-    expected, _ = embed(TEXTS, recipe(), local, EXECUTION)
-    vectors, first = embed(TEXTS[:400], recipe(), store, EXECUTION)
-    again, second = embed(TEXTS[::-1], recipe(), VectorStore(f"{bucket}/store"), EXECUTION)
+    expected, _ = embed([TEXTS], recipe(), local, EXECUTION)
+    vectors, first = embed([TEXTS[:400]], recipe(), store, EXECUTION)
+    again, second = embed([TEXTS[::-1]], recipe(), VectorStore(f"{bucket}/store"), EXECUTION)
     assert (first.misses, second.hits, second.misses) == (400, 400, 200)
-    assert vectors.tobytes() == expected[:400].tobytes()
-    assert again.tobytes() == expected[::-1].tobytes()
+    assert vectors.read().tobytes() == expected.read()[:400].tobytes()
+    assert again.read().tobytes() == expected.read()[::-1].tobytes()
 
 
 def test_a_catalog_entry_may_be_a_url(bucket):
     entry = FolderHandleDataset(
         filepath=f"{bucket}/store", opened_as="embedlab.encoders.store.VectorStore"
     )
-    _, report = embed(TEXTS, recipe(), entry.load(), EXECUTION)
-    assert (report.misses, embed(TEXTS, recipe(), entry.load(), EXECUTION)[1].hits) == (600, 600)
+    _, report = embed([TEXTS], recipe(), entry.load(), EXECUTION)
+    assert (report.misses, embed([TEXTS], recipe(), entry.load(), EXECUTION)[1].hits) == (600, 600)
 
 
 def test_a_copy_in_another_process_writes_to_the_same_bucket(bucket):

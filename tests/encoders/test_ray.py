@@ -83,13 +83,13 @@ def kill_a_worker(folder: Path, killed: list[int]):
 
 
 def test_a_killed_worker_costs_the_shard_in_flight(watched, recipe, tmp_path, caplog):
-    expected, _ = embed(TEXTS, recipe, VectorStore(tmp_path / "local"), LOCAL)
+    expected, _ = embed([TEXTS], recipe, VectorStore(tmp_path / "local"), LOCAL)
     killed: list[int] = []
     killer = threading.Thread(target=kill_a_worker, args=(watched, killed), daemon=True)
     killer.start()
-    vectors, report = embed(TEXTS, recipe, VectorStore(tmp_path / "ray"), RAY)
+    vectors, report = embed([TEXTS], recipe, VectorStore(tmp_path / "ray"), RAY)
     killer.join()
-    assert vectors.tobytes() == expected.tobytes()
+    assert vectors.read().tobytes() == expected.read().tobytes()
     assert report.misses == len(TEXTS)
     encoded = [line for path in watched.iterdir() for line in path.read_text().splitlines()]
     assert set(encoded) == set(TEXTS)
@@ -103,8 +103,8 @@ def test_a_text_that_ends_its_worker_is_found(watched, recipe, tmp_path):
     with pytest.raises(
         InputError, match=r"^the text that begins 'poison for all' \(SHA-256 \w{64}\)"
     ):
-        embed(texts, recipe, store, RAY)
-    _, report = embed([*TEXTS[:5], "another"], recipe, store, LOCAL)
+        embed([texts], recipe, store, RAY)
+    _, report = embed([[*TEXTS[:5], "another"]], recipe, store, LOCAL)
     assert report.hits >= 3, "what was encoded is lost"
 
 
@@ -112,9 +112,9 @@ def test_a_sentence_transformer_gives_the_same_bits(watched, tmp_path):
     recipe = recipe_of(save_shape("prompts", tmp_path / "model"))
     texts = TEXTS[:700]
     execution = ExecutionParameters.model_validate(RAY.model_dump())
-    vectors, _ = embed(texts, recipe, VectorStore(tmp_path / "ray"), execution)
-    expected, _ = embed(texts, recipe, VectorStore(tmp_path / "local"), LOCAL)
-    assert vectors.tobytes() == expected.tobytes()
+    vectors, _ = embed([texts], recipe, VectorStore(tmp_path / "ray"), execution)
+    expected, _ = embed([texts], recipe, VectorStore(tmp_path / "local"), LOCAL)
+    assert vectors.read().tobytes() == expected.read().tobytes()
 
 
 def test_an_encoder_that_cannot_be_loaded_is_one_line(watched, tmp_path):
@@ -124,4 +124,4 @@ def test_an_encoder_that_cannot_be_loaded_is_one_line(watched, tmp_path):
     with pytest.raises(
         InputError, match=r"^encoder model \S+: is another model on a worker's node"
     ):
-        embed(TEXTS, recipe, VectorStore(tmp_path / "ray"), RAY)
+        embed([TEXTS], recipe, VectorStore(tmp_path / "ray"), RAY)

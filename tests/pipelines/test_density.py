@@ -12,6 +12,7 @@ from support import messages_of
 from embedlab.encoders.embeddings import Embeddings
 from embedlab.pipelines.density.nodes import evaluate_reward_models, weigh_prefixes
 from embedlab.pipelines.density.parameters import DensityParameters
+from embedlab.text_table import as_ids
 
 
 def weigh(n_prefixes, **changes):
@@ -27,7 +28,7 @@ def weigh(n_prefixes, **changes):
         "id_scheme": "s",
     }
     parameters = DensityParameters.model_validate({"k": 5} | changes)
-    return weigh_prefixes(Embeddings(embeddings, ids, metadata), parameters)
+    return weigh_prefixes(Embeddings(embeddings, as_ids(ids), metadata, "m.prefixes"), parameters)
 
 
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])

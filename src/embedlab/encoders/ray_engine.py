@@ -7,10 +7,10 @@ worker had, and so could neither drop those that are stored nor find the one tha
 import logging
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import chain, islice
+from itertools import islice
 from typing import Any
 
 import torch
@@ -31,13 +31,13 @@ SECONDS_UNTIL_WARNING = 60.0
 
 
 def encode_on_ray(
-    texts: Iterable[Sequence[str]],
+    texts: Iterable[str],
     count: int,
     recipe: Recipe,
     cache: VectorCache,
     execution: ExecutionParameters,
 ) -> None:
-    """Encode `count` texts, which come in windows, into the store.
+    """Encode `count` texts into the store; only those that workers have at the time are in memory.
 
     Raises:
         InputError: if there is no cluster, a worker cannot load the encoder or see the store, or a
@@ -66,14 +66,12 @@ class _Task:
     losses: int = 0
 
 
-def _tasks(
-    texts: Iterable[Sequence[str]], count: int, num_workers: int, max_texts: int
-) -> Iterator[_Task]:
+def _tasks(texts: Iterable[str], count: int, num_workers: int, max_texts: int) -> Iterator[_Task]:
     """Tasks that get smaller towards the end, so that all workers end at about the same time."""
-    stream = chain.from_iterable(texts)
+    remaining = iter(texts)
     while True:
         size = min(max_texts, max(MIN_TEXTS, count // (2 * num_workers)))
-        if not (some := list(islice(stream, size))):
+        if not (some := list(islice(remaining, size))):
             return
         yield _Task(some)
         count -= len(some)

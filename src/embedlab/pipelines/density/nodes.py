@@ -38,6 +38,7 @@ from embedlab.pipelines.density.parameters import DensityParameters, SampleParam
 from embedlab.search.approximate import approximate_neighbours
 from embedlab.search.neighbours import nearest_neighbours
 from embedlab.statistics.projection import principal_plane
+from embedlab.text_table import Ids, find_rows
 from embedlab.training.checkpoints import CheckpointFolder
 
 logger = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ MAP_SIZE = 10_000
 
 def weigh_prefixes(
     embeddings: Embeddings, parameters: DensityParameters
-) -> tuple[np.ndarray, list[str], dict[str, Any]]:
+) -> tuple[np.ndarray, Ids, dict[str, Any]]:
     """Compute inverse-density weights (n,); return them, their n ids and a description.
 
     With k prefixes or fewer, all weights are 1.
@@ -57,7 +58,7 @@ def weigh_prefixes(
     Raises:
         InputError: if there is no prefix.
     """
-    if not embeddings.ids:
+    if not len(embeddings.ids):
         raise InputError("prefixes: there is none to weigh; ingest preference pairs first")
     distances, recall = _neighbour_distances(embeddings.vectors, parameters)
     weights = density_weights(distances, parameters.estimator, parameters.exponent)
@@ -196,9 +197,8 @@ def _log_metrics(metrics: dict[str, Any], sources: np.ndarray) -> None:
 
 def _response_rows(pairs: pd.DataFrame, embeddings: Embeddings) -> dict[str, np.ndarray]:
     """The rows of the vectors of the chosen and the rejected responses."""
-    index = pd.Index(embeddings.ids)
     rows = {
-        f"{kind}_row": index.get_indexer(pd.Index(pairs[f"{kind}_id"]))
+        f"{kind}_row": find_rows(embeddings.ids, pairs[f"{kind}_id"])
         for kind in ("chosen", "rejected")
     }
     if num_absent := sum(int((row < 0).sum()) for row in rows.values()):
