@@ -98,14 +98,14 @@ def test_a_killed_worker_costs_the_shard_in_flight(watched, recipe, tmp_path, ca
 
 
 def test_a_text_that_ends_its_worker_is_found(watched, recipe, tmp_path):
-    texts = [*TEXTS[:5], "poison for all", "another"]
+    texts = ["one", "poison for all", "another"]
     store = VectorStore(tmp_path)
     with pytest.raises(
         InputError, match=r"^the text that begins 'poison for all' \(SHA-256 \w{64}\)"
     ):
         embed([texts], recipe, store, RAY)
-    _, report = embed([[*TEXTS[:5], "another"]], recipe, store, LOCAL)
-    assert report.hits >= 3, "what was encoded is lost"
+    _, report = embed([["one", "another"]], recipe, store, LOCAL)
+    assert report.hits >= 1, "what was encoded is lost"
 
 
 def test_a_sentence_transformer_gives_the_same_bits(watched, tmp_path):
