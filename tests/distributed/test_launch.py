@@ -1,7 +1,9 @@
 """Processes that start together, and how their errors are told."""
 
 import os
+import re
 import signal
+import subprocess
 import sys
 import time
 from functools import partial
@@ -78,6 +80,34 @@ def test_an_error_that_the_user_can_correct_is_one_line(kind, line):
 def test_any_other_error_has_the_traceback_of_its_process():
     with pytest.raises(ProcessRaisedException, match="ZeroDivisionError"):
         run_in_processes(partial(fail, "other"), 2)
+
+
+KILLED_EARLY = """
+import os, signal, sys
+if __name__ == "__mp_main__":  # imported by a process that starts, which reads its arguments next
+    os.kill(os.getpid(), signal.SIGKILL)
+
+from embedlab.distributed.launch import spawn
+from embedlab.errors import InputError
+
+def work(index, data):
+    pass
+
+if __name__ == "__main__":
+    try:
+        spawn(work, (bytes(10**6),), 2)
+    except InputError as error:
+        print(error)
+"""
+
+
+def test_a_process_that_is_killed_before_it_reads_its_arguments_is_one_line(tmp_path):
+    """Its parent waited forever for a reader of a full pipe."""
+    program = tmp_path / "program.py"
+    program.write_text(KILLED_EARLY)
+    command = [sys.executable, str(program)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=200, check=True)
+    assert re.match(r"process \d terminated with signal SIGKILL; finished work", result.stdout)
 
 
 def say():

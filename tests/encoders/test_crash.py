@@ -1,8 +1,12 @@
+import os
+import re
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
-from crash import kill_and_restart, stored_texts
+from crash import kill_and_restart, shards_of, stored_texts
 
 # The hashing encoder is too fast to be caught at work, so each of its batches waits a little.
 PROGRAM = """
@@ -23,23 +27,34 @@ def slowly(self, texts):
         yield batch
 hashing.HashingEncoder.encode = slowly
 
-root = Path(sys.argv[1])
-execution = ExecutionParameters(shard_size=20)
-recipe = make_recipe(HashingParameters(kind="hashing"), "document", execution)
-texts = [f"the text of item {i}" for i in range(1500)]
-vectors, report = embed([texts], recipe, VectorStore(root / "store"), execution)
-np.save(root / "vectors.npy", vectors.read())
-print(report.misses)
+if __name__ == "__main__":
+    root = Path(sys.argv[1])
+    execution = ExecutionParameters(shard_size=20, processes=int(sys.argv[2]))
+    recipe = make_recipe(HashingParameters(kind="hashing"), "document", execution)
+    texts = [f"the text of item {i}" for i in range(1500)]
+    vectors, report = embed([texts], recipe, VectorStore(root / "store"), execution)
+    np.save(root / "vectors.npy", vectors.read())
+    print(report.misses)
 """
+
+
+def start(folder, processes=1):
+    """Start the program, which is a file so that its processes find it."""
+    program = folder / "program.py"
+    program.write_text(PROGRAM)
+    command = [sys.executable, str(program), str(folder), str(processes)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def encoding_processes(parent):
+    """The ids of the processes that a run has started to encode."""
+    command = ["pgrep", "-P", str(parent.pid), "-f", "spawn_main"]
+    found = subprocess.run(command, capture_output=True, text=True, check=True)
+    return [int(line) for line in found.stdout.split()]
 
 
 def test_a_killed_run_goes_on_where_it_was(tmp_path):
     disturbed, undisturbed = tmp_path / "disturbed", tmp_path / "undisturbed"
-
-    def start(folder):
-        return subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, str(folder)], stdout=subprocess.PIPE
-        )
 
     for folder in (disturbed, undisturbed):
         folder.mkdir()
@@ -50,3 +65,17 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path):
     start(undisturbed).communicate(timeout=120)
     written, expected = (np.load(f / "vectors.npy") for f in (disturbed, undisturbed))
     assert written.tobytes() == expected.tobytes()
+
+
+def test_a_run_ends_when_one_of_its_processes_is_killed(tmp_path):
+    run, store = start(tmp_path, processes=2), tmp_path / "store"
+    while run.poll() is None and not shards_of(store):
+        time.sleep(0.01)
+    os.kill(encoding_processes(run)[0], signal.SIGKILL)
+    _, errors = run.communicate(timeout=120)
+    last = errors.strip().rpartition("\n")[2]
+    assert re.search(r"InputError: process \d terminated with signal SIGKILL; finished work", last)
+    kept = stored_texts(store)
+    output, _ = start(tmp_path, processes=2).communicate(timeout=120)
+    assert kept > 0
+    assert int(output) == 1500 - kept

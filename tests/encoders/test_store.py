@@ -54,8 +54,8 @@ def test_any_texts_in_any_shards_come_back(tmp_path_factory, texts, shard_size, 
 def test_a_half_written_shard_is_invisible(tmp_path):
     cache = VectorStore(tmp_path).open("d" * 64, {})
     write(cache, ["x"], vectors_for(["x"]))
-    whole = next(cache.folder.glob("*.safetensors"))
-    (cache.folder / ".left-over.77.safetensors").write_bytes(whole.read_bytes()[:50])
+    whole = next(cache.folder.path.glob("*.safetensors"))
+    (cache.folder.path / ".left-over.77.safetensors").write_bytes(whole.read_bytes()[:50])
     assert len(VectorStore(tmp_path).open("d" * 64, {}).shards) == 1
 
 
@@ -63,7 +63,7 @@ def test_a_half_written_shard_is_invisible(tmp_path):
 def test_a_truncated_shard_is_named(tmp_path, size):
     cache = VectorStore(tmp_path).open("e" * 64, {})
     write(cache, ["x", "y"], vectors_for(["x", "y"]))
-    shard = next(cache.folder.glob("*.safetensors"))
+    shard = next(cache.folder.path.glob("*.safetensors"))
     shard.write_bytes(shard.read_bytes()[:size])
     with pytest.raises(InputError, match=f"{shard.name}: damaged shard .* encoded again"):
         VectorStore(tmp_path).open("e" * 64, {})
@@ -73,7 +73,7 @@ def test_vectors_that_are_not_finite_are_never_stored(tmp_path):
     cache = VectorStore(tmp_path).open("f" * 64, {})
     with pytest.raises(InputError, match="not finite"):
         write(cache, ["x"], np.array([[1.0, np.nan]], dtype=np.float32))
-    assert not list(cache.folder.glob("*.safetensors"))
+    assert not list(cache.folder.path.glob("*.safetensors"))
 
 
 def test_an_interrupted_write_keeps_its_finished_shards(tmp_path):

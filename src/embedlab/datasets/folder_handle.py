@@ -14,22 +14,23 @@ class FolderHandleDataset(PathDataset[NoReturn, Any]):
     """A folder of which a node gets a handle; it counts as existing, also before the first use.
 
     Args:
-        filepath: the folder.
-        opened_as: dotted name of the handle's class, which is called with the folder's path.
+        filepath: the folder, or a URL if the handle takes one.
+        opened_as: dotted name of the handle's class, which is called with the path or the URL.
         metadata: for Kedro-Viz.
     """
 
     def __init__(self, *, filepath: str, opened_as: str, metadata: dict[str, Any] | None = None):
         super().__init__(filepath=filepath, metadata=metadata)
+        self._location = filepath if "://" in filepath else self._filepath
         self._opened_as = opened_as
 
     def load(self) -> Any:
         """Make the handle."""
-        return self._handle_class()(self._filepath)
+        return self._handle_class()(self._location)
 
     def save(self, data: NoReturn) -> None:
         """Refuse: nodes write through the handle."""
-        raise DatasetError(f"{self._filepath} is written through its handle")
+        raise DatasetError(f"{self._location} is written through its handle")
 
     def preview(self) -> JSONPreview:
         """The handle's preview of the content, for Kedro-Viz."""
@@ -40,6 +41,9 @@ class FolderHandleDataset(PathDataset[NoReturn, Any]):
 
     def _exists(self) -> bool:
         return True
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._location)}
 
 
 class ResumableFolderDataset(FolderHandleDataset):

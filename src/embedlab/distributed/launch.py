@@ -1,10 +1,10 @@
 """Starting processes, alone or as one group of `torch.distributed`."""
 
-import io
 import mmap
 import pickle
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -27,7 +27,8 @@ TIMEOUT = timedelta(days=1)
 def spawn(function: Callable[..., None], args: tuple[Any, ...], num_processes: int) -> None:
     """Call `function(index, *args)` in each of these processes; all end when one fails.
 
-    They also end with this process.
+    They also end with this process. Arrays that are memory maps of whole files are mapped by each
+    process, not copied.
 
     Raises:
         InputError: if a process raises it, or ends otherwise; then with the last line that the
@@ -35,10 +36,14 @@ def spawn(function: Callable[..., None], args: tuple[Any, ...], num_processes: i
     """
     errors = LastLine()
     try:
-        with errors.watched():
-            group = start_processes(function, args, num_processes, join=False, daemon=True)
-        while not group.join():
-            pass
+        with TemporaryDirectory() as folder:
+            call = Path(folder) / "call"
+            with call.open("wb") as file:
+                _Pickler(file).dump((function, args))
+            with errors.watched():
+                group = start_processes(_call, (call,), num_processes, join=False, daemon=True)
+            while not group.join():
+                pass
     except ProcessExitedException as error:
         reason = f" ({line})" if (line := errors.wait()) else ""
         raise InputError(
@@ -58,8 +63,7 @@ def spawn(function: Callable[..., None], args: tuple[Any, ...], num_processes: i
 def run_in_processes(function: Callable[[], object], num_processes: int) -> None:
     """Call a picklable function in each process of a group.
 
-    Each process has one GPU or, without GPUs, an equal share of this process's threads. Arrays
-    that are memory maps of whole files are mapped by each process, not copied.
+    Each process has one GPU or, without GPUs, an equal share of this process's threads.
 
     Raises:
         InputError: as `spawn` does, and if there are more processes than GPUs.
@@ -67,14 +71,25 @@ def run_in_processes(function: Callable[[], object], num_processes: int) -> None
     if 0 < (gpus := torch.cuda.device_count()) < num_processes:
         raise InputError(f"{num_processes} processes for {gpus} GPU(s); use fewer devices")
     threads = max(1, torch.get_num_threads() // num_processes)
-    stream = io.BytesIO()
-    _Pickler(stream).dump(function)
     with TemporaryDirectory() as folder:
         store = f"file://{folder}/store"
-        spawn(_run, (num_processes, store, threads, stream.getvalue()), num_processes)
+        spawn(_run, (num_processes, store, threads, function), num_processes)
 
 
-def _run(index: int, num_processes: int, store: str, threads: int, function: bytes) -> None:
+def _call(index: int, call: Path) -> None:
+    """Call what a file holds.
+
+    Python writes the arguments of a process into a pipe of 64 KiB. It waits forever if the process
+    is killed before it has read more than that, so they are but the name of a file.
+    """
+    with call.open("rb") as file:
+        function, args = pickle.load(file)
+    function(index, *args)
+
+
+def _run(
+    index: int, num_processes: int, store: str, threads: int, function: Callable[[], object]
+) -> None:
     """One process of the group."""
     torch.set_num_threads(threads)
     backend = "gloo"
@@ -82,7 +97,7 @@ def _run(index: int, num_processes: int, store: str, threads: int, function: byt
         backend = "cpu:gloo,cuda:nccl"
         torch.cuda.set_device(index)
     dist.init_process_group(backend, store, TIMEOUT, num_processes, index)
-    pickle.loads(function)()
+    function()
     dist.destroy_process_group()
 
 

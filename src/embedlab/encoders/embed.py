@@ -18,6 +18,7 @@ from tqdm import tqdm
 from embedlab.distributed.launch import spawn
 from embedlab.encoders.embeddings import ROWS_PER_BLOCK, VectorStream
 from embedlab.encoders.hashing import HashingEncoder
+from embedlab.encoders.key_index import KEY_BYTES, KEY_TYPE
 from embedlab.encoders.parameters import (
     CausalLMParameters,
     ExecutionParameters,
@@ -25,7 +26,7 @@ from embedlab.encoders.parameters import (
     SentenceTransformerParameters,
 )
 from embedlab.encoders.recipe import Recipe
-from embedlab.encoders.store import KEY_BYTES, VectorCache, Vectors, VectorStore, text_keys
+from embedlab.encoders.store import VectorCache, Vectors, VectorStore, text_keys
 from embedlab.files import disk_array
 from embedlab.text_table import Texts, column_texts, open_table, write_rows
 
@@ -127,7 +128,7 @@ def _stored_vectors(cache: VectorCache, keys: np.ndarray) -> VectorStream:
 
 def _keys(texts: Iterable[str], num_texts: int) -> np.ndarray:
     """The keys of texts `(n,)`, in a temporary file."""
-    keys = disk_array(num_texts, f"S{KEY_BYTES}")
+    keys = disk_array(num_texts, KEY_TYPE)
     remaining = iter(texts)
     for start in range(0, num_texts, ROWS_PER_BLOCK):
         block = text_keys(list(islice(remaining, ROWS_PER_BLOCK)))
@@ -171,6 +172,12 @@ def _encode(
     execution: ExecutionParameters,
 ) -> None:
     """Encode the texts of keys `(n,)` into the store."""
+    if execution.engine == "ray":
+        # Imported late: it needs a package of its own, and this module.
+        from embedlab.encoders.ray_engine import encode_on_ray
+
+        encode_on_ray(texts, len(keys), recipe, cache, execution)
+        return
     processes = min(execution.processes or max(1, torch.cuda.device_count()), len(keys))
     logger.info(
         "Encoding %d texts with a %s encoder in %d process(es), in %s",

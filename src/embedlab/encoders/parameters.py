@@ -87,11 +87,37 @@ class EncoderParameters(
     """One encoder, of the kind that its `kind` names."""
 
 
+class RayParameters(Parameters):
+    """The Ray cluster that encodes, and its workers.
+
+    Attributes:
+        address: `auto` for the cluster of this machine; None: the one that `RAY_ADDRESS` names or
+            that runs here, else one of this machine for this run.
+        num_workers: number of encoding processes; None: as many as the cluster has room for.
+        num_cpus: logical CPUs that a worker takes.
+        num_gpus: GPUs that a worker takes; 0: it encodes on the CPU.
+        num_threads: threads of a worker; None: `num_cpus`. As many as of a local run give its bits.
+        max_texts: upper bound on the texts that a worker gets at once. Few leave the last batch of
+            each length emptier, which a GPU feels.
+        max_losses: how many workers a text may end, or may end in a row while they load.
+    """
+
+    address: str | None = None
+    num_workers: int | None = Field(None, ge=1)
+    num_cpus: float = Field(1, gt=0)
+    num_gpus: float = Field(0, ge=0)
+    num_threads: int | None = Field(None, ge=1)
+    max_texts: int = Field(16384, ge=1)
+    max_losses: int = Field(3, ge=1)
+
+
 class ExecutionParameters(Parameters):
     """How encoding runs; of these, backend and precision change vectors and fingerprints.
 
     Attributes:
         backend: what computes transformers; openvino (an extra) is for processors alone.
+        engine: processes of this machine, or workers of a Ray cluster.
+        ray: the cluster and its workers.
         precision: `auto` is bfloat16 where the processor computes it natively, else float32.
         tokens_per_batch: tokens per forward pass, padding included; None: chosen by device.
         processes: number of encoding processes; None: one per GPU, or one without a GPU.
@@ -99,6 +125,8 @@ class ExecutionParameters(Parameters):
     """
 
     backend: Backend = "torch"
+    engine: Literal["local", "ray"] = "local"
+    ray: RayParameters = RayParameters()
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     tokens_per_batch: int | None = Field(None, ge=16)
     processes: int | None = Field(None, ge=1)

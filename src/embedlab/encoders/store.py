@@ -4,21 +4,21 @@ import hashlib
 import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
+from embedlab.encoders.key_index import ABSENT, KEY_BYTES, KEY_TYPE, KeyIndex
+from embedlab.encoders.shard_folder import ShardFolder, shard_folder
+from embedlab.encoders.shards import HEAD_BYTES, SUFFIX, Shard, damaged, read_head, shard_bytes
 from embedlab.errors import InputError
-from embedlab.files import replacing
 
 # A crash loses at most this much work of a slow encoder.
 SECONDS_PER_SHARD = 20.0
-SECONDS_PER_DAY = 86400.0
-KEY_BYTES = 32
+# Shards whose keys are read together.
+READ_AT_ONCE = 256
+NOTE = "encoder.json"
 
 Vectors = tuple[Sequence[int], np.ndarray]
 
@@ -31,63 +31,90 @@ def text_keys(texts: Sequence[str]) -> np.ndarray:
         array([ True, False])
     """
     digests = b"".join(hashlib.sha256(text.encode()).digest() for text in texts)
-    return np.frombuffer(digests, dtype=f"S{KEY_BYTES}")
+    return np.frombuffer(digests, dtype=KEY_TYPE)
 
 
 class VectorStore:
-    """A folder with a sub-folder per encoder fingerprint."""
+    """A folder, or the URL of one in an object store, with a sub-folder per encoder fingerprint."""
 
-    def __init__(self, root: Path):
+    def __init__(self, root: str | Path):
         self.root = root
 
     def open(self, fingerprint: str, description: dict[str, Any]) -> "VectorCache":
-        """Open the vectors of one encoder; the description is written beside them for readers."""
-        folder = self.root / fingerprint[:32]
-        _remove_leftovers(folder)
-        note = folder / "encoder.json"
-        if not note.exists():
-            with replacing(note) as path:
-                path.write_text(json.dumps(description, indent=2), encoding="utf-8")
-        return VectorCache(folder)
+        """Open the vectors of one encoder; the description is written beside them for readers.
+
+        Raises:
+            InputError: if a shard is damaged, or the object store cannot be reached.
+        """
+        folder = shard_folder(self.root, fingerprint[:32])
+        folder.remove_leftovers()
+        if not folder.has(NOTE):
+            folder.publish(NOTE, json.dumps(description, indent=2).encode())
+        cache = VectorCache(folder)
+        cache.refresh()
+        return cache
 
 
 class VectorCache:
     """The vectors of one encoder, by the SHA-256 of their text.
 
     Each shard is a safetensors file of `keys`, uint8 `(m, 32)`, and `vectors`, float32 `(m, d)`. It
-    is written under a hidden name, flushed and renamed, and never changes: readers see complete
-    shards only, several processes may write at once, and a crash loses at most one shard.
+    appears whole and never changes: several processes may write at once, and a crash loses at most
+    one shard. `contains` and `read` know the shards that the last `refresh` found, and cost no more
+    than the keys that they are asked for. A copy in another process knows none.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: ShardFolder):
         self.folder = folder
-        self.refresh()
+        self.shards: list[Shard] = []
+        self._starts = np.zeros(1, dtype=np.int64)
+        self._index = KeyIndex()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return VectorCache, (self.folder,)
 
     def refresh(self) -> None:
-        """Read the keys of all shards, including those that other processes have written."""
-        self.shards = sorted(self.folder.glob("[!.]*.safetensors"))
-        keys = [_read(path, "keys").view(f"S{KEY_BYTES}").ravel() for path in self.shards]
-        sizes = [len(shard_keys) for shard_keys in keys]
-        all_keys = np.concatenate([np.empty(0, dtype=f"S{KEY_BYTES}"), *keys])
-        order = np.argsort(all_keys, kind="stable")
-        self._keys = all_keys[order]
-        self._shard = np.repeat(np.arange(len(sizes)), sizes)[order]
-        self._row = np.concatenate([np.arange(0), *map(np.arange, sizes)])[order]
+        """Read the keys of new shards, including those that other processes have written.
+
+        Raises:
+            InputError: if a shard is damaged, or the object store cannot be reached.
+        """
+        new = sorted(self.folder.names() - {shard.name for shard in self.shards})
+        for start in range(0, len(new), READ_AT_ONCE):
+            shards, keys = self._read_keys(new[start : start + READ_AT_ONCE])
+            self._index.add(keys)
+            self.shards += shards
+        self._starts = np.cumsum([0, *(shard.length for shard in self.shards)])
 
     def contains(self, keys: np.ndarray) -> np.ndarray:
         """Whether each key `(n,)` has a vector, bool `(n,)`."""
-        return np.isin(keys, self._keys)
+        found: np.ndarray = self._index.find(keys) != ABSENT
+        return found
 
     def read(self, keys: np.ndarray) -> np.ndarray:
-        """The vectors of keys `(n,)`, all of which must be stored, float32 `(n, d)`."""
-        indices = np.searchsorted(self._keys, keys)
-        shards, rows = self._shard[indices], self._row[indices]
-        dimension = _read(self.shards[0], "vectors").shape[1] if self.shards else 0
+        """The vectors of keys `(n,)`, float32 `(n, d)`.
+
+        Raises:
+            InputError: if not all of them are stored, or a shard is damaged.
+        """
+        places = self._index.find(keys)
+        if count := int((places == ABSENT).sum()):
+            raise InputError(
+                f"{self.folder}: lacks {count} of {len(keys)} vectors; run the pipeline again, and "
+                "let all processes use this folder"
+            )
+        order = np.argsort(places, kind="stable")
+        numbers = np.searchsorted(self._starts, places[order], "right") - 1
+        present, firsts = np.unique(numbers, return_index=True)
+        groups = np.split(order, firsts)[1:]
+        wanted = [
+            (self.shards[number], places[group] - self._starts[number])
+            for number, group in zip(present, groups, strict=True)
+        ]
+        dimension = self.shards[0].dimension if self.shards else 0
         vectors = np.empty((len(keys), dimension), dtype=np.float32)
-        order = np.argsort(shards, kind="stable")
-        present, starts = np.unique(shards[order], return_index=True)
-        for shard, wanted in zip(present, np.split(order, starts)[1:], strict=True):
-            vectors[wanted] = _read(self.shards[shard], "vectors")[rows[wanted]]
+        for group, rows in zip(groups, self.folder.vectors(wanted), strict=True):
+            vectors[group] = rows
         return vectors
 
     def write(self, keys: np.ndarray, batches: Iterable[Vectors], shard_size: int) -> Iterator[int]:
@@ -113,25 +140,16 @@ class VectorCache:
                 "the encoder gave vectors that are not finite; try execution.precision: float32"
             )
         name = hashlib.sha256(shard_keys).hexdigest()[:32]
-        with replacing(self.folder / f"{name}.safetensors") as path:
-            save_file({"keys": shard_keys, "vectors": vectors}, path)
+        self.folder.publish(f"{name}{SUFFIX}", shard_bytes(shard_keys, vectors))
 
-
-def _read(path: Path, name: str) -> np.ndarray:
-    """One array of a shard."""
-    try:
-        with safe_open(path, framework="numpy") as shard:
-            array: np.ndarray = shard.get_tensor(name)
-            return array
-    except (SafetensorError, OSError) as error:
-        raise InputError(
-            f"{path}: damaged shard ({error}); delete it, its texts are then encoded again"
-        ) from error
-
-
-def _remove_leftovers(folder: Path) -> None:
-    """Delete incomplete files of killed runs; writing a shard takes less than a day."""
-    for path in folder.glob(".*"):
-        with suppress(FileNotFoundError):  # another process has just renamed it
-            if time.time() - path.stat().st_mtime > SECONDS_PER_DAY:
-                path.unlink()
+    def _read_keys(self, names: Sequence[str]) -> tuple[list[Shard], np.ndarray]:
+        """Shards of these names, and the keys `(m,)` of all of them."""
+        heads = self.folder.read([(name, 0, HEAD_BYTES) for name in names])
+        shards = [
+            read_head(str(self.folder), name, head) for name, head in zip(names, heads, strict=True)
+        ]
+        keys = self.folder.read([(shard.name, shard.keys_at, shard.keys_end) for shard in shards])
+        for shard, content in zip(shards, keys, strict=True):
+            if len(content) != shard.length * KEY_BYTES:
+                raise damaged(f"{self.folder}/{shard.name}", "it ends in its keys")
+        return shards, np.frombuffer(b"".join(keys), dtype=KEY_TYPE)

@@ -33,7 +33,7 @@ from embedlab.training.parameters import TrainingRunParameters
 # Fields that the nodes which take the class as a whole do not depend on: they decide where, or how
 # fast, something runs, or the nodes that use them take them by themselves.
 LEFT_OUT = {
-    ExecutionParameters: {"tokens_per_batch", "processes", "shard_size"},
+    ExecutionParameters: {"engine", "ray", "tokens_per_batch", "processes", "shard_size"},
     TrainingRunParameters: set(TrainingRunParameters.model_fields),
     DensityParameters: {"sample", "reward_model"},
     EncoderPretrainParameters: {"decoding"},
