@@ -9,10 +9,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from embedlab.encoders.embeddings import NewEmbeddings, VectorStream, blocks_of
+from embedlab.text_table import as_ids
 
 ROOT = Path(__file__).resolve().parents[1]
 # Artifacts whose paths hold one of these words also hold how long something took.
@@ -101,3 +105,9 @@ def ratio_to_peer(
     ratios = [theirs / own for theirs, own in zip(peers, benchmark.stats.stats.data, strict=True)]
     benchmark.extra_info["ratios"] = ratios
     return statistics.median(ratios)
+
+
+def new_embeddings(vectors, ids, metadata):
+    """Embeddings of vectors in memory, to be saved."""
+    stream = VectorStream(vectors.shape, partial(blocks_of, vectors))
+    return NewEmbeddings(stream, as_ids(ids), metadata)

@@ -1,6 +1,7 @@
 """SHA-256 of files and of values, with no file read twice in the same state."""
 
 import hashlib
+import io
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -55,13 +56,16 @@ def hashed_file(path: Path) -> Iterator[BinaryIO]:
     remember(path, *file_state(path), writer.digest.hexdigest())
 
 
-class _HashingWriter:
-    """What `numpy.save` needs of a file."""
+class _HashingWriter(io.RawIOBase):
+    """A file for writing that hashes what is written."""
 
     def __init__(self, file: BinaryIO):
         self._file = file
         self.digest = hashlib.sha256()
 
-    def write(self, data: bytes) -> int:
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
         self.digest.update(data)
         return self._file.write(data)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import DTypeLike
+import numpy.typing as npt
 
 from embedlab.errors import InputError
 
@@ -63,8 +63,13 @@ def replacing_folder(target: Path) -> Iterator[Path]:
     _flush(target.parent)
 
 
-def disk_array(shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
-    """An array of zeros in a temporary file without a name, which goes with the array."""
+def disk_array(shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> np.ndarray:
+    """An array of zeros in a temporary file, for what may exceed the memory.
+
+    The file lies in the folder that `TMPDIR` names, and goes with the array.
+    """
+    if 0 in np.atleast_1d(shape):  # an empty file cannot be mapped
+        return np.empty(shape, dtype)
     with tempfile.TemporaryFile() as file:
         return np.memmap(file, dtype, "w+", shape=shape)
 

@@ -129,8 +129,8 @@ CASES = {
     ),
     "texts have changed since": (
         edited_file(
-            "03_primary/beir/library_docs/corpus.jsonl",
-            lambda path: path.write_text(path.read_text().replace("return", "give")),
+            "03_primary/beir/library_docs/corpus.arrow",
+            lambda path: path.write_bytes(path.read_bytes().replace(b"return", b"giving")),
         ),
         EVALUATE,
         r"stale \(beir\.library_docs\.corpus is not what node make_library_docs_set wrote\)",

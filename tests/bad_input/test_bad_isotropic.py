@@ -56,7 +56,7 @@ CASES = {
         r"retrieval_pairs_val has no pair to validate on; give data_ingestion\.retrieval_pairs",
     ),
     "pairs of other texts than the vectors": (
-        edited_file("03_primary/retrieval_documents.jsonl", lambda path: path.write_text("")),
+        edited_file("03_primary/retrieval_documents.arrow", lambda path: path.write_bytes(b"")),
         ISOTROPIC,
         r"retrieval_documents\.vectors is stale \(retrieval_documents is not what node collect",
     ),

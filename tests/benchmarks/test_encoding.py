@@ -48,7 +48,7 @@ def test_a_second_run_and_one_percent_more(scifact_texts, tmp_path):
     recipe, store = make_recipe(MINILM, "document", EXECUTION), VectorStore(tmp_path)
 
     def run(texts):
-        return lambda: embed(texts, recipe, store, EXECUTION)
+        return lambda: embed([texts], recipe, store, EXECUTION)
 
     first = seconds(run(scifact_texts))
     again = seconds(run(scifact_texts))

@@ -14,6 +14,7 @@ from support import ratio_to_peer
 from embedlab.retrieval.identical import drop_identical
 from embedlab.retrieval.scores import score_run
 from embedlab.search.exact import exact_search
+from embedlab.text_table import as_ids
 
 N_DOCUMENTS, N_QUERIES, DIMENSION, TOP_K = 50_000, 300, 384, 100
 CUTOFFS = (1, 3, 5, 10, 100)
@@ -55,7 +56,7 @@ def problem():
 
 
 def ours(queries, corpus, qrels):
-    run = exact_search(queries, corpus, QUERY_IDS, CORPUS_IDS, TOP_K + 1, "cosine")
+    run = exact_search(queries, corpus, as_ids(QUERY_IDS), as_ids(CORPUS_IDS), TOP_K + 1, "cosine")
     run = drop_identical(run, QUERY_IDS).groupby("query_id", sort=False).head(TOP_K)
     return score_run(run, qrels, CUTOFFS)
 

@@ -3,7 +3,6 @@
 pytest tests/benchmarks/test_kill_and_resume.py -n 0 -s
 """
 
-import json
 import re
 import subprocess
 import sys
@@ -11,17 +10,16 @@ import sys
 from crash import kill_and_restart, stored_texts
 from support import make_project
 
+from embedlab.text_table import spill, write_table
+
 OPTIONS = "embedding_cache.execution.shard_size=64"
 
 
 def add_set(project, name, texts):
-    """A BEIR folder of these documents, ingested under this name."""
-    folder = project / "data/03_primary/beir" / name
-    (folder / "qrels").mkdir(parents=True)
-    rows = [{"_id": f"d{i}", "title": "", "text": text} for i, text in enumerate(texts)]
-    (folder / "corpus.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    (folder / "queries.jsonl").write_text('{"_id": "q1", "text": "a query"}')
-    (folder / "qrels/test.tsv").write_text("query-id\tcorpus-id\tscore\nq1\td0\t1\n")
+    """The documents of a retrieval set, ingested under this name."""
+    rows = ((f"d{i}", "", text) for i, text in enumerate(texts))
+    table = spill(rows, ["id", "title", "text"])
+    write_table(table, project / "data/03_primary/beir" / name / "corpus.arrow")
 
 
 def start(project, name):

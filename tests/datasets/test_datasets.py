@@ -3,17 +3,21 @@ import json
 import matplotlib.figure
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
 from kedro.io import DataCatalog, DatasetError
+from support import new_embeddings
 
+from embedlab.datasets.arrow import ArrowDataset
 from embedlab.datasets.atomic import FigureDataset, JSONDataset, JsonLinesDataset, ParquetDataset
-from embedlab.datasets.beir_table import BeirTableDataset
 from embedlab.datasets.embeddings import EmbeddingsDataset
+from embedlab.datasets.ids import IdsDataset, read_ids
 from embedlab.datasets.local import NpyDataset, TorchDataset
-from embedlab.encoders.embeddings import Embeddings
+from embedlab.datasets.validators import TextColumns
 from embedlab.errors import InputError
 from embedlab.files import replacing, replacing_folder
+from embedlab.text_table import as_ids
 
 TABLE = pd.DataFrame(
     {
@@ -76,39 +80,74 @@ def test_an_npy_of_objects_is_not_unpickled(tmp_path):
         NpyDataset(filepath=str(tmp_path / "array.npy")).load()
 
 
-TABLES = {
-    "corpus": pd.DataFrame({"id": ["7", "d2"], "title": ["", "T"], "text": ["a ☕", "b"]}),
-    "queries": pd.DataFrame({"id": ["001"], "text": ["what?"]}),
-    "qrels": pd.DataFrame({"query_id": ["001"], "corpus_id": ["7"], "score": [2]}),
-}
+CORPUS = pa.table({"id": ["7", "d2"], "title": ["", "T"], "text": ["a ☕", "b"]})
 
 
-@pytest.mark.parametrize("table", list(TABLES))
-def test_a_table_of_a_retrieval_set_comes_back_from_its_file(tmp_path, table):
-    dataset = BeirTableDataset(filepath=str(tmp_path / "set"), table=table)
+def test_an_arrow_table_is_mapped_and_comes_back(tmp_path):
+    dataset = ArrowDataset(filepath=str(tmp_path / "corpus.arrow"))
     for _ in range(2):  # the second time over the first
-        dataset.save(TABLES[table])
-    pd.testing.assert_frame_equal(dataset.load(), TABLES[table], check_dtype=False)
-    files = [path.name for path in (tmp_path / "set").rglob("*") if path.is_file()]
-    assert files == [{"qrels": "test.tsv"}.get(table, f"{table}.jsonl")]
+        dataset.save(CORPUS)
+    before = pa.total_allocated_bytes()
+    assert dataset.load() == CORPUS
+    assert pa.total_allocated_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["corpus.arrow"]
+    assert dataset.preview()["data"] == [["7", "", "a ☕"], ["d2", "T", "b"]]
 
 
-def test_a_run_reads_a_table_once_and_a_new_one_after_a_save(tmp_path):
-    dataset = BeirTableDataset(filepath=str(tmp_path), table="queries")
-    dataset.save(TABLES["queries"])
-    table = dataset.load()
-    table.loc[0, "text"] = "changed by a node"
-    (tmp_path / "queries.jsonl").write_text('{"_id": "2", "text": "by hand"}\n')
-    assert dataset.load()["text"].tolist() == ["what?"]
-    dataset.release()
-    assert dataset.load()["text"].tolist() == ["by hand"]
-    dataset.save(TABLES["queries"])
-    assert dataset.load()["text"].tolist() == ["what?"]
+@pytest.mark.parametrize("keep", [0, 100, -20])
+def test_a_damaged_arrow_table_is_named(tmp_path, keep):
+    path = tmp_path / "corpus.arrow"
+    dataset = ArrowDataset(filepath=str(path))
+    dataset.save(CORPUS)
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(DatasetError, match=r"corpus\.arrow: damaged"):
+        dataset.load()
+
+
+def test_a_column_that_is_no_text_or_has_gaps_is_named():
+    validator = TextColumns(["id", "text"])
+    assert validator.validate(CORPUS) is CORPUS
+    for table, reason in (
+        (CORPUS.drop_columns("text"), r"column\(s\) text missing"),
+        (pa.table({"id": [1], "text": ["a"]}), "id is int64, not text"),
+        (pa.table({"id": ["a", "b"], "text": ["a", None]}), "row 1: text is missing"),
+    ):
+        with pytest.raises(InputError, match=reason):
+            validator.validate(table)
+
+
+@pytest.mark.parametrize("ids", [[], ["a"], ["é", 'quote "', "line\nbreak", "]"] * 6000])
+def test_ids_are_a_json_list_that_is_read_in_parts(tmp_path, ids):
+    path = tmp_path / "ids.json"
+    dataset = IdsDataset(filepath=str(path))
+    dataset.save(as_ids(ids))
+    assert json.loads(path.read_text(encoding="utf-8")) == ids
+    assert dataset.load() == ids
+    assert read_ids(path).num_chunks == max(1, -(-len(ids) // 10_000))
+    path.write_text(json.dumps(ids, indent=2), encoding="utf-8")  # as another tool writes it
+    assert dataset.load() == ids
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ('["a"', "damaged"),
+        ('[\n"a",\n"b"\n', "damaged"),
+        ('[\n"a",\n7\n]\n', "position 1 is 7, not a string"),
+        ('["a", null]', "position 1 is None, not a string"),
+        ('{"a": 1}', "expected a JSON list, found dict"),
+    ],
+)
+def test_ids_that_are_no_list_of_texts_are_named(tmp_path, content, reason):
+    path = tmp_path / "ids.json"
+    path.write_text(content)
+    with pytest.raises(InputError, match=rf"ids\.json: {reason}"):
+        read_ids(path)
 
 
 def embeddings_of(count):
     vectors = np.arange(2 * count, dtype=np.float32).reshape(count, 2)
-    return Embeddings(vectors, [f"é{i}" for i in range(count)], {"model": "m"})
+    return new_embeddings(vectors, [f"é{i}" for i in range(count)], {"model": "m"})
 
 
 def test_embeddings_are_three_files_that_are_replaced_together(tmp_path):
@@ -119,11 +158,14 @@ def test_embeddings_are_three_files_that_are_replaced_together(tmp_path):
     assert (loaded.encoder, loaded.collection) == ("encoder", "collection")
     assert isinstance(loaded.vectors, np.memmap)
     assert loaded.vectors.tolist() == [[0, 1], [2, 3]]
-    assert (loaded.ids, loaded.metadata) == (["é0", "é1"], {"model": "m"})
+    assert loaded.ids.to_pylist() == ["é0", "é1"]
+    norm = {"min": 1.0, "mean": (1 + 13**0.5) / 2, "max": 13**0.5, "std": (13**0.5 - 1) / 2}
+    assert loaded.metadata.pop("norm") == pytest.approx(norm)
+    assert loaded.metadata == {"n_items": 2, "embedding_dim": 2, "model": "m"}
     names = {"embeddings.npy", "ids.json", "embeddings_metadata.json"}
     assert {path.name for path in (tmp_path / "c").iterdir()} == names
     with pytest.raises(DatasetError):
-        dataset.save(Embeddings(np.ones((1, 1)), ["a"], {"model": object()}))
+        dataset.save(new_embeddings(np.ones((1, 1)), ["a"], {"model": object()}))
     assert len(dataset.load().ids) == 2
 
 

@@ -1,5 +1,5 @@
-import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,9 +19,10 @@ from embedlab.encoders.collection import (
 from embedlab.errors import InputError
 from embedlab.sources.prefixes import prefix_id, response_id, unique_prefixes
 from embedlab.sources.retrieval_documents import documents_of_pairs, text_id
+from embedlab.text_table import as_ids
 
 PROBLEMS = pd.DataFrame({"id": ["a", "b"], "problem": ["p1", "p2"], "solution": ["s1", "s2"]})
-CORPUS = pd.DataFrame({"id": ["d1", "d2"], "title": ["T", ""], "text": ["x", "y"]})
+CORPUS = pa.table({"id": ["d1", "d2"], "title": ["T", ""], "text": ["x", "y"]})
 QUERIES = pd.DataFrame({"id": ["q"], "text": ["?"]})
 
 
@@ -39,17 +40,12 @@ def pairs(*rows):
 def test_problem_and_solution_as_one_text_or_two():
     assert concatenated_pair_texts(PROBLEMS).parts == [["p1 [SEP] s1", "p2 [SEP] s2"]]
     assert pair_texts(PROBLEMS).parts == [["p1", "p2"], ["s1", "s2"]]
-    assert concatenated_pair_texts(PROBLEMS).ids == pair_texts(PROBLEMS).ids == ["a", "b"]
-
-
-def test_the_vectors_of_the_parts_stand_end_to_end():
-    collection = pair_texts(PROBLEMS)
-    vectors = np.arange(8, dtype=np.float32).reshape(4, 2)
-    assert collection.join(vectors).tolist() == [[0, 1, 4, 5], [2, 3, 6, 7]]
+    for collection in (concatenated_pair_texts(PROBLEMS), pair_texts(PROBLEMS)):
+        assert collection.ids.to_pylist() == ["a", "b"]
 
 
 def test_documents_have_titles_and_roles_differ():
-    assert corpus_texts(CORPUS).parts == [["T x", "y"]]
+    assert list(corpus_texts(CORPUS).parts[0]) == ["T x", "y"]
     assert (corpus_texts(CORPUS).role, query_texts(QUERIES).role) == ("document", "query")
 
 
@@ -60,25 +56,26 @@ def test_queries_of_pairs_are_distinct_and_known_by_their_text():
     )
     collection = pair_query_texts(train, validation)
     assert (collection.parts, collection.role) == ([["b", "a", "c"]], "query")
-    assert collection.ids == [text_id(text) for text in "bac"]
+    assert collection.ids.to_pylist() == [text_id(text) for text in "bac"]
     assert pair_query_texts(train, validation.iloc[:0]).parts == [["b", "a"]]
 
 
 def test_documents_of_pairs_are_their_positives_and_negatives():
     train = pd.DataFrame({"positive": ["p", "q", "p"], "negative": ["n", None, float("nan")]})
     documents = documents_of_pairs(train, pd.DataFrame({"positive": ["n", "v"]}))
-    assert documents["text"].tolist() == ["p", "n", "q", "v"]
+    assert documents["text"].to_pylist() == ["p", "n", "q", "v"]
     collection = pair_document_texts(documents)
-    assert (collection.parts, collection.role) == ([["p", "n", "q", "v"]], "document")
-    assert collection.ids == [text_id(text) for text in "pnqv"]
+    (texts,) = collection.parts
+    assert (list(texts), len(texts), collection.role) == (["p", "n", "q", "v"], 4, "document")
+    assert collection.ids.to_pylist() == [text_id(text) for text in "pnqv"]
     assert text_id("Hello") == "185f8db32271fe25f561a6fc938b2e26"
 
 
 def test_ids_are_distinct_and_as_many_as_texts():
     with pytest.raises(InputError, match="2 duplicate ids"):
-        TextCollection(["a", "a", "a"], [["x", "y", "z"]])
+        TextCollection(as_ids(["a", "a", "a"]), [["x", "y", "z"]])
     with pytest.raises(InputError, match="2 ids, but not as many texts"):
-        TextCollection(["a", "b"], [["x"]])
+        TextCollection(as_ids(["a", "b"]), [["x"]])
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.text(max_size=3)), min_size=1, max_size=12))
@@ -107,7 +104,7 @@ def test_responses_are_distinct_after_their_prefix_in_order_of_appearance(rows):
     appearing = [(f"Be kind.\n{p}", answer) for p, *answers in rows for answer in answers]
     distinct = list(dict.fromkeys(appearing))
     assert list(zip(*collection.parts, strict=True)) == distinct
-    assert collection.ids == [response_id(*item) for item in distinct]
+    assert collection.ids.to_pylist() == [response_id(*item) for item in distinct]
     chosen, rejected = response_ids(pairs(*rows))
     assert (chosen, rejected) == (
         [response_id(*item) for item in appearing[::2]],

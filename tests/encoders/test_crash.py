@@ -27,8 +27,8 @@ root = Path(sys.argv[1])
 execution = ExecutionParameters(shard_size=20)
 recipe = make_recipe(HashingParameters(kind="hashing"), "document", execution)
 texts = [f"the text of item {i}" for i in range(1500)]
-vectors, report = embed(texts, recipe, VectorStore(root / "store"), execution)
-np.save(root / "vectors.npy", vectors)
+vectors, report = embed([texts], recipe, VectorStore(root / "store"), execution)
+np.save(root / "vectors.npy", vectors.read())
 print(report.misses)
 """
 

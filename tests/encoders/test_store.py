@@ -112,8 +112,8 @@ root, start, stop = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 execution = ExecutionParameters(shard_size=7)
 recipe = make_recipe(HashingParameters(kind="hashing"), "document", execution)
 texts = [f"some text {i} {i * i}" for i in range(start, stop)]
-vectors, _ = embed(texts, recipe, VectorStore(root / "store"), execution)
-np.save(root / f"{start}.npy", vectors)
+vectors, _ = embed([texts], recipe, VectorStore(root / "store"), execution)
+np.save(root / f"{start}.npy", vectors.read())
 """
     ranges = [(0, 3000), (1000, 4000)]
     workers = [

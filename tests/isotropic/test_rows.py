@@ -15,6 +15,7 @@ from embedlab.isotropic.rows import (
     validation_rows,
 )
 from embedlab.sources.retrieval_documents import text_id
+from embedlab.text_table import as_ids
 
 
 @given(
@@ -41,7 +42,8 @@ def test_relevant_rows_are_those_of_a_dictionary(pairs, n_extra):
     seed=st.integers(0, 9),
 )
 def test_triples_are_read_back_with_as_many_negatives_as_they_have(rows, n_mined, seed):
-    query_ids, document_ids = [f"q{i}" for i in range(5)], [f"d{i}" for i in range(7)]
+    query_ids = as_ids(f"q{i}" for i in range(5))
+    document_ids = as_ids(f"d{i}" for i in range(7))
     given = np.array(rows)
     mined = np.random.default_rng(seed).integers(7, size=(len(rows), n_mined))
     table = triples_table(given, mined, query_ids, document_ids)
@@ -61,10 +63,11 @@ def test_triples_are_read_back_with_as_many_negatives_as_they_have(rows, n_mined
 
 
 def test_triples_of_other_texts_are_one_line():
-    table = triples_table(np.array([[0, 1, -1]]), np.array([[0]]), ["q"], ["a", "b"])
-    for query_ids, document_ids in ((["x"], ["a", "b"]), (["q"], ["a", "x"]), (["q"], ["x", "b"])):
+    ids = as_ids("q"), as_ids("ab")
+    table = triples_table(np.array([[0, 1, -1]]), np.array([[0]]), *ids)
+    for query_ids, document_ids in (("x", "ab"), ("q", "ax"), ("q", "xb")):
         with pytest.raises(InputError, match=r"^the training triples are of other texts than"):
-            triple_rows(table, query_ids, document_ids)
+            triple_rows(table, as_ids(query_ids), as_ids(document_ids))
 
 
 def pairs_of(*rows):
@@ -72,7 +75,7 @@ def pairs_of(*rows):
 
 
 def test_pairs_are_found_by_their_texts():
-    query_ids, document_ids = ([text_id(text) for text in texts] for texts in ("xy", "abc"))
+    query_ids, document_ids = (as_ids(map(text_id, texts)) for texts in ("xy", "abc"))
     pairs = pairs_of(("y", "b", "a"), ("x", "c", None))
     assert pair_rows(pairs, query_ids, document_ids).tolist() == [[1, 1, 0], [0, 2, -1]]
     without = pairs.drop(columns="negative")

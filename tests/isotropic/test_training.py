@@ -21,6 +21,7 @@ from embedlab.isotropic.training import (
 )
 from embedlab.retrieval.scores import score_run
 from embedlab.search.exact import exact_search
+from embedlab.text_table import as_ids
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -31,8 +32,8 @@ def ndcg(queries, documents, validation, similarity):
     """nDCG@10 of the validation queries on all documents."""
     asked, names = validation[:, 0], [str(row) for row in range(len(documents))]
     qrels = pd.DataFrame(validation.astype(str), columns=["query_id", "corpus_id"]).assign(score=1)
-    ids = asked.astype(str).tolist()
-    run = exact_search(queries[asked], documents, ids, names, 10, similarity)
+    ids = as_ids(asked.astype(str)), as_ids(names)
+    run = exact_search(queries[asked], documents, *ids, 10, similarity)
     return score_run(run, qrels, [10])[MEASURE].mean()
 
 

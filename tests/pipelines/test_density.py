@@ -17,6 +17,7 @@ from embedlab.pipelines.density.nodes import (
     weigh_prefixes,
 )
 from embedlab.pipelines.density.parameters import DensityParameters
+from embedlab.text_table import as_ids
 
 
 def weigh(n_prefixes, **changes):
@@ -32,7 +33,7 @@ def weigh(n_prefixes, **changes):
         "id_scheme": "s",
     }
     parameters = DensityParameters.model_validate({"k": 5} | changes)
-    return weigh_prefixes(Embeddings(embeddings, ids, metadata), parameters)
+    return weigh_prefixes(Embeddings(embeddings, as_ids(ids), metadata, "m.prefixes"), parameters)
 
 
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])
@@ -69,7 +70,7 @@ def test_beyond_the_limit_the_index_is_approximate_and_its_recall_is_told():
 def test_ids_pass_through_as_they_are():
     ids = pa.chunked_array([["a", "b"], ["c"]])
     metadata = dict.fromkeys(("embedding_dim", "model", "fingerprint", "id_scheme"))
-    embeddings = Embeddings(np.eye(3, dtype=np.float32), ids, metadata)
+    embeddings = Embeddings(np.eye(3, dtype=np.float32), ids, metadata, "e.prefixes")
     assert weigh_prefixes(embeddings, DensityParameters(k=1))[1] is ids
 
 

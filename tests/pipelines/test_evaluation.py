@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import pytrec_eval
 from kedro.io import DataCatalog, MemoryDataset
@@ -24,7 +25,8 @@ COLOURS = ["red", "green", "blue", "white", "black", "brown"]
 def colour_set(prefix: str, n_queries: int) -> RetrievalSet:
     """Query i asks for colour i, which document i alone has."""
     ids = [f"{prefix}{i}" for i in range(len(COLOURS))]
-    corpus = pd.DataFrame({"id": ids, "title": COLOURS, "text": "a thing of this colour"})
+    texts = ["a thing of this colour"] * len(COLOURS)
+    corpus = pa.table({"id": ids, "title": COLOURS, "text": texts})
     queries = pd.DataFrame({"id": ids[:n_queries], "text": COLOURS[:n_queries]})
     qrels = pd.DataFrame({"query_id": ids[:n_queries], "corpus_id": ids[:n_queries], "score": 1})
     return RetrievalSet(corpus, queries, qrels)

@@ -9,10 +9,9 @@ import yaml
 from sentence_transformers import SentenceTransformer
 from support import kedro, make_project
 
-from embedlab.sources.bad_rows import BadRows
-from embedlab.sources.beir import read_beir_folder
 from embedlab.sources.retrieval_set import full_texts
 from embedlab.tensor_files import read_tensors
+from embedlab.text_table import open_table
 
 REPORTS = "data/08_reporting"
 
@@ -79,13 +78,12 @@ def test_the_exported_folder_gives_the_same_vectors(exported):
     model = SentenceTransformer(
         str(exported / "data/06_models/isotropic/sentence_transformer"), device="cpu"
     )
-    found = read_beir_folder(
-        exported / "data/03_primary/beir/library_docs", "test", BadRows("fail")
-    )
+    folder = exported / "data/03_primary/beir/library_docs"
+    queries = pd.read_json(folder / "queries.jsonl", lines=True)
     vectors = exported / "data/04_feature/isotropic"
     for part, texts, encode in (
-        ("queries", found.queries["text"].tolist(), model.encode_query),
-        ("corpus", full_texts(found.corpus), model.encode_document),
+        ("queries", queries["text"].tolist(), model.encode_query),
+        ("corpus", list(full_texts(open_table(folder / "corpus.arrow"))), model.encode_document),
     ):
         expected = np.load(vectors / f"library_docs_{part}" / "embeddings.npy")
         assert expected.shape[1] == 100

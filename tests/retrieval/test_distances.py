@@ -7,9 +7,11 @@ import pytest
 
 from embedlab.errors import InputError
 from embedlab.retrieval.distances import pair_distances, summarise_distances
+from embedlab.text_table import as_ids
 
 RNG = np.random.default_rng(0)
-QUERY_IDS, CORPUS_IDS = [f"q{i}" for i in range(20)], [f"d{i}" for i in range(50)]
+QUERY_IDS = as_ids(f"q{i}" for i in range(20))
+CORPUS_IDS = as_ids(f"d{i}" for i in range(50))
 QUERIES, CORPUS = (RNG.standard_normal((n, 8)).astype(np.float32) for n in (20, 50))
 # Of query i, documents i and i + 20 are relevant, i + 1 is judged irrelevant.
 QRELS = pd.DataFrame(

@@ -2,14 +2,16 @@ import logging
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from support import messages_of
 
 from embedlab.encoders.embeddings import Embeddings
 from embedlab.isotropic.ablations import Ablation, SearchSet
 from embedlab.retrieval.identical import DropIdentical, drop_identical, identical_ids
+from embedlab.text_table import as_ids
 
-CORPUS = pd.DataFrame(
+CORPUS = pa.table(
     {
         "id": ["1", "2", "3", "4", "5"],
         "title": ["", "", "On", "", ""],
@@ -36,7 +38,7 @@ def test_what_is_left_out_depends_on_texts_or_ids(drop: DropIdentical, expected:
 
 
 def test_a_query_may_be_the_text_of_its_document_without_the_title() -> None:
-    titled = CORPUS.assign(title="A title")
+    titled = CORPUS.set_column(1, "title", pa.array(["A title"] * 5))
     assert identical_ids(titled, QUERIES, QRELS, "texts") == ["1", "4"]
 
 
@@ -58,7 +60,9 @@ def test_only_a_query_s_own_document_is_dropped_from_its_results() -> None:
 
 def test_variants_are_scored_without_the_documents_that_are_left_out() -> None:
     ids, eye = [str(i) for i in range(4)], np.eye(4, dtype=np.float32)
-    vectors = [Embeddings(eye, ids, {}, f"base.set_{part}") for part in ("queries", "corpus")]
+    vectors = [
+        Embeddings(eye, as_ids(ids), {}, f"base.set_{part}") for part in ("queries", "corpus")
+    ]
     qrels = pd.DataFrame({"query_id": ids, "corpus_id": ids, "score": 1})
     found = {}
     for identical in ([], ["0"]):

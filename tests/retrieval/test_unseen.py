@@ -1,10 +1,11 @@
 import pandas as pd
+import pyarrow as pa
 
 from embedlab.retrieval.unseen import seen_queries, unseen_tables
 from embedlab.sources.retrieval_set import RetrievalSet
 
 SET = RetrievalSet(
-    pd.DataFrame({"id": ["a", "b", "c"], "title": ["T", "", ""], "text": ["one", "two", "three"]}),
+    pa.table({"id": ["a", "b", "c"], "title": ["T", "", ""], "text": ["one", "two", "three"]}),
     pd.DataFrame({"id": ["q1", "q2", "q3"], "text": ["first", "second", "third"]}),
     pd.DataFrame(
         {

@@ -13,6 +13,7 @@ from support import messages_of
 from embedlab.errors import InputError
 from embedlab.retrieval.scores import score_run
 from embedlab.search.bm25 import Bm25Parameters, bm25_search
+from embedlab.text_table import as_ids
 
 PLAIN = Bm25Parameters(stemmer=None, stopwords=None)
 WORDS = ["red", "green", "blue", "fish", "bird", "tree"]
@@ -22,8 +23,8 @@ TEXTS = st.lists(st.lists(st.sampled_from(WORDS), min_size=1, max_size=8), min_s
 def search(
     corpus: list[str], queries: list[str], parameters: Bm25Parameters = PLAIN, top_k: int = 10
 ) -> pd.DataFrame:
-    corpus_ids = [f"d{i}" for i in range(len(corpus))]
-    query_ids = [f"q{i}" for i in range(len(queries))]
+    corpus_ids = as_ids(f"d{i}" for i in range(len(corpus)))
+    query_ids = as_ids(f"q{i}" for i in range(len(queries)))
     return bm25_search(corpus, corpus_ids, queries, query_ids, parameters, top_k)
 
 
@@ -130,6 +131,6 @@ def test_scifact_has_the_known_ndcg(shared_data: Path) -> None:
     qrels.columns = ["query_id", "corpus_id", "score"]
     queries = queries[queries["_id"].isin(qrels["query_id"])]
     texts = (corpus["title"] + " " + corpus["text"]).tolist()
-    ids = corpus["_id"].tolist(), queries["_id"].tolist()
+    ids = as_ids(corpus["_id"]), as_ids(queries["_id"])
     run = bm25_search(texts, ids[0], queries["text"].tolist(), ids[1], Bm25Parameters(), 100)
     assert 100 * score_run(run, qrels, (10,))["nDCG@10"].mean() == pytest.approx(67.9, abs=0.1)

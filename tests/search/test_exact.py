@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from embedlab.errors import InputError
 from embedlab.search.exact import Similarity, exact_search
+from embedlab.text_table import Ids, as_ids
 
 
-def names(prefix: str, count: int) -> list[str]:
-    return [f"{prefix}{i}" for i in range(count)]
+def names(prefix: str, count: int) -> Ids:
+    return as_ids(f"{prefix}{i}" for i in range(count))
 
 
 def search(queries: np.ndarray, corpus: Any, top_k: int, *options: Any) -> pd.DataFrame:

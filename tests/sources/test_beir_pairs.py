@@ -53,8 +53,8 @@ def test_judged_queries_are_paired_with_their_relevant_documents(tmp_path: Path)
     assert len(pairs) == 10
     assert pairs["negative"].isna().all()
     assert set(pairs["source"]) == {"mine"}
-    assert documents["text"].tolist() == ["Rivers Water flows.", "Stone stays.", "Not judged."]
-    assert documents["id"].is_unique
+    assert documents["text"].to_pylist() == ["Rivers Water flows.", "Stone stays.", "Not judged."]
+    assert len(set(documents["id"].to_pylist())) == 3
     assert (report["train_pairs"], report["validation_pairs"]) == (8, 2)
     assert report["sets"]["mine"]["empty_documents"] == 1
 
@@ -119,7 +119,7 @@ def test_real_queries_are_shared_out(shared_data: Path) -> None:
     train, validation, documents, report = read(shared_data, "scifact", "cranfield", split="test")
     assert set(train["source"]) == set(validation["source"]) == {"scifact", "cranfield"}
     assert not set(train["query"]) & set(validation["query"])
-    assert {*train["positive"], *validation["positive"]} < set(documents["text"])
+    assert {*train["positive"], *validation["positive"]} < set(documents["text"].to_pylist())
     share = validation["query"].nunique() / (300 + 225)
     assert share == pytest.approx(0.2, abs=0.01)
     assert report["sets"]["scifact"]["documents"] == 5183

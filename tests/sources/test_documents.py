@@ -91,11 +91,11 @@ def test_the_test_set_holds_its_own_documents_and_nothing_else(tmp_path: Path) -
     train, validation, test, _ = pairs_of(tmp_path, DOCUMENTS, id_column="id")
     assert len(test.corpus) == len(test.queries) == len(test.qrels) == 10
     assert set(test.qrels["query_id"]) == set(test.queries["id"])
-    assert set(test.qrels["corpus_id"]) == set(test.corpus["id"])
-    assert set(test.queries["id"]).isdisjoint(test.corpus["id"])
+    assert set(test.qrels["corpus_id"]) == set(test.corpus["id"].to_pylist())
+    assert set(test.queries["id"]).isdisjoint(test.corpus["id"].to_pylist())
     texts = {row["id"]: row["text"] for row in DOCUMENTS}
     queries = test.queries.set_index("id")["text"]
-    documents = test.corpus.set_index("id")["text"]
+    documents = test.corpus.to_pandas().set_index("id")["text"]
     for query_id, corpus_id in zip(test.qrels["query_id"], test.qrels["corpus_id"], strict=True):
         assert f"{queries[query_id]} {documents[corpus_id]}" == texts[corpus_id]
     assert set(full_texts(test.corpus)).isdisjoint([*train["positive"], *validation["positive"]])
@@ -194,7 +194,7 @@ def test_text_lines_are_documents_too(tmp_path: Path) -> None:
     train, _, test, _ = read_document_pairs(DocumentPairsParameters.model_validate(raw))
     assert len(train) == 80
     assert train["negative"].isna().all()
-    assert set(test.corpus["title"]) == {""}
+    assert set(test.corpus["title"].to_pylist()) == {""}
 
 
 DOCUMENT_ERRORS: dict[str, tuple[list[dict[str, Any]], dict[str, Any], str]] = {
@@ -267,7 +267,7 @@ def test_documents_are_limited_in_number_and_length(tmp_path: Path) -> None:
     train, _, test, report = pairs_of(tmp_path, rows, **bounds, **split)
     assert (len(train), len(test.queries), report["read"]) == (20, 10, 41)
     assert report["left_out"] == {"shorter than min_characters": 1}
-    assert test.corpus["text"].str.len().max() <= 55
+    assert max(map(len, test.corpus["text"].to_pylist())) <= 55
 
 
 # --- real data -----------------------------------------------------------------------------------

@@ -124,7 +124,7 @@ def test_a_negative_is_never_a_right_answer(docs, parameters):
 def test_the_test_set_judges_every_body_of_an_identical_summary(docs, parameters):
     sample, _ = sample_docs(docs, parameters)
     test_set = retrieval_set(sample)
-    corpus = test_set.corpus.set_index("id")["text"]
+    corpus = test_set.corpus.to_pandas().set_index("id")["text"]
     queries = test_set.queries.set_index("id")["text"]
     assert corpus.index.is_unique
     assert queries.index.is_unique
@@ -180,7 +180,7 @@ def everything(docs, parameters):
         problem_solutions(sample),
         *retrieval_pairs(sample),
         preference_pairs(sample, parameters),
-        test_set.corpus,
+        test_set.corpus.to_pandas(),
         test_set.queries,
         test_set.qrels,
     ]

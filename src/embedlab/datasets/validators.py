@@ -1,27 +1,48 @@
 """Checks that the catalog makes when an artifact is loaded or saved."""
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from embedlab.encoders.embeddings import Embeddings
+from embedlab.encoders.embeddings import Embeddings, NewEmbeddings, VectorStream
 from embedlab.errors import InputError
+from embedlab.text_table import Ids, as_ids, repeated_rows
 
 ROWS_PER_CHECK = 65536
 
 
-def check_embeddings(embeddings: Embeddings) -> None:
-    """Apply `check_vectors` and `check_ids`, and check that there are as many of both.
+def check_embeddings(embeddings: Embeddings | NewEmbeddings) -> Embeddings | NewEmbeddings:
+    """Check vectors and ids, and that there are as many of both.
+
+    New vectors are checked block by block when they are written.
 
     Raises:
         InputError: naming what is wrong.
     """
-    check_vectors(embeddings.vectors)
-    check_ids(embeddings.ids, f"{embeddings.name}.ids")
-    if len(embeddings.ids) != len(embeddings.vectors):
+    name = getattr(embeddings, "name", "embeddings")
+    check_ids(embeddings.ids, f"{name}.ids")
+    if len(embeddings.ids) != embeddings.vectors.shape[0]:
         raise InputError(
-            f"{embeddings.name}.embeddings: {len(embeddings.vectors)} rows for "
-            f"{len(embeddings.ids)} ids; run `kedro run --pipelines=embedding_cache` again"
+            f"{name}.embeddings: {embeddings.vectors.shape[0]} rows for {len(embeddings.ids)} ids; "
+            "run `kedro run --pipelines=embedding_cache` again"
         )
+    if isinstance(embeddings, Embeddings):
+        check_vectors(embeddings.vectors)
+        return embeddings
+    return replace(embeddings, vectors=_checked(embeddings.vectors))
+
+
+def _checked(vectors: VectorStream) -> VectorStream:
+    def blocks() -> Iterator[np.ndarray]:
+        for block in vectors.blocks():
+            check_vectors(block)
+            yield block
+
+    return replace(vectors, blocks=blocks)
 
 
 def check_vectors(embeddings: np.ndarray) -> None:
@@ -46,20 +67,16 @@ def check_vectors(embeddings: np.ndarray) -> None:
             raise InputError(f"{name}: row {row} is not finite; run embedding_cache again")
 
 
-def check_ids(ids: list[str], name: str = "ids") -> None:
-    """Check that identifiers are a list of distinct strings; `name` begins the messages.
+def check_ids(ids: Ids | list[str], name: str = "ids") -> None:
+    """Check that identifiers are distinct; `name` begins the messages.
 
     Raises:
         InputError: naming the first faulty position.
     """
-    if not isinstance(ids, list):
-        raise InputError(f"{name}: expected a JSON list, found {type(ids).__name__}")
-    faulty = next((i for i, item in enumerate(ids) if not isinstance(item, str)), None)
-    if faulty is not None:
-        raise InputError(f"{name}: position {faulty} is {ids[faulty]!r}, not a string")
-    if len(set(ids)) < len(ids):
-        first = pd.Series(ids).duplicated().to_numpy().argmax()
-        raise InputError(f"{name}: {ids[first]!r} at position {first} is repeated")
+    column = as_ids(ids) if isinstance(ids, list) else ids
+    if len(repeated := repeated_rows(column)):
+        value = column[int(repeated[0])].as_py()
+        raise InputError(f"{name}: {value!r} at position {repeated[0]} is repeated")
 
 
 def check_weights(weights: np.ndarray) -> None:
@@ -101,4 +118,29 @@ class Columns:
             column = missing.any().idxmax()
             row = int(missing[column].to_numpy().argmax())
             raise InputError(f"row {row}: {column} is missing; run {self.made_by} again")
+        return table
+
+
+class TextColumns:
+    """Checks that an Arrow table has these columns of texts, without missing values."""
+
+    def __init__(self, names: list[str], made_by: str = "data_ingestion"):
+        self.names = names
+        self.made_by = made_by
+
+    def validate(self, table: pa.Table) -> pa.Table:
+        """Return the table.
+
+        Raises:
+            InputError: naming the faulty column, and the first row without a value.
+        """
+        if absent := [name for name in self.names if name not in table.column_names]:
+            raise InputError(f"column(s) {', '.join(absent)} missing; run {self.made_by} again")
+        for name in self.names:
+            column = table[name]
+            if column.type != pa.string():
+                raise InputError(f"{name} is {column.type}, not text; run {self.made_by} again")
+            if column.null_count:
+                row = pc.index(column.is_null(), True).as_py()
+                raise InputError(f"row {row}: {name} is missing; run {self.made_by} again")
         return table

@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import pyarrow as pa
 import torch
 from torch.utils.data import WeightedRandomSampler
 
 from embedlab.density.weights import check_density
 from embedlab.errors import InputError
+from embedlab.text_table import as_ids, take_ids
 
 # torch.multinomial draws from no more categories.
 MAX_MULTINOMIAL = 2**24
@@ -69,8 +69,8 @@ def sample_ids(
     Raises:
         InputError: as `check_density` and `density_sampler`.
     """
-    strings = pa.array(ids, pa.string())
-    check_density(strings, weights)
+    column = as_ids(ids)
+    check_density(column, weights)
     positions = list(density_sampler(weights, num_samples, replacement, seed))
-    drawn: list[str] = strings.take(positions).to_pylist()
+    drawn: list[str] = take_ids(column, np.array(positions)).tolist()
     return drawn

@@ -5,9 +5,9 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from embedlab.errors import InputError
+from embedlab.text_table import Ids, repeated_rows
 
 Estimator = Literal["mean_distance", "kth_distance"]
 WeightMode = Literal["none", "linear", "sqrt", "log"]
@@ -72,7 +72,7 @@ def loss_weights(weights: np.ndarray, mode: WeightMode, cap: float | None = None
     return capped.astype(np.float32)
 
 
-def check_density(ids: pa.Array, weights: np.ndarray) -> None:
+def check_density(ids: Ids, weights: np.ndarray) -> None:
     """Check that ids and weights fit.
 
     Raises:
@@ -85,10 +85,9 @@ def check_density(ids: pa.Array, weights: np.ndarray) -> None:
             f"density_ids and density_weights do not fit: {len(ids)} ids, and weights of shape "
             f"{weights.shape}; {again}"
         )
-    counts = ids.value_counts()
-    if len(counts) < len(ids):
-        repeated = counts[int(counts.field("counts").to_numpy().argmax())]["values"].as_py()
-        raise InputError(f"density_ids: {repeated!r} occurs more than once; {again}")
+    if len(repeated := repeated_rows(ids)):
+        identifier = ids[int(repeated[0])].as_py()
+        raise InputError(f"density_ids: {identifier!r} occurs more than once; {again}")
     faulty = ~(np.isfinite(weights) & (weights >= 0))
     if faulty.any():
         row = int(faulty.argmax())

@@ -1,8 +1,8 @@
 """Batches of texts of similar length, in shapes that depend on each text's length alone."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, count, islice
 
 import numpy as np
 
@@ -24,7 +24,7 @@ def padded_length(num_tokens: int) -> int:
 
 
 def fixed_shape_batches(
-    texts: Sequence[str], tokenize: Tokenize, tokens_per_batch: int, max_length: int
+    texts: Iterable[str], tokenize: Tokenize, tokens_per_batch: int, max_length: int
 ) -> Iterator[tuple[list[int], list[TokenIds], int]]:
     """Group texts by padded length L <= max_length, in batches of `tokens_per_batch // L` rows.
 
@@ -42,9 +42,9 @@ def fixed_shape_batches(
         [([0, 1], [[7], [7], [7]], 16)]
     """
     waiting: dict[int, list[tuple[int, TokenIds]]] = defaultdict(list)
-    for start in range(0, len(texts), TOKENIZED_AT_ONCE):
-        tokenized = tokenize(texts[start : start + TOKENIZED_AT_ONCE])
-        for index, token_ids in enumerate(tokenized, start):
+    remaining, numbers = iter(texts), count()
+    while block := list(islice(remaining, TOKENIZED_AT_ONCE)):
+        for index, token_ids in zip(numbers, tokenize(block), strict=False):
             length = min(padded_length(len(token_ids)), max_length)
             waiting[length].append((index, token_ids))
             if len(waiting[length]) == _num_rows(length, tokens_per_batch):

@@ -2,14 +2,15 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from embedlab.encoders.parameters import Role
 from embedlab.errors import InputError
 from embedlab.sources.prefixes import PREFIX_ID_SCHEME, RESPONSE_ID_SCHEME, prefix_text, response_id
 from embedlab.sources.retrieval_documents import TEXT_ID_SCHEME, text_id
 from embedlab.sources.retrieval_set import full_texts
+from embedlab.text_table import Ids, Texts, as_ids, column_texts, repeated_rows
 
 SEPARATOR = " [SEP] "
 
@@ -20,44 +21,40 @@ class TextCollection:
 
     Attributes:
         ids: n distinct identifiers.
-        parts: p columns of n texts; an item's vector has p times the encoder's dimension.
+        parts: p columns of n texts, each of which can be read several times; an item's vector has
+            p times the encoder's dimension.
         id_scheme: how the identifiers were made.
     """
 
-    ids: list[str]
-    parts: list[list[str]]
+    ids: Ids
+    parts: list[list[str] | Texts]
     role: Role = "document"
     id_scheme: str = "as in the source"
 
     def __post_init__(self) -> None:
         if any(len(texts) != len(self.ids) for texts in self.parts):
             raise InputError(f"a collection has {len(self.ids)} ids, but not as many texts")
-        if duplicates := len(self.ids) - len(set(self.ids)):
+        if duplicates := len(repeated_rows(self.ids)):
             raise InputError(f"a collection has {duplicates} duplicate ids; make them distinct")
-
-    def join(self, vectors: np.ndarray) -> np.ndarray:
-        """Put the vectors (p * n, d) of the parts end to end: float32 (n, p * d)."""
-        if len(self.parts) == 1:
-            return vectors
-        return np.hstack(np.split(vectors, len(self.parts)))
 
 
 def pair_texts(pairs: pd.DataFrame) -> TextCollection:
     """Problems with their solutions, two texts each: their vectors are put end to end."""
-    parts = [pairs["problem"].tolist(), pairs["solution"].tolist()]
-    return TextCollection(pairs["id"].tolist(), parts)
+    return TextCollection(
+        as_ids(pairs["id"]), [pairs["problem"].tolist(), pairs["solution"].tolist()]
+    )
 
 
 def concatenated_pair_texts(pairs: pd.DataFrame) -> TextCollection:
     """Problems with their solutions, as one text each."""
     joined = pairs["problem"] + SEPARATOR + pairs["solution"]
-    return TextCollection(pairs["id"].tolist(), [joined.tolist()])
+    return TextCollection(as_ids(pairs["id"]), [joined.tolist()])
 
 
 def prefix_texts(prefixes: pd.DataFrame) -> TextCollection:
     """Conversation prefixes, all their messages joined."""
     texts = prefixes["prefix"].map(prefix_text).tolist()
-    return TextCollection(prefixes["id"].tolist(), [texts], id_scheme=PREFIX_ID_SCHEME)
+    return TextCollection(as_ids(prefixes["id"]), [texts], id_scheme=PREFIX_ID_SCHEME)
 
 
 def response_texts(preference_pairs: pd.DataFrame) -> TextCollection:
@@ -67,8 +64,11 @@ def response_texts(preference_pairs: pd.DataFrame) -> TextCollection:
         InputError: naming the row, from 0, of the first response that is empty or no text.
     """
     distinct = _responses(preference_pairs).drop_duplicates("id")
-    parts = [distinct["prefix"].tolist(), distinct["response"].tolist()]
-    return TextCollection(distinct["id"].tolist(), parts, id_scheme=RESPONSE_ID_SCHEME)
+    return TextCollection(
+        as_ids(distinct["id"]),
+        [distinct["prefix"].tolist(), distinct["response"].tolist()],
+        id_scheme=RESPONSE_ID_SCHEME,
+    )
 
 
 def response_ids(preference_pairs: pd.DataFrame) -> tuple[list[str], list[str]]:
@@ -79,24 +79,24 @@ def response_ids(preference_pairs: pd.DataFrame) -> tuple[list[str], list[str]]:
 
 def query_texts(queries: pd.DataFrame) -> TextCollection:
     """The queries of a retrieval set."""
-    return TextCollection(queries["id"].tolist(), [queries["text"].tolist()], "query")
+    return TextCollection(as_ids(queries["id"]), [queries["text"].tolist()], "query")
 
 
-def corpus_texts(corpus: pd.DataFrame) -> TextCollection:
+def corpus_texts(corpus: pa.Table) -> TextCollection:
     """The documents of a retrieval set, title and text."""
-    return TextCollection(corpus["id"].tolist(), [full_texts(corpus)])
+    return TextCollection(corpus["id"], [full_texts(corpus)])
 
 
 def pair_query_texts(train: pd.DataFrame, validation: pd.DataFrame) -> TextCollection:
     """The distinct queries of training pairs, then of validation pairs."""
     queries = list(dict.fromkeys([*train["query"], *validation["query"]]))
-    return TextCollection(list(map(text_id, queries)), [queries], "query", TEXT_ID_SCHEME)
+    return TextCollection(as_ids(map(text_id, queries)), [queries], "query", TEXT_ID_SCHEME)
 
 
-def pair_document_texts(documents: pd.DataFrame) -> TextCollection:
+def pair_document_texts(documents: pa.Table) -> TextCollection:
     """The documents that can be found for training queries."""
-    ids, texts = documents["id"].tolist(), documents["text"].tolist()
-    return TextCollection(ids, [texts], id_scheme=TEXT_ID_SCHEME)
+    texts = column_texts(documents, "text")
+    return TextCollection(documents["id"], [texts], id_scheme=TEXT_ID_SCHEME)
 
 
 def _responses(preference_pairs: pd.DataFrame) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """A small deterministic encoder without weights, whose vectors are the same on every machine."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from itertools import islice
 
 import numpy as np
 from sklearn.feature_extraction.text import HashingVectorizer
@@ -21,8 +22,10 @@ class HashingEncoder:
             dtype=np.float32,
         )
 
-    def encode(self, texts: Sequence[str]) -> Iterator[tuple[list[int], np.ndarray]]:
+    def encode(self, texts: Iterable[str]) -> Iterator[tuple[list[int], np.ndarray]]:
         """Yield the indices of b texts and their vectors, float32 `(b, d)`, batch by batch."""
-        for start in range(0, len(texts), ROWS_PER_BATCH):
-            rows = self.vectorizer.transform(texts[start : start + ROWS_PER_BATCH])
-            yield list(range(start, start + rows.shape[0])), rows.toarray()
+        remaining, start = iter(texts), 0
+        while block := list(islice(remaining, ROWS_PER_BATCH)):
+            rows = self.vectorizer.transform(block)
+            yield list(range(start, start + len(block))), rows.toarray()
+            start += len(block)

@@ -1,7 +1,7 @@
 """What encoders of transformers share, and causal language models as encoders."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -77,7 +77,7 @@ class TransformerEncoder(ABC):
             - Output: `(b, d)`.
         """
 
-    def encode(self, texts: Sequence[str]) -> Iterator[tuple[list[int], np.ndarray]]:
+    def encode(self, texts: Iterable[str]) -> Iterator[tuple[list[int], np.ndarray]]:
         """Yield the indices of b texts of similar length and their vectors, float32 `(b, d)`."""
         for indices, rows, length in fixed_shape_batches(
             texts, self.tokenize, self.tokens_per_batch, self.max_length

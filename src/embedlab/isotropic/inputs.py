@@ -6,15 +6,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from embedlab.encoders.embeddings import VectorStream, blocks_of
 from embedlab.encoders.parameters import Role
 
 if TYPE_CHECKING:
     from embedlab.isotropic.trainable_encoder import TrainableEncoder
 
 CPU = torch.device("cpu")
-
-# Vectors projected at a time.
-BLOCK_ROWS = 16384
 
 
 class CachedInputs:
@@ -62,22 +60,20 @@ class OnlineInputs:
 RetrievalInputs = CachedInputs | OnlineInputs
 
 
-@torch.no_grad()
 def project(projection: nn.Module, vectors: np.ndarray, device: torch.device = CPU) -> np.ndarray:
-    """Project base vectors block by block.
+    """Project base vectors `(n, d)`: float32 `(n, output_dim)`."""
+    return projected(projection, vectors, device).read()
 
-    Shape:
-        - vectors: `(n, d)`, possibly a memory map larger than the memory
-        - output: float32 `(n, output_dim)`
-    """
 
+def projected(
+    projection: nn.Module, vectors: np.ndarray, device: torch.device = CPU
+) -> VectorStream:
+    """Base vectors `(n, d)`, projected block by block to `(n, output_dim)` when they are read."""
+
+    @torch.no_grad()
     def project_block(block: np.ndarray) -> np.ndarray:
         outputs: Tensor = projection(torch.from_numpy(np.array(block)).to(device))
         return outputs.float().cpu().numpy()
 
-    # One array, filled block by block: concatenating the blocks would take twice the memory.
-    projected = np.empty((len(vectors), project_block(vectors[:0]).shape[1]), dtype=np.float32)
-    for start in range(0, len(vectors), BLOCK_ROWS):
-        block = slice(start, start + BLOCK_ROWS)
-        projected[block] = project_block(vectors[block])
-    return projected
+    shape = len(vectors), project_block(vectors[:0]).shape[1]
+    return VectorStream(shape, lambda: map(project_block, blocks_of(vectors)))

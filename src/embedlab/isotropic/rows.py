@@ -1,6 +1,5 @@
 """Training pairs as rows of queries and documents."""
 
-from collections.abc import Sequence
 from itertools import chain
 
 import numpy as np
@@ -8,12 +7,13 @@ import pandas as pd
 
 from embedlab.errors import InputError
 from embedlab.sources.retrieval_documents import text_id
+from embedlab.text_table import Ids, find_rows, take_ids
 
 
 def pair_rows(
     pairs: pd.DataFrame,
-    query_ids: Sequence[str],
-    document_ids: Sequence[str],
+    query_ids: Ids,
+    document_ids: Ids,
     name: str = "the training pairs",
 ) -> np.ndarray:
     """Rows of each pair's query, positive and negative, int64 `(n, 3)`; -1 for no negative.
@@ -30,7 +30,7 @@ def pair_rows(
         if column not in pairs:
             continue
         given = np.flatnonzero(pairs[column].notna())
-        found = pd.Index(ids).get_indexer(pd.Index(pairs[column].iloc[given].map(text_id)))
+        found = find_rows(ids, pairs[column].iloc[given].map(text_id))
         if (found < 0).any():
             raise InputError(
                 f"row {given[(found < 0).argmax()]} of {name}: its {column} is not among the "
@@ -57,40 +57,41 @@ def relevant_rows(pairs: np.ndarray, num_queries: int) -> np.ndarray:
 
 
 def triples_table(
-    rows: np.ndarray, mined: np.ndarray, query_ids: Sequence[str], document_ids: Sequence[str]
+    rows: np.ndarray, mined: np.ndarray, query_ids: Ids, document_ids: Ids
 ) -> pd.DataFrame:
     """Name the training pairs and negatives of `pair_rows` `(n, 3)` and mined negatives `(n, h)`.
 
     Returns:
         Columns query_id, positive_id and negative_ids, lists in which the given negative is first.
     """
-    documents = np.array(document_ids, dtype=object)
     negatives = np.column_stack([rows[:, 2], mined])
+    is_given = negatives >= 0
+    ends = np.cumsum(is_given.sum(axis=1))[:-1]
     return pd.DataFrame(
         {
-            "query_id": np.array(query_ids, dtype=object)[rows[:, 0]],
-            "positive_id": documents[rows[:, 1]],
-            "negative_ids": [documents[row[row >= 0]].tolist() for row in negatives],
+            "query_id": take_ids(query_ids, rows[:, 0]),
+            "positive_id": take_ids(document_ids, rows[:, 1]),
+            "negative_ids": [
+                part.tolist()
+                for part in np.split(take_ids(document_ids, negatives[is_given]), ends)
+            ],
         }
     )
 
 
-def triple_rows(
-    table: pd.DataFrame, query_ids: Sequence[str], document_ids: Sequence[str]
-) -> np.ndarray:
+def triple_rows(table: pd.DataFrame, query_ids: Ids, document_ids: Ids) -> np.ndarray:
     """Rows of query, positive and negatives of a `triples_table`: int64 `(n, 2 + h)`, -1 padded.
 
     Raises:
         InputError: if it names a query or document that is not among the ids.
     """
-    documents = pd.Index(document_ids)
     counts = table["negative_ids"].map(len).to_numpy()
     rows = np.full((len(table), 2 + counts.max(initial=0)), -1, dtype=np.int64)
     is_given = np.arange(rows.shape[1]) < 2 + counts[:, None]
     negatives = list(chain.from_iterable(table["negative_ids"]))
-    rows[:, 0] = pd.Index(query_ids).get_indexer(pd.Index(table["query_id"]))
-    rows[:, 1] = documents.get_indexer(pd.Index(table["positive_id"]))
-    rows[:, 2:][is_given[:, 2:]] = documents.get_indexer(pd.Index(negatives, dtype=object))
+    rows[:, 0] = find_rows(query_ids, table["query_id"])
+    rows[:, 1] = find_rows(document_ids, table["positive_id"])
+    rows[:, 2:][is_given[:, 2:]] = find_rows(document_ids, negatives)
     if (rows[is_given] < 0).any():
         raise InputError(
             "the training triples are of other texts than the embeddings; "
@@ -100,7 +101,7 @@ def triple_rows(
 
 
 def validation_rows(
-    pairs: pd.DataFrame, query_ids: Sequence[str], document_ids: Sequence[str], stage: str
+    pairs: pd.DataFrame, query_ids: Ids, document_ids: Ids, stage: str
 ) -> np.ndarray:
     """Rows of query and positive of a stage's validation pairs, int64 `(v, 2)`.
 

@@ -17,6 +17,7 @@ from embedlab.isotropic.projection import GaussianProjection, ProjectionParamete
 from embedlab.isotropic.rows import relevant_rows
 from embedlab.retrieval.scores import score_run
 from embedlab.search.exact import exact_search
+from embedlab.text_table import as_ids
 from embedlab.training.checkpoints import Checkpoint
 from embedlab.training.history import History
 from embedlab.training.loop import train
@@ -154,8 +155,8 @@ class Validation:
         run = exact_search(
             self.inputs.encode(self.model, "query", self.queries),
             self.inputs.encode(self.model, "document", self.documents),
-            self.queries.astype(str).tolist(),
-            self.documents.astype(str).tolist(),
+            as_ids(self.queries.astype(str)),
+            as_ids(self.documents.astype(str)),
             10,
             "euclidean",
         )

@@ -1,6 +1,5 @@
 """Distances of relevant pairs of query and document, compared with those of random pairs."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,13 +11,14 @@ from embedlab.search.exact import Similarity
 from embedlab.statistics.description import describe_values
 from embedlab.statistics.detection import auroc
 from embedlab.statistics.intervals import blocks
+from embedlab.text_table import Ids, find_rows
 
 
 def pair_distances(
     queries: np.ndarray,
     corpus: np.ndarray,
-    query_ids: Sequence[str],
-    corpus_ids: Sequence[str],
+    query_ids: Ids,
+    corpus_ids: Ids,
     qrels: pd.DataFrame,
     max_pairs: int,
     seed: int,
@@ -72,13 +72,11 @@ def summarise_distances(relevant: np.ndarray, random: np.ndarray) -> dict[str, A
     }
 
 
-def _relevant_pairs(
-    query_ids: Sequence[str], corpus_ids: Sequence[str], qrels: pd.DataFrame
-) -> np.ndarray:
+def _relevant_pairs(query_ids: Ids, corpus_ids: Ids, qrels: pd.DataFrame) -> np.ndarray:
     """Rows of query and document `(r, 2)` of each relevant pair that has vectors."""
     relevant = qrels[qrels["score"] > 0]
     columns = ((query_ids, "query_id"), (corpus_ids, "corpus_id"))
-    rows = [pd.Index(ids).get_indexer(pd.Index(relevant[column])) for ids, column in columns]
+    rows = [find_rows(ids, relevant[column]) for ids, column in columns]
     pairs = np.column_stack(rows)
     return pairs[(pairs >= 0).all(axis=1)]
 

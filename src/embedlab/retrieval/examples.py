@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 
-from embedlab.sources.retrieval_set import RetrievalSet
+from embedlab.sources.retrieval_set import RetrievalSet, full_texts
+from embedlab.text_table import find_rows, take_rows
 
 # Documents shown for each model, and characters shown of a text.
 NUM_SHOWN, TEXT_LENGTH = 3, 300
@@ -42,7 +44,12 @@ def find_examples(
     scores = pd.DataFrame({name: table[metric] for name, table in metrics.items()})
     gains = (scores["model"] - scores["baseline"]).rename("difference")
     queries = retrieval_set.queries.set_index("id")["text"]
-    corpus = retrieval_set.corpus.set_index("id")
+
+    ascending = gains.sort_values(kind="stable")
+    descending = gains.sort_values(kind="stable", ascending=False)
+    wins = descending[descending > 0].index[:num_examples]
+    losses = ascending[ascending < 0].index[:num_examples]
+    shown = _shown_texts(retrieval_set.corpus, [model.run, baseline.run], [*wins, *losses])
 
     def describe(query: str) -> dict[str, Any]:
         judged = retrieval_set.qrels[retrieval_set.qrels["query_id"] == query]
@@ -52,22 +59,28 @@ def find_examples(
             "query": queries[query],
             "difference": float(gains[query]),
             **{
-                name: {metric: float(scores[name][query])}
-                | _found(query, of.run, relevance, corpus)
+                name: {metric: float(scores[name][query])} | _found(query, of.run, relevance, shown)
                 for name, of in systems.items()
             },
         }
 
-    ascending = gains.sort_values(kind="stable")
-    descending = gains.sort_values(kind="stable", ascending=False)
+    return {"wins": list(map(describe, wins)), "losses": list(map(describe, losses))}
+
+
+def _shown_texts(corpus: pa.Table, runs: list[pd.DataFrame], queries: list[str]) -> dict[str, str]:
+    """The beginnings of the first documents of some queries, by document id."""
+    first = [run[run["query_id"].isin(queries)].groupby("query_id").head(NUM_SHOWN) for run in runs]
+    ids = pd.concat(first)["corpus_id"].unique()
     return {
-        "wins": [describe(query) for query in descending[descending > 0].index[:num_examples]],
-        "losses": [describe(query) for query in ascending[ascending < 0].index[:num_examples]],
+        name: text if len(text) <= TEXT_LENGTH else f"{text[:TEXT_LENGTH]}…"
+        for name, text in zip(
+            ids, full_texts(take_rows(corpus, find_rows(corpus["id"], ids))), strict=True
+        )
     }
 
 
 def _found(
-    query: str, run: pd.DataFrame, relevance: Mapping[str, int], corpus: pd.DataFrame
+    query: str, run: pd.DataFrame, relevance: Mapping[str, int], shown: Mapping[str, str]
 ) -> dict[str, Any]:
     """The ranks of the relevant documents, and the first documents found."""
     found = run.loc[run["query_id"] == query, "corpus_id"].tolist()
@@ -75,13 +88,7 @@ def _found(
     return {
         "ranks": {name: ranks.get(name) for name, grade in relevance.items() if grade > 0},
         "top": [
-            {"id": name, "relevance": relevance.get(name), "text": _text(corpus.loc[name])}
+            {"id": name, "relevance": relevance.get(name), "text": shown[name]}
             for name in found[:NUM_SHOWN]
         ],
     }
-
-
-def _text(document: pd.Series) -> str:
-    """The beginning of a document, as BEIR's models see it."""
-    text = f"{document['title']} {document['text']}".strip()
-    return text if len(text) <= TEXT_LENGTH else f"{text[:TEXT_LENGTH]}…"

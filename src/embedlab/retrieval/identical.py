@@ -4,9 +4,12 @@ import logging
 from collections.abc import Sequence
 from typing import Literal
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from embedlab.sources.retrieval_set import full_texts
+from embedlab.text_table import find_rows, take_rows
 
 logger = logging.getLogger(__name__)
 
@@ -14,7 +17,7 @@ DropIdentical = Literal["texts", "ids", "none"]
 
 
 def identical_ids(
-    corpus: pd.DataFrame, queries: pd.DataFrame, qrels: pd.DataFrame, drop: DropIdentical
+    corpus: pa.Table, queries: pd.DataFrame, qrels: pd.DataFrame, drop: DropIdentical
 ) -> list[str]:
     """List the ids of the queries whose document of the same id is to be left out.
 
@@ -24,16 +27,19 @@ def identical_ids(
     white space; with `ids` any is, as by beir's `evaluate`; with `none` none is.
 
     Example:
-        >>> corpus = pd.DataFrame({"id": ["1", "2"], "title": "", "text": ["Why?", "A reason."]})
+        >>> texts = {"title": ["", ""], "text": ["Why?", "A reason."]}
+        >>> corpus = pa.table({"id": ["1", "2"]} | texts)
         >>> queries = pd.DataFrame({"id": ["1", "2"], "text": ["Why?", "How?"]})
         >>> qrels = pd.DataFrame({"query_id": ["1"], "corpus_id": ["2"], "score": [1]})
         >>> identical_ids(corpus, queries, qrels, "texts")
         ['1']
     """
-    shared = corpus[corpus["id"].isin(queries["id"]) & (drop != "none")]
+    rows = find_rows(corpus["id"], queries["id"] if drop != "none" else [])
+    documents = take_rows(corpus, np.sort(rows[rows >= 0]))
+    shared = documents.to_pandas()
     if drop == "texts":
         asked = shared["id"].map(_words(queries.set_index("id")["text"]))
-        full = pd.Series(full_texts(shared), index=shared.index, dtype=object)
+        full = pd.Series(list(full_texts(documents)), dtype=object)
         shared = shared[(_words(shared["text"]) == asked) | (_words(full) == asked)]
     is_own = (qrels["query_id"] == qrels["corpus_id"]) & (qrels["score"] > 0)
     if num_relevant := int((is_own & qrels["query_id"].isin(shared["id"])).sum()):

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from embedlab.errors import InputError
 from embedlab.parameters import Parameters
 from embedlab.search.exact import make_run, stable_top_k
+from embedlab.text_table import Ids
 
 logger = logging.getLogger(__name__)
 
@@ -65,9 +66,9 @@ class Bm25Parameters(Parameters):
 
 def bm25_search(
     corpus_texts: Sequence[str],
-    corpus_ids: Sequence[str],
+    corpus_ids: Ids,
     query_texts: Sequence[str],
-    query_ids: Sequence[str],
+    query_ids: Ids,
     parameters: Bm25Parameters,
     top_k: int,
 ) -> pd.DataFrame:
@@ -92,8 +93,9 @@ def bm25_search(
         Kamphuis et al. 2020, Which BM25 Do You Mean?; Lù 2024 (bm25s), arXiv 2407.03618.
 
     Example:
-        >>> corpus, ids = ["a red fish", "a blue bird"], ["d0", "d1"]
-        >>> bm25_search(corpus, ids, ["birds"], ["q"], Bm25Parameters(), 2)["corpus_id"].tolist()
+        >>> corpus, ids = ["a red fish", "a blue bird"], as_ids(["d0", "d1"])
+        >>> queries = ["birds"], as_ids(["q"])
+        >>> bm25_search(corpus, ids, *queries, Bm25Parameters(), 2)["corpus_id"].tolist()
         ['d1']
     """
     index, queries = bm25_index(corpus_texts, parameters), bm25_terms(query_texts, parameters)

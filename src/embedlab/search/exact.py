@@ -3,7 +3,6 @@
 A run has the columns query_id, corpus_id and score; scores of a query are in descending order.
 """
 
-from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -13,6 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from embedlab.errors import InputError
+from embedlab.text_table import Ids, take_ids
 
 Similarity = Literal["cosine", "dot", "euclidean"]
 
@@ -30,8 +30,8 @@ class Best(NamedTuple):
 def exact_search(
     queries: np.ndarray,
     corpus: np.ndarray,
-    query_ids: Sequence[str],
-    corpus_ids: Sequence[str],
+    query_ids: Ids,
+    corpus_ids: Ids,
     top_k: int,
     similarity: Similarity = "dot",
     chunk_size: int = 16384,
@@ -53,7 +53,8 @@ def exact_search(
 
     Example:
         >>> corpus = np.eye(3, dtype=np.float32)
-        >>> exact_search(corpus[:1], corpus, ["q"], ["a", "b", "c"], top_k=1).values.tolist()
+        >>> ids = as_ids(["q"]), as_ids(["a", "b", "c"])
+        >>> exact_search(corpus[:1], corpus, *ids, top_k=1).values.tolist()
         [['q', 'a', 1.0]]
     """
     _check_counts("queries", queries, query_ids)
@@ -65,7 +66,7 @@ def exact_search(
         )
     if not len(corpus):
         return make_run(
-            query_ids, [], np.empty((len(queries), 0)), np.empty((len(queries), 0), int)
+            query_ids, corpus_ids, np.empty((len(queries), 0)), np.empty((len(queries), 0), int)
         )
     vectors = _read(queries)
     if similarity == "cosine":
@@ -127,19 +128,19 @@ def merge_top_k(best: Best | None, scores: Tensor, documents: Tensor, k: int) ->
 
 
 def make_run(
-    query_ids: Sequence[str], corpus_ids: Sequence[str], scores: np.ndarray, positions: np.ndarray
+    query_ids: Ids, corpus_ids: Ids, scores: np.ndarray, positions: np.ndarray
 ) -> pd.DataFrame:
     """Make a run from the scores and corpus positions `(q, k)` of the results of q queries."""
     return pd.DataFrame(
         {
-            "query_id": np.repeat(np.array(query_ids, dtype=object), positions.shape[1]),
-            "corpus_id": np.array(corpus_ids, dtype=object)[positions.ravel()],
+            "query_id": np.repeat(np.array(query_ids.to_pylist(), object), positions.shape[1]),
+            "corpus_id": take_ids(corpus_ids, positions.ravel()),
             "score": scores.ravel(),
         }
     )
 
 
-def _check_counts(name: str, vectors: np.ndarray, ids: Sequence[str]) -> None:
+def _check_counts(name: str, vectors: np.ndarray, ids: Ids) -> None:
     if len(vectors) != len(ids):
         raise InputError(
             f"{len(vectors)} vectors of {name} but {len(ids)} ids: run embedding_cache again"

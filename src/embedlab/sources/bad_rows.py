@@ -63,6 +63,11 @@ class BadRows:
         if len(self.examples) < MAX_EXAMPLES:
             self.examples.append(f"{where}: {error}")
 
+    def refuse(self, where: str, error: BadRowError) -> None:
+        """Count a row as bad that had been kept."""
+        self.kept -= 1
+        self.add(where, error)
+
     def settle(self, remedy: str = "repair them or set on_error: skip") -> None:
         """Raise or warn about bad rows, once all rows are read; `remedy` ends the error message.
 

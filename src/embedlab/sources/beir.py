@@ -2,11 +2,12 @@
 
 import csv
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 
 from embedlab.errors import InputError
 from embedlab.parameters import Parameters
@@ -20,7 +21,6 @@ from embedlab.sources.beir_sets import (
     plain_or_gz,
 )
 from embedlab.sources.fields import (
-    new_id,
     number_of,
     optional_text,
     required_id,
@@ -29,6 +29,7 @@ from embedlab.sources.fields import (
 )
 from embedlab.sources.records import Record, read_lines, read_records, usable_rows
 from embedlab.sources.retrieval_set import RetrievalSet, full_texts
+from embedlab.text_table import find_rows, repeated_rows, spill, take_rows, without_rows
 
 CONTENTS = "corpus.jsonl, queries.jsonl and qrels/"
 
@@ -57,7 +58,7 @@ def load_beir_set(name: str, p: BeirParameters) -> tuple[RetrievalSet, dict[str,
     found = read_beir_folder(find_beir_set(name, Path(p.root), p.download), split, bad_rows)
     return found, bad_rows.report() | {
         "documents": len(found.corpus),
-        "empty_documents": full_texts(found.corpus).count(""),
+        "empty_documents": sum(not text for text in full_texts(found.corpus)),
         "queries": len(found.queries),
         "judgements": len(found.qrels),
     }
@@ -97,8 +98,7 @@ def read_beir_folder(folder: Path, split: str, bad_rows: BadRows) -> RetrievalSe
         raise InputError(f"{qrels_file}: no such file; splits there: {splits}")
     corpus = read_corpus(plain_or_gz(folder / "corpus.jsonl"), bad_rows)
     queries = read_queries(plain_or_gz(folder / "queries.jsonl"), bad_rows)
-    known = {"unknown query": set(queries["id"]), "unknown document": set(corpus["id"])}
-    qrels = read_qrels(qrels_file, bad_rows, known)
+    qrels = read_qrels(qrels_file, bad_rows, queries, corpus)
     bad_rows.settle()
     judged = queries[queries["id"].isin(qrels["query_id"])].reset_index(drop=True)
     if judged.empty:
@@ -106,56 +106,58 @@ def read_beir_folder(folder: Path, split: str, bad_rows: BadRows) -> RetrievalSe
     return RetrievalSet(corpus, judged, qrels)
 
 
-def read_corpus(path: Path, bad_rows: BadRows) -> pd.DataFrame:
+def read_corpus(path: Path, bad_rows: BadRows) -> pa.Table:
     """The documents of a JSON lines file: columns id, title, text."""
     table = _read_texts(path, bad_rows, text=required_string, title=optional_text)
-    return table[["id", "title", "text"]]
+    return table.select(["id", "title", "text"])
 
 
 def read_queries(path: Path, bad_rows: BadRows) -> pd.DataFrame:
     """The queries of a JSON lines file: columns id, text."""
-    return _read_texts(path, bad_rows, text=required_text)
+    queries: pd.DataFrame = _read_texts(path, bad_rows, text=required_text).to_pandas()
+    return queries
 
 
 def read_qrels(
-    path: Path, bad_rows: BadRows, known: Mapping[str, set[str]] | None = None
+    path: Path, bad_rows: BadRows, queries: pd.DataFrame, corpus: pa.Table
 ) -> pd.DataFrame:
     """The judgements of a tab-separated file: columns query_id, corpus_id, score.
 
-    The file may have a header. Scores are whole numbers, which may be written as 1.0. `known` has
-    the identifiers of queries, then those of documents, each by the reason for which others are
-    refused; None takes all.
+    The file may have a header. Scores are whole numbers, which may be written as 1.0. Judgements
+    of other queries and documents than these are bad rows.
     """
-    judged: set[tuple[str, str]] = set()
+    known, judged = set(queries["id"]), set[tuple[str, str]]()
 
-    def parse(record: Record) -> tuple[str, str, int]:
-        *pair, score = _judgement(record.fields["text"])
-        for identifier, (reason, identifiers) in zip(pair, (known or {}).items(), strict=False):
-            if identifier not in identifiers:
-                raise BadRowError(reason, identifier)
-        query, document = pair
+    def parse(record: Record) -> tuple[str, str, str, int]:
+        query, document, score = _judgement(record.fields["text"])
+        if query not in known:
+            raise BadRowError("unknown query", query)
         if (query, document) in judged:
             raise BadRowError("judged twice", f"{query} {document}")
         judged.add((query, document))
-        return query, document, score
+        return record.where, query, document, score
 
-    rows = usable_rows(_after_header(path), parse, bad_rows)
-    return pd.DataFrame(rows, columns=["query_id", "corpus_id", "score"])
+    columns = ["where", "query_id", "corpus_id", "score"]
+    qrels = pd.DataFrame(usable_rows(_after_header(path), parse, bad_rows), columns=columns)
+    is_known = find_rows(corpus["id"], qrels["corpus_id"]) >= 0
+    for row in qrels[~is_known].itertuples():
+        bad_rows.refuse(str(row.where), BadRowError("unknown document", row.corpus_id))
+    return qrels[is_known].drop(columns="where").reset_index(drop=True)
 
 
-def _read_texts(
-    path: Path, bad_rows: BadRows, **readers: Callable[[Record, str], str]
-) -> pd.DataFrame:
+def _read_texts(path: Path, bad_rows: BadRows, **readers: Callable[[Record, str], str]) -> pa.Table:
     """A file of texts with distinct `_id` as a table; `readers` has the function of each field."""
-    ids: set[str] = set()
 
     def parse(record: Record) -> list[str]:
-        identifier = required_id(record, "_id")
         values = [read(record, field) for field, read in readers.items()]
-        return [new_id(identifier, ids), *values]
+        return [record.where, required_id(record, "_id"), *values]
 
     rows = usable_rows(read_records(path), parse, bad_rows)
-    return pd.DataFrame(rows, columns=["id", *readers])
+    table = spill(rows, ["where", "id", *readers])
+    repeated = repeated_rows(table["id"])
+    for row in take_rows(table.select(["where", "id"]), repeated).to_pylist():
+        bad_rows.refuse(row["where"], BadRowError("duplicate id", row["id"]))
+    return without_rows(table, repeated).drop_columns("where")
 
 
 def _after_header(path: Path) -> Iterator[Record]:

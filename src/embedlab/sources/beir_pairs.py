@@ -1,10 +1,12 @@
 """Training pairs from retrieval sets: judged queries with their relevant documents."""
 
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from pydantic import Field
 
 from embedlab.errors import InputError
@@ -37,7 +39,7 @@ class BeirPairsParameters(BeirParameters):
 
 def read_beir_pairs(
     p: BeirPairsParameters,
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, dict[str, Any]]:
+) -> tuple[pd.DataFrame, pd.DataFrame, pa.Table, dict[str, Any]]:
     """Every judged query with each of its relevant documents, split by query.
 
     Returns:
@@ -50,18 +52,19 @@ def read_beir_pairs(
     """
     random = np.random.default_rng(p.seed)
     tables: list[pd.DataFrame] = []
-    texts: list[str] = []
+    corpora: list[pa.Table] = []
     reports: dict[str, Any] = {}
     for name in with_forums(p.sets, Path(p.root)):
         found, reports[name] = load_beir_set(name, p)
         tables.append(_pairs(name, found, p, random))
-        texts += filter(None, full_texts(found.corpus))
+        corpora.append(found.corpus)
     pairs = pd.concat(tables, ignore_index=True).drop_duplicates(["query", "positive"])
     if pairs["query"].nunique() < 2:
         raise InputError(f"{', '.join(p.sets)}: one query only; give two or more to hold out one")
     train, validation = hold_out(pairs, "query", p.validation_fraction, random)
     report = {"sets": reports, "train_pairs": len(train), "validation_pairs": len(validation)}
-    return train, validation, distinct_documents(texts), report
+    texts = chain.from_iterable(full_texts(corpus) for corpus in corpora)
+    return train, validation, distinct_documents(filter(None, texts)), report
 
 
 def _pairs(

@@ -18,6 +18,7 @@ from embedlab.sources.records import Record, usable_rows
 from embedlab.sources.retrieval_set import RetrievalSet
 from embedlab.sources.sampling import draw_rows
 from embedlab.sources.sentences import first_sentence
+from embedlab.text_table import as_table
 
 PAIR_COLUMNS = ["id", "title", "query", "text", "source"]
 
@@ -161,7 +162,7 @@ def _retrieval_set(pairs: pd.DataFrame) -> RetrievalSet:
     """The pairs as a test set: the one relevant document of a query is its own."""
     query_ids = "query-" + pairs["id"]
     return RetrievalSet(
-        corpus=pairs[["id", "title", "text"]],
+        corpus=as_table(pairs[["id", "title", "text"]]),
         queries=pd.DataFrame({"id": query_ids, "text": pairs["query"]}),
         qrels=pd.DataFrame({"query_id": query_ids, "corpus_id": pairs["id"], "score": 1}),
     )

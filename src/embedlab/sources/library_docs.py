@@ -14,6 +14,7 @@ from embedlab.sources.negatives import near_neighbours
 from embedlab.sources.prefixes import Message, prefix_id
 from embedlab.sources.retrieval_set import RetrievalSet
 from embedlab.sources.sampling import hold_out
+from embedlab.text_table import as_table
 
 logger = logging.getLogger(__name__)
 
@@ -126,7 +127,8 @@ def retrieval_set(sample: pd.DataFrame) -> RetrievalSet:
     query_ids = sample["summary"].map(queries.set_index("text")["id"])
     corpus_ids = sample["body"].map(corpus.set_index("text")["id"])
     qrels = pd.DataFrame({"query_id": query_ids, "corpus_id": corpus_ids, "score": 1}).dropna()
-    return RetrievalSet(*(table.reset_index(drop=True) for table in (corpus, queries, qrels)))
+    queries, qrels = queries.reset_index(drop=True), qrels.reset_index(drop=True)
+    return RetrievalSet(as_table(corpus), queries, qrels)
 
 
 def preference_pairs(sample: pd.DataFrame, parameters: LibraryDocsParameters) -> pd.DataFrame:

@@ -1,10 +1,13 @@
 """A retrieval test set: documents, queries and relevance judgements."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pandas as pd
+import pyarrow as pa
 
 from embedlab.errors import InputError
+from embedlab.text_table import Texts, find_rows, take_rows
 
 
 @dataclass(frozen=True)
@@ -12,7 +15,8 @@ class RetrievalSet:
     """A test set in BEIR's terms (Thakur et al. 2021, arXiv 2104.08663).
 
     Attributes:
-        corpus: columns id, title, text; one row a document, ids unique strings.
+        corpus: columns id, title, text; one row a document, ids unique strings. It may be a file
+            that is mapped into memory.
         queries: columns id, text; the judged queries only.
         qrels: columns query_id, corpus_id, score (integer relevance, 0 is judged irrelevant).
 
@@ -20,17 +24,20 @@ class RetrievalSet:
         InputError: if a judgement names a query or document that is not in the tables.
     """
 
-    corpus: pd.DataFrame
+    corpus: pa.Table
     queries: pd.DataFrame
     qrels: pd.DataFrame
 
     def __post_init__(self) -> None:
-        for name, table in (("query_id", self.queries), ("corpus_id", self.corpus)):
-            unknown = self.qrels[name][~self.qrels[name].isin(table["id"])]
-            if len(unknown):
+        is_known = {
+            "query_id": self.qrels["query_id"].isin(self.queries["id"]).to_numpy(),
+            "corpus_id": find_rows(self.corpus["id"], self.qrels["corpus_id"]) >= 0,
+        }
+        for name, known in is_known.items():
+            if not known.all():
                 raise InputError(
-                    f"qrels name the {name} {unknown.iloc[0]}, which is not in the retrieval set; "
-                    "run `kedro run --pipelines=data_ingestion` again"
+                    f"qrels name the {name} {self.qrels[name].iloc[known.argmin()]}, which is not "
+                    "in the retrieval set; run `kedro run --pipelines=data_ingestion` again"
                 )
 
     def relevant_pairs(self) -> pd.DataFrame:
@@ -40,20 +47,24 @@ class RetrievalSet:
             Columns query_id, corpus_id, query, document (both texts), in the order of the qrels.
         """
         queries = self.queries.set_index("id")["text"]
-        documents = pd.Series(full_texts(self.corpus), index=self.corpus["id"])
         relevant = self.qrels.loc[self.qrels["score"] > 0, ["query_id", "corpus_id"]]
+        documents = take_rows(self.corpus, find_rows(self.corpus["id"], relevant["corpus_id"]))
         pairs = relevant.assign(
-            query=relevant["query_id"].map(queries), document=relevant["corpus_id"].map(documents)
+            query=relevant["query_id"].map(queries), document=list(full_texts(documents))
         )
         return pairs[pairs["document"] != ""]
 
 
-def full_texts(corpus: pd.DataFrame) -> list[str]:
+def full_texts(corpus: pa.Table) -> Texts:
     """Each document as BEIR's models see it: title and text, joined by one space.
 
     Example:
-        >>> full_texts(pd.DataFrame({"title": ["Tea", ""], "text": ["is brewed.", "Water."]}))
+        >>> list(full_texts(pa.table({"title": ["Tea", ""], "text": ["is brewed.", "Water."]})))
         ['Tea is brewed.', 'Water.']
     """
-    columns = zip(corpus["title"], corpus["text"], strict=True)
-    return [f"{title} {text}".strip() for title, text in columns]
+    return Texts(corpus, _joined)
+
+
+def _joined(documents: pa.RecordBatch) -> Iterator[str]:
+    columns = (documents[name].to_pylist() for name in ("title", "text"))
+    return (f"{title} {text}".strip() for title, text in zip(*columns, strict=True))

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 
 from embedlab.sources import library_docs
 from embedlab.sources.beir import BeirParameters, load_beir_set
@@ -11,7 +12,7 @@ from embedlab.sources.documents import DocumentPairsParameters, read_document_pa
 from embedlab.sources.retrieval_set import RetrievalSet
 
 # Documents, queries and judgements of a retrieval set.
-SetTables = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]
+SetTables = tuple[pa.Table, pd.DataFrame, pd.DataFrame]
 
 
 def ingest_library_docs(

@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 from matplotlib.figure import Figure
 
 from embedlab.density.plots import (
@@ -41,6 +39,7 @@ from embedlab.pipelines.density.parameters import DensityParameters, SampleParam
 from embedlab.search.approximate import approximate_neighbours
 from embedlab.search.neighbours import nearest_neighbours
 from embedlab.statistics.projection import principal_plane
+from embedlab.text_table import Ids, as_ids, find_rows
 from embedlab.training.checkpoints import CheckpointFolder
 
 logger = logging.getLogger(__name__)
@@ -52,7 +51,7 @@ MAP_SIZE = 10_000
 
 def weigh_prefixes(
     embeddings: Embeddings, parameters: DensityParameters
-) -> tuple[np.ndarray, pa.ChunkedArray, dict[str, Any]]:
+) -> tuple[np.ndarray, Ids, dict[str, Any]]:
     """Compute inverse-density weights (n,); return them, their n ids and a description.
 
     With k prefixes or fewer, all weights are 1.
@@ -102,8 +101,9 @@ def make_reward_pairs(
         InputError: if the prefix of a pair has no weight.
     """
     chosen, rejected = response_ids(preference_pairs)
-    check_density(pa.array(weight_ids, pa.string()), weights)
-    rows = _rows_of(preference_pairs["prefix_id"], weight_ids)
+    ids = as_ids(weight_ids)
+    check_density(ids, weights)
+    rows = find_rows(ids, preference_pairs["prefix_id"])
     _check_weighed(preference_pairs["prefix_id"], rows)
     return preference_pairs[["prefix_id", "src"]].assign(
         chosen_id=chosen,
@@ -199,7 +199,7 @@ def _log_metrics(metrics: dict[str, Any], sources: np.ndarray) -> None:
 def _response_rows(pairs: pd.DataFrame, embeddings: Embeddings) -> dict[str, np.ndarray]:
     """The rows of the vectors of the chosen and the rejected responses."""
     rows = {
-        f"{kind}_row": _rows_of(pairs[f"{kind}_id"], embeddings.ids)
+        f"{kind}_row": find_rows(embeddings.ids, pairs[f"{kind}_id"])
         for kind in ("chosen", "rejected")
     }
     if num_absent := sum(int((row < 0).sum()) for row in rows.values()):
@@ -208,13 +208,6 @@ def _response_rows(pairs: pd.DataFrame, embeddings: Embeddings) -> dict[str, np.
             "`kedro run --pipelines=embedding_cache,density` again"
         )
     return rows
-
-
-def _rows_of(wanted: pd.Series, ids: Sequence[str]) -> np.ndarray:
-    """The row of each wanted id among the ids; -1 if it is absent."""
-    rows = pc.index_in(pa.array(wanted, pa.string()), value_set=pa.array(ids, pa.string()))
-    found: np.ndarray = rows.fill_null(-1).to_numpy()
-    return found
 
 
 def _check_weighed(prefix_ids: pd.Series, rows: np.ndarray) -> None:

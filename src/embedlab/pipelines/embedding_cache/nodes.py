@@ -1,7 +1,6 @@
 """Nodes of the embedding_cache pipeline."""
 
 import logging
-from itertools import chain
 from typing import Any
 
 import torch
@@ -9,7 +8,7 @@ from torch.nn.functional import normalize
 
 from embedlab.encoders.collection import TextCollection
 from embedlab.encoders.embed import embed
-from embedlab.encoders.embeddings import Embeddings, describe_vectors
+from embedlab.encoders.embeddings import NewEmbeddings
 from embedlab.encoders.parameters import EncoderParameters, ExecutionParameters
 from embedlab.encoders.recipe import Recipe, make_recipe
 from embedlab.encoders.store import VectorStore
@@ -24,17 +23,15 @@ def embed_collection(
     encoder: EncoderParameters,
     execution: ExecutionParameters,
     store: VectorStore,
-) -> Embeddings:
-    """Read the vectors of a collection from the store; encode the texts that it lacks."""
+) -> NewEmbeddings:
+    """Encode the texts of a collection that the store lacks; give the vectors of all."""
     recipe = make_recipe(encoder.root, texts.role, execution)
-    encoded, report = embed(list(chain(*texts.parts)), recipe, store, execution)
-    vectors = texts.join(encoded)
+    vectors, report = embed(texts.parts, recipe, store, execution)
     logger.info(
         "%d items: %d texts encoded in %.1f s, %d found in the store",
         *(len(texts.ids), report.misses, report.seconds, report.hits),
     )
-    metadata = describe_vectors(vectors) | _provenance(texts, recipe)
-    return Embeddings(vectors, texts.ids, metadata)
+    return NewEmbeddings(vectors, texts.ids, _provenance(texts, recipe))
 
 
 def embed_on_demand(
@@ -47,9 +44,9 @@ def embed_on_demand(
     assert on_demand.path is not None
     ids, texts = read_items(on_demand.path, on_demand.on_error)
     recipe = make_recipe(encoder.root, "document", execution)
-    vectors, report = embed(texts, recipe, store, execution)
+    vectors, report = embed([texts], recipe, store, execution)
     logger.info("%s: %d items, %d texts encoded", on_demand.path, len(ids), report.misses)
-    return {"ids": ids, "emb": normalize(torch.from_numpy(vectors), dim=1)}
+    return {"ids": ids, "emb": normalize(torch.from_numpy(vectors.read()), dim=1)}
 
 
 def _provenance(texts: TextCollection, recipe: Recipe) -> dict[str, Any]:

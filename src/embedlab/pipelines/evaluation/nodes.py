@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from embedlab.encoders.embeddings import Embeddings
 from embedlab.pipelines.evaluation.parameters import EvaluationParameters
@@ -15,23 +16,24 @@ from embedlab.retrieval.trec import format_trec_run
 from embedlab.search.bm25 import bm25_search
 from embedlab.search.exact import exact_search
 from embedlab.sources.retrieval_set import full_texts
+from embedlab.text_table import as_ids
 
 # The pairs of a query and a document whose distances are measured.
 KINDS = ("relevant", "random")
 
 
 def search_bm25(
-    corpus: pd.DataFrame,
+    corpus: pa.Table,
     queries: pd.DataFrame,
     identical: list[str],
     parameters: EvaluationParameters,
 ) -> pd.DataFrame:
     """Search by BM25, without the documents of `identical_ids`."""
     run = bm25_search(
-        full_texts(corpus),
-        corpus["id"].tolist(),
+        list(full_texts(corpus)),
+        corpus["id"],
         queries["text"].tolist(),
-        queries["id"].tolist(),
+        as_ids(queries["id"]),
         parameters.bm25,
         _search_depth(parameters, identical),
     )

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from matplotlib.figure import Figure
 
 from embedlab.pipelines.evaluation.nodes import KINDS
@@ -75,7 +76,7 @@ def compare_query_metrics(
 
 
 def find_seen_queries(
-    corpus: pd.DataFrame, queries: pd.DataFrame, qrels: pd.DataFrame, **pairs: pd.DataFrame
+    corpus: pa.Table, queries: pd.DataFrame, qrels: pd.DataFrame, **pairs: pd.DataFrame
 ) -> list[str]:
     """Find the judged queries that occur in training or validation pairs."""
     return seen_queries(RetrievalSet(corpus, queries, qrels), *pairs.values())
@@ -111,7 +112,7 @@ def tabulate_evaluation(
 
 
 def find_set_examples(
-    corpus: pd.DataFrame,
+    corpus: pa.Table,
     queries: pd.DataFrame,
     qrels: pd.DataFrame,
     parameters: EvaluationParameters,

@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from matplotlib.figure import Figure
 
 from embedlab.encoders.collection import (
@@ -17,12 +18,12 @@ from embedlab.encoders.collection import (
     pair_query_texts,
     query_texts,
 )
-from embedlab.encoders.embeddings import Embeddings, describe_vectors
+from embedlab.encoders.embeddings import Embeddings, NewEmbeddings, VectorStream, blocks_of
 from embedlab.encoders.parameters import EncoderParameters, ExecutionParameters, Role
 from embedlab.encoders.recipe import make_recipe
 from embedlab.errors import InputError
 from embedlab.isotropic.hard_negatives import HardNegativeParameters, mine_hard_negatives
-from embedlab.isotropic.inputs import project
+from embedlab.isotropic.inputs import projected
 from embedlab.isotropic.models import IsotropicData
 from embedlab.isotropic.plots import plot_training_curves
 from embedlab.isotropic.projection import GaussianProjection, ProjectionParameters
@@ -65,13 +66,12 @@ def mine_triples(
 
 
 def list_triples(
-    train: pd.DataFrame, validation: pd.DataFrame, documents: pd.DataFrame
+    train: pd.DataFrame, validation: pd.DataFrame, documents: pa.Table
 ) -> pd.DataFrame:
     """Tabulate a stage's training pairs with the negatives given in the data."""
     query_ids = pair_query_texts(train, validation).ids
-    document_ids = documents["id"].tolist()
-    rows = pair_rows(train, query_ids, document_ids)
-    return triples_table(rows, np.empty((len(rows), 0), np.int64), query_ids, document_ids)
+    rows = pair_rows(train, query_ids, documents["id"])
+    return triples_table(rows, np.empty((len(rows), 0), np.int64), query_ids, documents["id"])
 
 
 def train_projection(
@@ -111,7 +111,7 @@ def train_encoder(
     triples: pd.DataFrame,
     train: pd.DataFrame,
     validation: pd.DataFrame,
-    documents: pd.DataFrame,
+    documents: pa.Table,
     encoder: EncoderParameters,
     checkpoints: CheckpointFolder,
     parameters: IsotropicRetrievalParameters,
@@ -122,13 +122,13 @@ def train_encoder(
     is_first = parameters.pretraining is not None and pretrained is None
     stage: Stage = "pretraining" if is_first else "retrieval"
     queries = pair_query_texts(train, validation)
-    ids = queries.ids, documents["id"].tolist()
+    ids = queries.ids, documents["id"]
     execution = ExecutionParameters(precision="float32")  # the base is trained in it
     roles: tuple[Role, ...] = get_args(Role)
     base = {role: make_recipe(encoder.root, role, execution).fingerprint for role in roles}
     data = IsotropicData(
-        queries.parts[0],
-        documents["text"].tolist(),
+        list(queries.parts[0]),
+        documents["text"].to_pylist(),
         triple_rows(triples, *ids),
         validation_rows(validation, *ids, stage),
         encoder.root,
@@ -173,26 +173,28 @@ def export_model(
     return DocumentedModel(build_sentence_transformer(base, projection), model_card(facts))
 
 
-def project_embeddings(model: Model, embeddings: Embeddings) -> Embeddings:
+def project_embeddings(model: Model, embeddings: Embeddings) -> NewEmbeddings:
     """Project the base's vectors (n, d) to (n, output_dim)."""
-    projected = project(_projection(model), embeddings.vectors)
-    return Embeddings(projected, embeddings.ids, _describe(projected, embeddings.metadata))
+    vectors = projected(_projection(model), embeddings.vectors)
+    kept = {name: embeddings.metadata[name] for name in ("role", "id_scheme")}
+    return NewEmbeddings(vectors, embeddings.ids, {"model": ISOTROPIC} | kept)
 
 
-def encode_queries(model: Any, queries: pd.DataFrame) -> Embeddings:
+def encode_queries(model: Any, queries: pd.DataFrame) -> NewEmbeddings:
     """Encode the queries of a retrieval set by the exported model."""
     return _encode(model.encode_query, query_texts(queries))
 
 
-def encode_corpus(model: Any, corpus: pd.DataFrame) -> Embeddings:
+def encode_corpus(model: Any, corpus: pa.Table) -> NewEmbeddings:
     """Encode the documents of a retrieval set by the exported model."""
     return _encode(model.encode_document, corpus_texts(corpus))
 
 
-def _encode(encode: Callable[..., Any], texts: TextCollection) -> Embeddings:
-    vectors = np.asarray(encode(texts.parts[0], show_progress_bar=True), dtype=np.float32)
-    metadata = {"role": texts.role, "id_scheme": texts.id_scheme}
-    return Embeddings(vectors, texts.ids, _describe(vectors, metadata))
+def _encode(encode: Callable[..., Any], texts: TextCollection) -> NewEmbeddings:
+    vectors = np.asarray(encode(list(texts.parts[0]), show_progress_bar=True), dtype=np.float32)
+    metadata = {"model": ISOTROPIC, "role": texts.role, "id_scheme": texts.id_scheme}
+    stream = VectorStream(vectors.shape, partial(blocks_of, vectors))
+    return NewEmbeddings(stream, texts.ids, metadata)
 
 
 def _stage_of(queries: Embeddings) -> Stage:
@@ -255,9 +257,3 @@ def _start(parameters: IsotropicRetrievalParameters, base: BaseFingerprints) -> 
 def _projection(model: Model) -> GaussianProjection:
     shape = ProjectionParameters.model_validate(model["parameters"]["projection"])
     return load_projection(model, shape)
-
-
-def _describe(vectors: np.ndarray, metadata: dict[str, Any]) -> dict[str, Any]:
-    """The metadata of this model's vectors (n, d), given that of their base vectors or texts."""
-    kept = {name: metadata[name] for name in ("role", "id_scheme")}
-    return describe_vectors(vectors) | {"model": ISOTROPIC} | kept
