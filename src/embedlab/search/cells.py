@@ -93,8 +93,9 @@ class Cells:
         # Each point's own cell comes early, so that few points of later ones are nearer.
         for cell in np.argsort(nearest, kind="stable")[: np.isfinite(nearest).sum()]:
             rows = np.flatnonzero(np.isfinite(squares[:, cell]))
-            for block in row_blocks(len(rows), rows_held(int(self.sizes[cell]) + 1), "one cell"):
-                self._search_cell(best, queries, rows[block], cell)
+            step = rows_held(int(self.sizes[cell]) + 1)
+            for start in range(0, len(rows), step):
+                self._search_cell(best, queries, rows[start : start + step], cell)
         return rank_candidates(queries, self.points, best.columns.numpy(), k)
 
     def _search_cell(self, best: Best, queries: np.ndarray, rows: np.ndarray, cell: int) -> None:
