@@ -19,6 +19,7 @@ from embedlab.density.weights import (
 )
 from embedlab.errors import InputError
 from embedlab.search.neighbours import nearest_neighbours
+from embedlab.text_table import as_ids
 
 ESTIMATORS = ("mean_distance", "kth_distance")
 DISTANCES = arrays(
@@ -176,7 +177,7 @@ def test_uniform_weights_are_worth_all_items() -> None:
 def test_ids_and_weights_that_do_not_fit_are_one_line(ids, weights, message: str) -> None:
     weights = np.array(weights, dtype=np.float32)
     with pytest.raises(InputError, match=message) as error:
-        check_density(pa.array(ids), weights)
+        check_density(as_ids(ids), weights)
     assert "kedro run --pipelines=density" in str(error.value)
     assert "\n" not in str(error.value)
     with pytest.raises(InputError, match=message):

@@ -70,7 +70,7 @@ def test_beyond_the_limit_the_index_is_approximate_and_its_recall_is_told():
 def test_ids_pass_through_as_they_are():
     ids = pa.chunked_array([["a", "b"], ["c"]])
     metadata = dict.fromkeys(("embedding_dim", "model", "fingerprint", "id_scheme"))
-    embeddings = Embeddings(np.eye(3, dtype=np.float32), ids, metadata)
+    embeddings = Embeddings(np.eye(3, dtype=np.float32), ids, metadata, "e.prefixes")
     assert weigh_prefixes(embeddings, DensityParameters(k=1))[1] is ids
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from embedlab.files import disk_array
-from embedlab.search.exact import Best, merge_top_k
+from embedlab.search.exact import Best
 from embedlab.search.neighbours import (
     SPARE,
     Metric,
@@ -93,7 +93,9 @@ class Cells:
         # Each point's own cell comes early, so that few points of later ones are nearer.
         for cell in np.argsort(nearest, kind="stable")[: np.isfinite(nearest).sum()]:
             rows = np.flatnonzero(np.isfinite(squares[:, cell]))
-            self._search_cell(best, queries, rows, cell)
+            step = rows_held(int(self.sizes[cell]) + 1)
+            for start in range(0, len(rows), step):
+                self._search_cell(best, queries, rows[start : start + step], cell)
         return rank_candidates(queries, self.points, best.columns.numpy(), k)
 
     def _search_cell(self, best: Best, queries: np.ndarray, rows: np.ndarray, cell: int) -> None:
@@ -108,10 +110,12 @@ class Cells:
         if not better.any():
             return
         changed = torch.from_numpy(rows)[better]
-        old = Best(best.scores[changed], best.columns[changed])
-        numbers = torch.arange(members.start, members.stop)
-        new = merge_top_k(old, scores[better], numbers, old.scores.shape[1])
-        best.scores[changed], best.columns[changed] = new
+        count = best.scores.shape[1]
+        near, columns = scores[better].topk(min(count, len(points)), dim=1)
+        near = torch.cat([best.scores[changed], near], dim=1)
+        others = torch.cat([best.columns[changed], columns + members.start], dim=1)
+        best.scores[changed], kept = near.topk(count, dim=1)
+        best.columns[changed] = others.gather(1, kept)
 
     def compare(self, points: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Find the k nearest of all points to each of some points `(m,)`, exactly; as `search`."""

@@ -192,7 +192,8 @@ def rank_candidates(
     distances = np.empty((len(queries), k), dtype=np.float32)
     found = np.empty((len(queries), k), dtype=np.int64)
     size = rows_held(candidates.shape[1] * vectors.shape[1])
-    for block in row_blocks(len(queries), size, "ranking candidates"):
+    for start in range(0, len(queries), size):
+        block = slice(start, start + size)
         rows = np.sort(candidates[block], axis=1)
         distances[block], found[block] = _rank(queries[block], vectors, rows, k)
     return distances, found
@@ -252,8 +253,10 @@ def _scratch(*shape: int) -> np.ndarray:
 
 def _all_distances(queries: np.ndarray, vectors: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Distances of queries `(q, d)` to some rows of the vectors, in double precision."""
-    blocks = row_blocks(len(rows), rows_held(vectors.shape[1]), "near-duplicates")
-    return np.concatenate([cdist(queries, vectors[rows[block]]) for block in blocks], axis=1)
+    step = rows_held(vectors.shape[1])
+    starts = range(0, len(rows), step)
+    parts = [cdist(queries, vectors[rows[start : start + step]]) for start in starts]
+    return np.concatenate(parts, axis=1)
 
 
 def _least(distances: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
