@@ -60,14 +60,19 @@ def kedro(project: Path, *arguments: str, timeout: float = 240) -> subprocess.Co
 
 
 def contents(project: Path) -> dict[Path, str]:
-    """The digest of every artifact whose bytes a repetition of the run gives again."""
+    """The digest of every artifact whose bytes a repetition of the run gives again.
+
+    Hidden files are records, and what a killed run has not finished.
+    """
     files = [path for path in (project / "data").rglob("[!.]*") if path.is_file()]
+    names = {path.relative_to(project): path for path in files}
     return {
-        path.relative_to(project): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in files
+        name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for name, path in names.items()
         if path.suffix != ".png"
-        and not {"checkpoints", "embedding_store"} & set(path.parts)
-        and not any(word in str(path.relative_to(project)) for word in TIMED)
+        and not {"checkpoints", "embedding_store"} & set(name.parts)
+        and not any(part.startswith(".") for part in name.parts)
+        and not any(word in str(name) for word in TIMED)
     }
 
 
