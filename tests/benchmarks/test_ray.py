@@ -7,9 +7,8 @@ import os
 import random
 import signal
 import subprocess
-import threading
 import time
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from crash import shards_of, stored_texts
@@ -75,30 +74,21 @@ def workers_of(cluster):
     return list(map(int, subprocess.run(command, capture_output=True, text=True).stdout.split()))
 
 
-@contextmanager
-def disturbed(cluster, folder, done):
-    """Kill workers at random moments after a new shard, and once take a node away."""
-    stop, delay = threading.Event(), random.Random(0)
-
-    def disturb():
-        while not stop.is_set() and done["kills"] < KILLS:
-            before = len(shards_of(folder))
-            while not stop.is_set() and len(shards_of(folder)) == before:
-                time.sleep(0.01)
-            time.sleep(delay.uniform(0, 1))
-            if workers := workers_of(cluster):
-                os.kill(delay.choice(workers), signal.SIGKILL)
-                done["kills"] += 1
-            if done["kills"] == KILLS // 2 and not done["nodes"]:
-                cluster.remove_node(next(iter(cluster.worker_nodes)))
-                cluster.add_node(num_cpus=1)
-                done["nodes"] += 1
-
-    thread = threading.Thread(target=disturb)
-    thread.start()
-    yield
-    stop.set()
-    thread.join()
+def disturb(cluster, folder, is_over):
+    """Kill workers at random moments after a new shard, and half-way take a node away."""
+    delay, kills, nodes = random.Random(0), 0, 0
+    while kills < KILLS and not is_over():
+        before = len(shards_of(folder))
+        while len(shards_of(folder)) == before and not is_over():
+            time.sleep(0.01)
+        time.sleep(delay.uniform(0, 1))
+        if workers := workers_of(cluster):
+            os.kill(delay.choice(workers), signal.SIGKILL)
+            kills += 1
+        if kills == KILLS // 2 and not nodes:
+            cluster.remove_node(next(iter(cluster.worker_nodes)))
+            nodes = 1
+    return kills, nodes
 
 
 def test_an_undisturbed_cluster_gives_the_bytes_of_a_local_run(cluster, texts, local, tmp_path):
@@ -112,12 +102,13 @@ def test_an_undisturbed_cluster_gives_the_bytes_of_a_local_run(cluster, texts, l
 
 
 def test_kills_and_a_lost_node_change_nothing(cluster, texts, local, tmp_path):
-    done = {"kills": 0, "nodes": 0}
-    with disturbed(cluster, tmp_path, done):
-        found, taken = run(texts, tmp_path, RAY)
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(run, texts, tmp_path, RAY)
+        kills, nodes = disturb(cluster, tmp_path, running.done)
+        found, taken = running.result()
     again = stored_texts(tmp_path) - len(set(texts))
-    print(f"\n{done['kills']} kills, {done['nodes']} node removed: {taken:.0f} s")
+    print(f"\n{kills} kills, {nodes} node removed: {taken:.0f} s")
     print(f"{again} finished texts were encoded again")
-    assert done == {"kills": KILLS, "nodes": 1}
+    assert (kills, nodes) == (KILLS, 1)
     assert found == local[0]
     assert again == 0

@@ -6,6 +6,7 @@ worker had, and so could neither drop those that are stored nor find the one tha
 
 import logging
 import os
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -26,7 +27,7 @@ from embedlab.errors import InputError
 logger = logging.getLogger(__name__)
 
 # Smaller tasks would have few full batches.
-MIN_TEXTS = 256
+MIN_TEXTS = 128
 SECONDS_UNTIL_WARNING = 60.0
 
 
@@ -247,7 +248,7 @@ def _connected(parameters: RayParameters) -> Iterator[Any]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a run waits for no network
     try:
         ray.init(address=parameters.address, logging_level=logging.WARNING)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except Exception as error:  # Ray raises errors of many types
         address = f"execution.ray.address {parameters.address or '(none)'}"
         raise InputError(f"{address}: {_one_line(error)}") from error
     try:
@@ -258,5 +259,5 @@ def _connected(parameters: RayParameters) -> Iterator[Any]:
 
 def _one_line(error: BaseException) -> str:
     """What an error says; of a dead actor, only why it died."""
-    text = " ".join(str(error).split()).rpartition("The actor is dead because ")[2]
-    return text[:300] or type(error).__name__
+    text = " ".join(str(error).split())
+    return re.sub(r".*The actor (is dead|died) because ", "", text)[:160] or type(error).__name__
