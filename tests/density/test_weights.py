@@ -1,7 +1,6 @@
 import json
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -192,16 +191,6 @@ def test_weights_do_not_depend_on_the_blocks_in_which_they_are_computed(
     weights = density_weights(distances, estimator)
     monkeypatch.setattr("embedlab.density.weights.BLOCK_SIZE", 3)
     np.testing.assert_array_equal(density_weights(distances, estimator), weights)
-
-
-def test_ids_of_an_arrow_table_are_drawn_as_those_of_a_list() -> None:
-    weights = np.array([1, 2, 5], dtype=np.float32)
-    drawn = [
-        sample_ids(ids, weights, 3, replacement=False, seed=0)
-        for ids in (["a", "b", "c"], pa.chunked_array([["a", "b"], ["c"]]))
-    ]
-    assert drawn[0] == drawn[1]
-    assert sorted(drawn[0]) == ["a", "b", "c"]
 
 
 @pytest.fixture(params=["few", "many"])
