@@ -187,7 +187,9 @@ class _Pool:
         return None
 
     def _replace(self, task: _Task | None, reason: str) -> int:
-        """Queue the texts that a lost worker has not stored, in halves; the number of the others.
+        """Queue the texts that a lost worker has not stored; the number of those that it has.
+
+        If it has stored none of them, one may be what ended it: they are halved.
 
         Raises:
             InputError: if it cannot go on like this.
@@ -203,14 +205,15 @@ class _Pool:
         stored = self.cache.contains(text_keys(task.texts))
         left = [text for text, is_stored in zip(task.texts, stored, strict=True) if not is_stored]
         self.repeated += len(left)
-        if len(left) == 1 and len(task.texts) == 1 and task.losses + 1 >= self.max_losses:
+        losses = 0 if stored.any() else task.losses + 1
+        if len(left) == 1 and losses >= self.max_losses:
             raise InputError(
                 f"the text that begins {left[0][:60]!r} (SHA-256 {text_keys(left)[0].hex()}) has "
-                f"ended {task.losses + 1} workers ({reason}); leave it out. What is encoded is kept"
+                f"ended {losses} workers ({reason}); leave it out. What is encoded is kept"
             )
-        middle = (len(left) + 1) // 2
-        halves = [_Task(half, task.losses + 1) for half in (left[:middle], left[middle:]) if half]
-        self._queue.extendleft(halves[::-1])
+        middle = len(left) if losses == 0 else (len(left) + 1) // 2
+        parts = [_Task(part, losses) for part in (left[:middle], left[middle:]) if part]
+        self._queue.extendleft(parts[::-1])
         return len(task.texts) - len(left)
 
 
