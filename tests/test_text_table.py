@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -38,6 +40,16 @@ def test_rows_are_found_whatever_the_chunks(ids, wanted, size):
 def test_repeated_rows_are_those_that_pandas_names(ids, size):
     expected = np.flatnonzero(pd.Series(ids, dtype=object).duplicated())
     assert repeated_rows(chunked(ids, size)).tolist() == expected.tolist()
+
+
+def test_repeated_rows_are_found_without_all_identifiers_in_memory():
+    count = 20 * ROWS_PER_BATCH
+    ids = as_ids(f"{i % (count - 1):0100d}" for i in range(count))
+    tracemalloc.start()
+    assert repeated_rows(ids).tolist() == [count - 1]
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 50 * count
 
 
 @given(st.lists(st.integers(0, 29), max_size=40), st.integers(1, 9))

@@ -1,10 +1,12 @@
 """Atomic writing of files and folders: readers see the old content or the new one."""
 
 import os
+import shutil
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -67,9 +69,19 @@ def disk_array(shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> np.ndarray
     """An array of zeros in a temporary file, for what may exceed the memory.
 
     The file lies in the folder that `TMPDIR` names, and goes with the array.
+
+    Raises:
+        InputError: if there is no room for it.
     """
-    if 0 in np.atleast_1d(shape):  # an empty file cannot be mapped
+    num_bytes = prod(np.atleast_1d(shape).tolist()) * np.dtype(dtype).itemsize
+    if not num_bytes:  # an empty file cannot be mapped
         return np.empty(shape, dtype)
+    folder = tempfile.gettempdir()
+    # A map that is written to on a full disk ends the process.
+    if num_bytes > shutil.disk_usage(folder).free:
+        raise InputError(
+            f"{folder}: no room for a file of {num_bytes} bytes; set TMPDIR to a folder with more"
+        )
     with tempfile.TemporaryFile() as file:
         return np.memmap(file, dtype, "w+", shape=shape)
 

@@ -108,8 +108,10 @@ def open_table(path: Path) -> pa.Table:
     """Map an Arrow file into memory.
 
     Raises:
+        FileNotFoundError: if there is none.
         InputError: if the file is damaged.
     """
+    path.stat()  # pyarrow's error of an absent file has no name
     try:
         table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
         table.validate(full=True)
@@ -134,11 +136,9 @@ def find_rows(ids: Ids, wanted: Iterable[str | None]) -> np.ndarray:
     values = pa.array(wanted, pa.string())
     distinct = values.unique()
     rows = np.full(len(distinct), -1, dtype=np.int64)
-    start = 0
-    for chunk in ids.chunks:
-        found = pc.index_in(chunk, value_set=distinct, skip_nulls=True)
-        rows[found.drop_null().to_numpy()] = start + np.flatnonzero(found.is_valid())
-        start += len(chunk)
+    # Of all chunks at once: each call makes a hash table of the wanted ones.
+    found = pc.index_in(ids, value_set=distinct, skip_nulls=True)
+    rows[found.drop_null().to_numpy()] = np.flatnonzero(found.is_valid())
     found_rows: np.ndarray = rows[pc.index_in(values, value_set=distinct).to_numpy()]
     return found_rows
 
@@ -176,10 +176,10 @@ def repeated_rows(ids: Ids) -> np.ndarray:
         >>> repeated_rows(as_ids(["a", "b", "a", "a"])).tolist()
         [2, 3]
     """
-    chunks = [chunk.to_numpy(zero_copy_only=False) for chunk in ids.chunks]
-    hashes = np.concatenate(
-        [np.empty(0, np.uint64)] + [pd.util.hash_array(chunk, categorize=False) for chunk in chunks]
-    )
+    batches = pa.table({"id": ids}).to_batches(max_chunksize=ROWS_PER_BATCH)
+    parts = (batch["id"].to_numpy(zero_copy_only=False) for batch in batches)
+    hashed = [pd.util.hash_array(part, categorize=False) for part in parts]
+    hashes = np.concatenate([np.empty(0, np.uint64), *hashed])
     order = np.argsort(hashes, kind="stable")
     equal = np.flatnonzero(hashes[order[1:]] == hashes[order[:-1]])
     # Rows of equal hashes, most of which have equal values.

@@ -1,4 +1,6 @@
 import json
+import shutil
+from types import SimpleNamespace
 
 import matplotlib.figure
 import numpy as np
@@ -9,14 +11,15 @@ import torch
 from kedro.io import DataCatalog, DatasetError
 from support import new_embeddings
 
+from embedlab.cli import one_line
 from embedlab.datasets.arrow import ArrowDataset
 from embedlab.datasets.atomic import FigureDataset, JSONDataset, JsonLinesDataset, ParquetDataset
 from embedlab.datasets.embeddings import EmbeddingsDataset
 from embedlab.datasets.ids import IdsDataset, read_ids
 from embedlab.datasets.local import NpyDataset, TorchDataset
-from embedlab.datasets.validators import TextColumns
+from embedlab.datasets.validators import TextColumns, check_embeddings
 from embedlab.errors import InputError
-from embedlab.files import replacing, replacing_folder
+from embedlab.files import disk_array, replacing, replacing_folder
 from embedlab.text_table import as_ids
 
 TABLE = pd.DataFrame(
@@ -104,6 +107,12 @@ def test_a_damaged_arrow_table_is_named(tmp_path, keep):
         dataset.load()
 
 
+def test_an_arrow_table_that_is_not_there_is_not_called_damaged(tmp_path):
+    with pytest.raises(DatasetError) as error:
+        ArrowDataset(filepath=str(tmp_path / "corpus.arrow")).load()
+    assert one_line(error.value).partition(": ")[2].startswith(f"{tmp_path}/corpus.arrow is not")
+
+
 def test_a_column_that_is_no_text_or_has_gaps_is_named():
     validator = TextColumns(["id", "text"])
     assert validator.validate(CORPUS) is CORPUS
@@ -135,6 +144,7 @@ def test_ids_are_a_json_list_that_is_read_in_parts(tmp_path, ids):
         ('[\n"a",\n"b"\n', "damaged"),
         ('[\n"a",\n7\n]\n', "position 1 is 7, not a string"),
         ('["a", null]', "position 1 is None, not a string"),
+        ('[\n"a",\nnull\n]\n', "position 1 is None, not a string"),
         ('{"a": 1}', "expected a JSON list, found dict"),
     ],
 )
@@ -183,6 +193,21 @@ def test_damaged_embeddings_are_named(tmp_path, file, content, reason):
     (tmp_path / file).write_text(content)
     with pytest.raises(DatasetError, match=reason):
         dataset.load()
+
+
+def test_the_row_of_a_new_vector_that_is_not_finite_is_named():
+    vectors = np.zeros((20_000, 1), dtype=np.float32)
+    vectors[17_000] = np.nan
+    checked = check_embeddings(new_embeddings(vectors, map(str, range(20_000)), {}))
+    with pytest.raises(InputError, match="row 17000 is not finite"):
+        checked.vectors.read()
+
+
+def test_an_array_that_the_disk_has_no_room_for_is_refused(monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10**6))
+    assert disk_array((250, 1000), np.float32).shape == (250, 1000)
+    with pytest.raises(InputError, match=r"no room for a file of 1004000 bytes; set TMPDIR"):
+        disk_array((251, 1000), np.float32)
 
 
 def test_replacing_a_folder_is_all_or_nothing(tmp_path):

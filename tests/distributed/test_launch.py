@@ -16,6 +16,7 @@ from torch.multiprocessing import ProcessRaisedException
 from embedlab.distributed.launch import run_in_processes
 from embedlab.distributed.processes import from_main_process, rank, world_size
 from embedlab.errors import InputError
+from embedlab.files import disk_array
 
 
 def describe(array, folder):
@@ -33,6 +34,18 @@ def test_processes_form_a_group_and_map_files(tmp_path, monkeypatch):
     run_in_processes(partial(describe, array, tmp_path), 2)
     for number in (0, 1):
         assert np.load(tmp_path / f"{number}.npy").tolist() == [number, 2, 2, 10, True, 10]
+
+
+def save(array, path):
+    if rank() == 0:
+        np.save(path, array)
+
+
+def test_an_array_in_a_temporary_file_is_passed_on(tmp_path):
+    array = disk_array(3, np.float32)
+    array[:] = 1, 2, 3
+    run_in_processes(partial(save, array, tmp_path / "array.npy"), 2)
+    assert np.load(tmp_path / "array.npy").tolist() == [1, 2, 3]
 
 
 def refuse():

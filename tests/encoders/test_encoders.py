@@ -206,6 +206,17 @@ def test_texts_whose_keys_begin_alike_are_both_encoded(tmp_path, monkeypatch):
     assert len(np.unique(vectors.read(), axis=0)) == 3
 
 
+def test_vectors_that_others_do_not_let_this_process_see_are_encoded_once_only(
+    tmp_path, monkeypatch
+):
+    calls = []
+    monkeypatch.setattr(embedlab.encoders.embed, "_encode", lambda *call: calls.append(call))
+    recipe, store = recipe_of({"kind": "hashing"}), VectorStore(tmp_path)
+    with pytest.raises(InputError, match="2 of 2 vectors that were written are not there"):
+        embed([["a", "b", "a"]], recipe, store, EXECUTION)
+    assert len(calls) == 1
+
+
 def test_no_texts_give_no_vectors(tmp_path):
     vectors, report = embed([[]], recipe_of({"kind": "hashing"}), VectorStore(tmp_path), EXECUTION)
     assert (len(vectors.read()), report.misses) == (0, 0)

@@ -14,6 +14,7 @@ from embedlab.encoders.embed import embed
 from embedlab.encoders.parameters import ExecutionParameters, HashingParameters
 from embedlab.encoders.recipe import make_recipe
 from embedlab.encoders.shard_folder import ObjectFolder
+from embedlab.encoders.shards import Shard
 from embedlab.encoders.store import VectorStore, text_keys
 from embedlab.errors import InputError
 
@@ -59,6 +60,13 @@ def test_vectors_are_encoded_once_into_a_bucket(bucket, tmp_path):
     assert (first.misses, second.hits, second.misses) == (400, 400, 200)
     assert vectors.read().tobytes() == expected.read()[:400].tobytes()
     assert again.read().tobytes() == expected.read()[::-1].tobytes()
+
+
+def test_an_object_that_lacks_vectors_is_named(monkeypatch):
+    shard = Shard("a.safetensors", length=2, dimension=2, keys_at=0, vectors_at=64)
+    monkeypatch.setattr(ObjectFolder, "read", lambda *_: [bytes(12)])
+    with pytest.raises(InputError, match=r"s3://b/a\.safetensors: damaged shard \(it ends in its"):
+        list(ObjectFolder("s3://b").vectors([(shard, np.array([0, 1]))]))
 
 
 def test_a_catalog_entry_may_be_a_url(bucket):

@@ -66,7 +66,9 @@ def _parts(file: TextIO) -> Iterator[pa.Array]:
     while lines := list(islice(file, ROWS_PER_BATCH)):
         is_last = lines[-1] == "]\n"
         content = "".join(lines[:-1] if is_last else lines).rstrip().removesuffix(",")
-        yield pa.array(json.loads(f"[{content}]"), pa.string())
+        if None in (texts := json.loads(f"[{content}]")):
+            raise ValueError("not all texts")
+        yield pa.array(texts, pa.string())
         if is_last:
             return
     raise ValueError("no end")

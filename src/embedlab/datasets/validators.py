@@ -38,15 +38,19 @@ def check_embeddings(embeddings: Embeddings | NewEmbeddings) -> Embeddings | New
 
 def _checked(vectors: VectorStream) -> VectorStream:
     def blocks() -> Iterator[np.ndarray]:
+        start = 0
         for block in vectors.blocks():
-            check_vectors(block)
+            check_vectors(block, start)
+            start += len(block)
             yield block
 
     return replace(vectors, blocks=blocks)
 
 
-def check_vectors(embeddings: np.ndarray) -> None:
+def check_vectors(embeddings: np.ndarray, first_row: int = 0) -> None:
     """Check that vectors are finite float32 (n, d) and C-contiguous.
+
+    The first of them is row `first_row` in messages.
 
     Raises:
         InputError: naming the file, the row and the reason.
@@ -63,7 +67,7 @@ def check_vectors(embeddings: np.ndarray) -> None:
     for start in range(0, len(embeddings), ROWS_PER_CHECK):
         finite = np.isfinite(embeddings[start : start + ROWS_PER_CHECK]).all(axis=1)
         if not finite.all():
-            row = start + int(np.argmin(finite))
+            row = first_row + start + int(np.argmin(finite))
             raise InputError(f"{name}: row {row} is not finite; run embedding_cache again")
 
 

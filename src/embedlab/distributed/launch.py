@@ -102,10 +102,11 @@ def _run(
 
 
 class _Pickler(pickle.Pickler):
-    """Writes a memory map of a whole file as its path, any other object in full."""
+    """Writes a memory map of a whole named file as its path, any other object in full."""
 
     def reducer_override(self, obj: Any) -> Any:
         is_whole_file = isinstance(obj, np.memmap) and isinstance(obj.base, mmap.mmap)
-        if is_whole_file and obj.flags.c_contiguous:
+        # A temporary file has no name.
+        if is_whole_file and obj.filename and obj.flags.c_contiguous:
             return np.memmap, (obj.filename, obj.dtype, "r", obj.offset, obj.shape)
         return NotImplemented

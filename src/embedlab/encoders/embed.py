@@ -27,6 +27,7 @@ from embedlab.encoders.parameters import (
 )
 from embedlab.encoders.recipe import Recipe
 from embedlab.encoders.store import VectorCache, Vectors, VectorStore, text_keys
+from embedlab.errors import InputError
 from embedlab.files import disk_array
 from embedlab.text_table import Texts, column_texts, open_table, write_rows
 
@@ -95,7 +96,8 @@ def embed(
         and what was done.
 
     Raises:
-        InputError: if the model cannot be loaded or a shard is damaged.
+        InputError: if the model cannot be loaded, a shard is damaged, or what processes write into
+            the store is not found there.
     """
     cache = store.open(recipe.fingerprint, recipe.description)
     num_texts = sum(map(len, parts))
@@ -107,8 +109,10 @@ def embed(
         is_missing = np.zeros(num_texts, dtype=bool)
         is_missing[rows] = True
         texts = compress(chain.from_iterable(parts), is_missing)
-        _encode(texts, _rows_on_disk(keys, rows), recipe, cache, execution)
+        missing = _rows_on_disk(keys, rows)
+        _encode(texts, missing, recipe, cache, execution)
         cache.refresh()
+        _check_stored(missing, cache)
         num_encoded += len(rows)
     report = EncodingReport(num_distinct - num_encoded, num_encoded, time.perf_counter() - start)
     return _stored_vectors(cache, keys.reshape(len(parts), -1)), report
@@ -154,6 +158,15 @@ def _missing_rows(keys: np.ndarray, cache: VectorCache) -> np.ndarray:
     rows = np.concatenate([np.empty(0, np.int64), *lacking])
     _, first = np.unique(_prefixes(keys)[rows], return_index=True)
     return rows[np.sort(first)]
+
+
+def _check_stored(keys: np.ndarray, cache: VectorCache) -> None:
+    """Raise an InputError if keys `(n,)` whose texts have been encoded are not in the store."""
+    if count := len(_missing_rows(keys, cache)):
+        raise InputError(
+            f"{cache.folder}: {count} of {len(keys)} vectors that were written are not there; let "
+            "all processes use this folder, and delete nothing from it meanwhile"
+        )
 
 
 def _rows_on_disk(keys: np.ndarray, rows: np.ndarray) -> np.ndarray:

@@ -119,7 +119,8 @@ def _check_processor(precision: Precision) -> None:
 
 def _openvino() -> Any:
     if importlib.util.find_spec("openvino") is None:
-        raise InputError('openvino is not installed; pip install -e ".[openvino]"')
+        extra = 'pip install -c constraints.txt -e ".[openvino]"'
+        raise InputError(f"openvino is not installed; {extra}")
     # Without this package OpenVINO does not report its use to its makers, which it does unasked.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino  # late: slow, and an extra

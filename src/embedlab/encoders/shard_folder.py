@@ -143,7 +143,9 @@ class ObjectFolder:
                 for (shard, _), (first, end) in zip(some, spans, strict=True)
             ]
             contents = self.read(parts)
-            for (shard, rows), (first, _), content in zip(some, spans, contents, strict=True):
+            for (shard, rows), (first, end), content in zip(some, spans, contents, strict=True):
+                if len(content) != (end - first) * shard.dimension * 4:
+                    raise damaged(f"{self.url}/{shard.name}", "it ends in its vectors")
                 span = np.frombuffer(content, np.float32).reshape(-1, shard.dimension)
                 yield span[rows - first]
 

@@ -158,7 +158,7 @@ def _train_centres(vectors: np.ndarray, rows: np.ndarray, metric: Metric, seed: 
     num_cells = max(1, min(int(2 * len(rows) ** 0.5), len(rows) // LEAST_PER_CELL))
     size = min(len(rows), PER_CELL * num_cells)
     sample = np.sort(np.random.default_rng(seed).choice(rows, size, replace=False))
-    means = faiss.Kmeans(vectors.shape[1], num_cells, niter=NUM_ITERATIONS, seed=seed)
+    means = faiss.Kmeans(vectors.shape[1], num_cells, niter=NUM_ITERATIONS, seed=seed % 2**31)
     means.train(_copy_rows(vectors, sample, metric))
     return np.asarray(means.centroids)
 
