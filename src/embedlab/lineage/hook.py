@@ -86,11 +86,11 @@ class LineageHook:
 
 
 def _stale(changes: dict[str, tuple[str, ...]]) -> str:
-    """The first stale entry with what has changed, and how many others there are."""
-    (entry, reasons), *others = changes.items()
+    """The first stale entry with what has changed, and how many there are."""
+    entry, reasons = next(iter(changes.items()))
     more = f" and {len(reasons) - MAX_CHANGES} more" * (len(reasons) > MAX_CHANGES)
-    also = f", {len(others)} more are stale" * bool(others)
-    return f"{entry} is stale ({'; '.join(reasons[:MAX_CHANGES])}{more}){also}"
+    all_ = f", {len(changes)} stale inputs in all" * (len(changes) > 1)
+    return f"{entry} is stale ({'; '.join(reasons[:MAX_CHANGES])}{more}){all_}"
 
 
 def _record(cause: Cause | None, fresh: Path, artifact: Path) -> None:
