@@ -182,4 +182,5 @@ def _copy_rows(vectors: np.ndarray, rows: np.ndarray, metric: Metric) -> np.ndar
 
 def _squared_norms(vectors: Tensor) -> Tensor:
     """Of vectors `(n, d)`, without a copy of them."""
-    return torch.linalg.vector_norm(vectors, dim=1).square()
+    norms: Tensor = torch.linalg.vector_norm(vectors, dim=1)
+    return norms.square()
