@@ -3,9 +3,11 @@ import tracemalloc
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from embedlab.errors import InputError
 from embedlab.text_table import (
     ROWS_PER_BATCH,
     as_ids,
@@ -57,6 +59,12 @@ def test_rows_are_taken_in_the_order_asked_for(rows, size):
     ids = [f"id{i}" for i in range(30)]
     taken = take_rows(pa.table({"id": chunked(ids, size)}), np.array(rows, dtype=int))
     assert taken["id"].to_pylist() == [ids[row] for row in rows]
+
+
+def test_rows_that_were_not_found_are_refused():
+    ids = as_ids("abc")
+    with pytest.raises(InputError, match="lacks identifiers that others name"):
+        take_ids(ids, find_rows(ids, ["a", "x"]))
 
 
 def test_identifiers_keep_the_shape_of_their_rows():

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TypeAlias
+from typing import BinaryIO, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -95,13 +95,8 @@ def without_rows(table: pa.Table, rows: np.ndarray) -> pa.Table:
 
 def write_table(table: pa.Table, path: Path) -> None:
     """Write a table as an Arrow file, in batches that readers map one by one."""
-    with (
-        replacing(path) as temporary,
-        hashed_file(temporary) as file,
-        pa.ipc.new_file(file, table.schema) as writer,
-    ):
-        for batch in table.to_batches(max_chunksize=ROWS_PER_BATCH):
-            writer.write_batch(batch)
+    with replacing(path) as temporary, hashed_file(temporary) as file:
+        _write_batches(table.to_batches(max_chunksize=ROWS_PER_BATCH), table.schema, file)
 
 
 def open_table(path: Path) -> pa.Table:
@@ -146,10 +141,15 @@ def find_rows(ids: Ids, wanted: Iterable[str | None]) -> np.ndarray:
 def take_rows(table: pa.Table, rows: np.ndarray) -> pa.Table:
     """These rows in this order; of a mapped table, only the batches that have them are read.
 
+    Raises:
+        InputError: if a row is -1, as `find_rows` gives for what the table has not.
+
     Example:
         >>> take_rows(pa.table({"id": ["a", "b", "c"]}), np.array([2, 0, 2]))["id"].to_pylist()
         ['c', 'a', 'c']
     """
+    if rows.min(initial=0) < 0:
+        raise InputError("a table lacks identifiers that others name; run their pipelines again")
     order = np.argsort(rows, kind="stable")
     ascending, taken, start = rows[order], [], 0
     for batch in table.to_batches():
@@ -199,7 +199,9 @@ def _spill(write: Callable[[Path], None]) -> pa.Table:
         path.unlink()
 
 
-def _write_batches(batches: Iterable[pa.RecordBatch], schema: pa.Schema, path: Path) -> None:
-    with path.open("wb") as file, pa.ipc.new_file(file, schema) as writer:
+def _write_batches(
+    batches: Iterable[pa.RecordBatch], schema: pa.Schema, sink: Path | BinaryIO
+) -> None:
+    with pa.ipc.new_file(sink, schema) as writer:
         for batch in batches:
             writer.write_batch(batch)

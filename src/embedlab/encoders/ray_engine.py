@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from itertools import islice
 from typing import Any
 
@@ -207,8 +208,9 @@ class _Pool:
         self.repeated += len(left)
         losses = 0 if stored.any() else task.losses + 1
         if len(left) == 1 and losses >= self.max_losses:
+            key = sha256(left[0].encode()).hexdigest()
             raise InputError(
-                f"the text that begins {left[0][:60]!r} (SHA-256 {text_keys(left)[0].hex()}) has "
+                f"the text that begins {left[0][:60]!r} (SHA-256 {key}) has "
                 f"ended {losses} workers ({reason}); leave it out. What is encoded is kept"
             )
         middle = len(left) if losses == 0 else (len(left) + 1) // 2

@@ -60,7 +60,7 @@ def read_head(folder: str, name: str, head: bytes) -> Shard:
         if (keys["dtype"], width, vectors["dtype"], rows) != ("U8", KEY_BYTES, "F32", length):
             raise ValueError(f"it holds {header}")
         offsets = keys["data_offsets"][0], vectors["data_offsets"][0]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, IndexError) as error:
         raise damaged(f"{folder}/{name}", f"header: {error}") from error
     return Shard(name, length, dimension, start + offsets[0], start + offsets[1])
 
