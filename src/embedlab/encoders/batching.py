@@ -44,7 +44,8 @@ def fixed_shape_batches(
     waiting: dict[int, list[tuple[int, TokenIds]]] = defaultdict(list)
     remaining, numbers = iter(texts), count()
     while block := list(islice(remaining, TOKENIZED_AT_ONCE)):
-        for index, token_ids in zip(numbers, tokenize(block), strict=False):
+        # Tokens first: `zip` takes a number only where there are tokens.
+        for token_ids, index in zip(tokenize(block), numbers, strict=False):
             length = min(padded_length(len(token_ids)), max_length)
             waiting[length].append((index, token_ids))
             if len(waiting[length]) == _num_rows(length, tokens_per_batch):
