@@ -223,7 +223,7 @@ def test_no_texts_give_no_vectors(tmp_path):
     assert (len(vectors.read()), report.misses) == (0, 0)
 
 
-@mock.patch("embedlab.encoders.batching.TOKENIZED_AT_ONCE", 30)
+@mock.patch("embedlab.encoders.batching.TOKENIZED_AT_ONCE", 5)
 @given(st.lists(st.integers(1, 700), max_size=80), st.sampled_from([64, 512, 4096]))
 def test_batches_hold_every_text_once_in_the_shape_of_its_length(lengths, budget):
     texts = [str(n) for n in lengths]
