@@ -32,8 +32,11 @@ Keys = tuple[str, ...]
 # New values of parameters.
 Changes = dict[Keys, Any]
 
-# Parameters that change no result.
-WITHOUT_EFFECT = {"tokens_per_batch", "processes", "shard_size", "devices", "tensorboard", "wandb"}
+# Parameters that decide where or how fast something runs, so that they make nothing stale.
+WITHOUT_EFFECT = {"engine", "ray", "tokens_per_batch", "processes", "shard_size"}
+WITHOUT_EFFECT |= {"devices", "tensorboard", "wandb"}
+# Those of them that change the rounding of results.
+ROUNDING = {"devices"}
 # Parts of a group that the nodes which take the group do not use.
 UNUSED = {
     "density": {"sample", "reward_model"},
