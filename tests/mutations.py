@@ -35,8 +35,8 @@ Changes = dict[Keys, Any]
 # Parameters that decide where or how fast something runs, so that they make nothing stale.
 WITHOUT_EFFECT = {"engine", "ray", "tokens_per_batch", "processes", "shard_size"}
 WITHOUT_EFFECT |= {"devices", "tensorboard", "wandb"}
-# Those of them that change the rounding of results.
-ROUNDING = {"devices"}
+# Those of them that change results as another seed does.
+AS_A_SEED = {"devices"}
 # Parts of a group that the nodes which take the group do not use.
 UNUSED = {
     "density": {"sample", "reward_model"},

@@ -148,7 +148,9 @@ def test_a_model_that_openvino_cannot_compute_is_refused_in_one_line(model, line
 def test_an_absent_library_is_told_with_the_models_name(tmp_path, monkeypatch):
     recipe = replace(recipe_of(transformer_folder(tmp_path)), backend="openvino")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(InputError, match=rf'^encoder model {tmp_path}: .*pip install -e "\.\[op'):
+    with pytest.raises(
+        InputError, match=rf'^encoder model {tmp_path}: .*pip install -c \S+ -e "\.\[op'
+    ):
         load_encoder(recipe, "cpu")
 
 

@@ -55,7 +55,9 @@ class TrainingParameters(LoopParameters):
 
 
 class TrainingRunParameters(Parameters):
-    """Where a training runs and reports, which does not change its result.
+    """Where a training runs and reports, which makes no result stale.
+
+    Several devices sum in another order and draw other units to drop out, as another seed does.
 
     Attributes:
         devices: processes that train together, each with its share of every batch.
