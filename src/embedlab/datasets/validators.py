@@ -23,6 +23,10 @@ def check_embeddings(embeddings: Embeddings | NewEmbeddings) -> Embeddings | New
     Raises:
         InputError: naming what is wrong.
     """
+    if isinstance(embeddings, NewEmbeddings):
+        embeddings = replace(embeddings, vectors=_checked(embeddings.vectors))
+    else:
+        check_vectors(embeddings.vectors)
     name = getattr(embeddings, "name", "embeddings")
     check_ids(embeddings.ids, f"{name}.ids")
     if len(embeddings.ids) != embeddings.vectors.shape[0]:
@@ -30,10 +34,7 @@ def check_embeddings(embeddings: Embeddings | NewEmbeddings) -> Embeddings | New
             f"{name}.embeddings: {embeddings.vectors.shape[0]} rows for {len(embeddings.ids)} ids; "
             "run `kedro run --pipelines=embedding_cache` again"
         )
-    if isinstance(embeddings, Embeddings):
-        check_vectors(embeddings.vectors)
-        return embeddings
-    return replace(embeddings, vectors=_checked(embeddings.vectors))
+    return embeddings
 
 
 def _checked(vectors: VectorStream) -> VectorStream:
