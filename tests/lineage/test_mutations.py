@@ -30,7 +30,7 @@ from embedlab import project_parameters
 from embedlab.lineage.project import project_lineage
 from embedlab.project_parameters import ProjectParameters
 
-MUTATIONS = os.environ.get("MUTATIONS", "2")
+MUTATIONS = os.environ.get("MUTATIONS", "1")
 BY_NAME = "encoder_pretrain,weight_export"
 ALL = f"__default__,{BY_NAME}"
 
