@@ -97,6 +97,18 @@ def test_an_arrow_table_is_mapped_and_comes_back(tmp_path):
     assert dataset.preview()["data"] == [["7", "", "a ☕"], ["d2", "T", "b"]]
 
 
+def test_a_run_opens_an_arrow_table_once_and_a_new_one_after_a_save(tmp_path):
+    dataset, other = (ArrowDataset(filepath=str(tmp_path / "corpus.arrow")) for _ in range(2))
+    dataset.save(CORPUS)
+    assert dataset.load() == CORPUS
+    other.save(CORPUS.slice(1))
+    assert dataset.load() == CORPUS
+    dataset.release()
+    assert dataset.load() == CORPUS.slice(1)
+    dataset.save(CORPUS)
+    assert dataset.load() == CORPUS
+
+
 @pytest.mark.parametrize("keep", [0, 100, -20])
 def test_a_damaged_arrow_table_is_named(tmp_path, keep):
     path = tmp_path / "corpus.arrow"

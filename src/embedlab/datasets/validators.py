@@ -1,6 +1,6 @@
 """Checks that the catalog makes when an artifact is loaded or saved."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -116,8 +116,7 @@ class Columns:
         """
         if table.empty:  # JSON lines without a line have no columns
             return table.reindex(columns=self.names)
-        if absent := [name for name in self.names if name not in table]:
-            raise InputError(f"column(s) {', '.join(absent)} missing; run {self.made_by} again")
+        self._require(table.columns)
         missing = table[self.names].isna()
         if missing.to_numpy().any():
             column = missing.any().idxmax()
@@ -125,13 +124,14 @@ class Columns:
             raise InputError(f"row {row}: {column} is missing; run {self.made_by} again")
         return table
 
+    def _require(self, columns: Iterable[str]) -> None:
+        present = set(columns)
+        if absent := [name for name in self.names if name not in present]:
+            raise InputError(f"column(s) {', '.join(absent)} missing; run {self.made_by} again")
 
-class TextColumns:
+
+class TextColumns(Columns):
     """Checks that an Arrow table has these columns of texts, without missing values."""
-
-    def __init__(self, names: list[str], made_by: str = "data_ingestion"):
-        self.names = names
-        self.made_by = made_by
 
     def validate(self, table: pa.Table) -> pa.Table:
         """Return the table.
@@ -139,8 +139,7 @@ class TextColumns:
         Raises:
             InputError: naming the faulty column, and the first row without a value.
         """
-        if absent := [name for name in self.names if name not in table.column_names]:
-            raise InputError(f"column(s) {', '.join(absent)} missing; run {self.made_by} again")
+        self._require(table.column_names)
         for name in self.names:
             column = table[name]
             if column.type != pa.string():
