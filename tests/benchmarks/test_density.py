@@ -11,10 +11,10 @@ import resource
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
+from benchmarks.test_corpus_scale import anonymous
 from support import make_project
 
 DIMENSION, NUM_CLUSTERS = 384, 2000
@@ -37,15 +37,6 @@ def put_vectors(folder, n_rows):
     (folder / "embeddings_metadata.json").write_text(json.dumps(metadata))
 
 
-def anonymous(process):
-    """The anonymous memory of a process in MiB: files that it maps are left out."""
-    try:
-        status = Path(f"/proc/{process.pid}/status").read_text()
-        return int(re.search(r"RssAnon:\s+(\d+)", status)[1]) / 1024
-    except (OSError, TypeError):  # it has ended
-        return 0
-
-
 def processor_seconds():
     """The time that processors have spent on processes which have ended."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -60,7 +51,7 @@ def weigh(project, exact_up_to):
     with (project / "log").open("w") as log:
         process = subprocess.Popen(command, cwd=project, stdout=log, stderr=log)
         while process.poll() is None:
-            peak = max(peak, anonymous(process))
+            peak = max(peak, anonymous(process.pid))
             time.sleep(0.02)
     text = (project / "log").read_text()
     assert process.returncode == 0, text

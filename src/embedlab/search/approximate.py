@@ -5,7 +5,7 @@ import logging
 import numpy as np
 
 from embedlab.files import disk_array
-from embedlab.search.cells import Cells, divide
+from embedlab.search.cells import Cells, divide, fewest_cells
 from embedlab.search.neighbours import (
     Metric,
     check_count,
@@ -68,20 +68,13 @@ def approximate_neighbours(
 
 
 def _set_probes(cells: Cells, k: int, target: float, seed: int) -> tuple[int, float]:
-    """Choose the number of cells to search by a sample, and measure its recall by another.
-
-    The mean recall minus two standard errors must reach the target, so that other rows reach it as
-    well.
-    """
+    """Choose the number of cells to search by a sample, and measure its recall by another."""
     num_points, num_cells = len(cells.rows), len(cells.centres)
     half = min(SAMPLE_SIZE, num_points // 2)
     points = np.random.default_rng(seed).permutation(num_points)[: 2 * half]
     radii, true = without_self(*cells.compare(points, k + 1), points)
     ranks = _ranks(cells, points[:half], true[:half])
-    for num_probes in range(1, num_cells + 1):
-        recalls = (ranks < num_probes).mean(axis=1)
-        if recalls.mean() - 2 * recalls.std() / half**0.5 >= target:
-            break
+    num_probes = fewest_cells(ranks, num_cells, target)
     others = points[half:]
     found, _ = without_self(*cells.search(others, num_probes, k + 1), others)
     recall = float((found <= (1 + TOLERANCE) * radii[half:, -1:]).mean())

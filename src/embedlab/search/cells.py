@@ -153,6 +153,24 @@ def divide(vectors: np.ndarray, max_copies: int, metric: Metric, seed: int) -> C
     return Cells(_copy_rows(vectors, order, metric), order, starts, counts[:, 0], centres)
 
 
+def fewest_cells(ranks: np.ndarray, num_cells: int, target: float) -> int:
+    """Find how many cells must be searched for a recall of a sample's true neighbours.
+
+    The mean recall minus two standard errors must reach the target, so that other queries reach it
+    as well; all cells are searched if fewer do not.
+
+    Args:
+        ranks: of the cell of each neighbour `(m, k)`; a search of more cells than that finds it.
+        num_cells: the number of all cells.
+        target: the recall.
+    """
+    for count in range(1, num_cells):
+        recalls = (ranks < count).mean(axis=1)
+        if recalls.mean() - 2 * recalls.std() / len(recalls) ** 0.5 >= target:
+            return count
+    return num_cells
+
+
 def _train_centres(vectors: np.ndarray, rows: np.ndarray, metric: Metric, seed: int) -> np.ndarray:
     """Centres `(c, d)` of the cells of some rows, from a sample of these."""
     num_cells = max(1, min(int(2 * len(rows) ** 0.5), len(rows) // LEAST_PER_CELL))

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from embedlab.search.cells import fewest_cells
 from embedlab.search.exact import (
     QUERY_BLOCK,
     Best,
@@ -142,19 +143,11 @@ class InvertedFile:
         return torch.cat([block.topk(count, dim=1).indices for block in scores])
 
     def probes_for(self, queries: np.ndarray, expected: np.ndarray, target: float) -> int:
-        """Find how many cells must be searched for a recall of the expected rows `(q, k)`.
-
-        The mean recall minus two standard errors must reach the target, so that other queries reach
-        it as well.
-        """
+        """Find how many cells must be searched for a recall of the expected rows `(q, k)`."""
         order = self.nearest_cells(read_vectors(queries, self.similarity), len(self.centroids))
         ranks = order.argsort(dim=1).numpy()
         needed = np.take_along_axis(ranks, self.cells[expected].astype(np.int64), axis=1)
-        for count in range(1, len(self.centroids)):
-            recalls = (needed < count).mean(axis=1)
-            if recalls.mean() - 2 * recalls.std() / len(recalls) ** 0.5 >= target:
-                return count
-        return len(self.centroids)
+        return fewest_cells(needed, len(self.centroids), target)
 
     def search(self, queries: np.ndarray, k: int, num_probed: int) -> Best:
         """Find the k most similar rows among those of the cells nearest to each query.
